@@ -1,0 +1,42 @@
+"""The errors this package raises on purpose: each says what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+Row = TypeVar("Row")
+
+
+class PuSegmentError(Exception):
+    """Parent of every error that is meant for the user; its text is one or two plain sentences."""
+
+
+class InputError(PuSegmentError):
+    """The image, the strokes, a setting or a path given by the user cannot be used."""
+
+
+class ModelFileError(InputError):
+    """A model file is damaged, foreign, or written by a newer version."""
+
+
+class OutOfMemoryError(PuSegmentError):
+    """The computer or the GPU ran out of memory."""
+
+
+class JobError(PuSegmentError):
+    """Something unforeseen failed inside long work; the original error is its cause."""
+
+
+def pick(table: Mapping[str, Row], name: str, kind: str) -> Row:
+    """Row `name` of a strategy table.
+
+    Raises
+    ------
+    InputError
+        If there is no such row; the text lists the names that exist.
+    """
+    try:
+        return table[name]
+    except KeyError:
+        raise InputError(f"There is no {kind} called {name!r}. Choose one of: {', '.join(table)}.") from None

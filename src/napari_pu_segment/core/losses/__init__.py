@@ -1,0 +1,1 @@
+"""Objectives that training minimises."""

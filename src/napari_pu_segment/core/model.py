@@ -1,0 +1,224 @@
+"""The model: a network, the card that tells all about it, and the one model file format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from .errors import ModelFileError
+from .files import write_atomically
+from .intensity import ChannelStats, normalise
+from .networks import Network, NetworkSpec, build_network
+
+FORMAT_VERSION = 1
+CITATION = "napari-pu-segment: positive-unlabelled segmentation from brush strokes (see CITATION.cff)"
+_MAX_FILE_BYTES = 2**31
+_MAX_CARD_BYTES = 2**20
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Card(BaseModel):
+    """All that a person or a program must know to use a model again; stored as JSON in the model file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    plugin_version: str
+    method: str
+    settings: dict[str, Any]
+    network: NetworkSpec
+    axes: Literal["CYX", "CZYX"]
+    channel_names: tuple[str, ...]
+    intensity: tuple[ChannelStats, ...]
+    class_prior: Fraction
+    class_prior_source: str
+    threshold: Fraction
+    pixel_size: tuple[float, ...]
+    pixel_unit: str
+    n_positive_strokes: Annotated[int, Field(ge=0)]
+    n_negative_strokes: Annotated[int, Field(ge=0)]
+    tensors_sha256: str
+    created: str
+    citation: str = CITATION
+
+    def to_json(self) -> str:
+        """The card as one line of JSON."""
+        return json.dumps(self.model_dump(mode="json"), allow_nan=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What training returns: turns a tile of an image into probabilities.
+
+    Parameters
+    ----------
+    network : Network
+        In evaluation mode, on the device where it shall run.
+    card : Card
+    """
+
+    network: Network
+    card: Card
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the K probability maps."""
+        return ("positive",)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives."""
+        return next(self.network.parameters()).device
+
+    def check_image(self, shape: tuple[int, ...], name: str = "The image") -> None:
+        """Refuse an image (C, [Z,] Y, X) that this model cannot see.
+
+        Raises
+        ------
+        InputError
+            If the number of channels differs from the training image's, or a volume model gets a single plane.
+        """
+        from .errors import InputError
+
+        channels = len(self.card.intensity)
+        if shape[0] != channels:
+            names = f" ({', '.join(self.card.channel_names)})" if self.card.channel_names else ""
+            raise InputError(
+                f"{name} has {shape[0]} channel(s), but the model was trained on {channels}{names}. "
+                "Choose an image with the same channels."
+            )
+        if self.card.network.ndim == 3 and len(shape) == 3:
+            raise InputError(f"{name} is a single plane, but the model was trained on volumes. Choose a stack.")
+
+    def predict(self, tile: np.ndarray) -> np.ndarray:
+        """Probabilities of a tile.
+
+        Parameters
+        ----------
+        tile : ndarray, (C, [Z,] Y, X)
+            Raw intensities, in any units. A network for single planes takes every plane on its own.
+
+        Returns
+        -------
+        ndarray, (1, [Z,] Y, X), float32 in [0, 1]
+            Within `network.halo_px` of the tile's edge the values depend on pixels that were not given;
+            `tiles.map_tiles` reads that halo and cuts it away.
+        """
+        x = torch.from_numpy(normalise(tile, self.card.intensity))  # (C, [Z,] Y, X)
+        planewise = self.card.network.ndim == 2 and x.ndim == 4
+        x = x.transpose(0, 1) if planewise else x[None]  # (N, C, ...)
+        with torch.inference_mode():
+            scores = self.network(x.to(self.device))  # (N, 1, ...)
+            probability = torch.sigmoid(scores).cpu().numpy()
+        return np.ascontiguousarray(probability[:, 0][None] if planewise else probability[0], dtype=np.float32)
+
+
+def make_card(tensors: dict[str, torch.Tensor], **fields: Any) -> Card:
+    """A card for a state dict, with the hash, the version and the time filled in.
+
+    The time is SOURCE_DATE_EPOCH where that variable is set, so that model files can be made reproducible to the byte.
+    """
+    from napari_pu_segment import __version__
+
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    now = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    created = now.isoformat(timespec="seconds")
+    return Card(plugin_version=__version__, created=created, tensors_sha256=tensors_hash(tensors), **fields)
+
+
+def tensors_hash(tensors: dict[str, torch.Tensor]) -> str:
+    """sha256 over names, dtypes, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_model(model: Model, path: str | Path) -> None:
+    """Write a model file; it is whole or absent.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+    write_atomically(path, save_tensors(tensors, metadata={"card": model.card.to_json()}))
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model file. Nothing in it is run: tensors and a card, all checked before a network is built.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, foreign, or from a newer version.
+    """
+    where = f"Model file {str(path)!r}"
+    try:
+        size = os.path.getsize(path)
+        if not os.path.isfile(path) or size > _MAX_FILE_BYTES or size < 8:
+            raise ModelFileError(f"{where} is not a model of this plugin (size {size} bytes).")
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{where} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    card = _read_card(data, where)
+    try:
+        tensors = load_tensors(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
+        raise ModelFileError(f"{where} is damaged: {error}.") from None
+    _check_tensors(tensors, card, where)
+    network = build_network(card.network)
+    network.load_state_dict(tensors, strict=True)
+    return Model(network.eval(), card)
+
+
+def _read_card(data: bytes, where: str) -> Card:
+    length = int.from_bytes(data[:8], "little")
+    if length > min(len(data) - 8, _MAX_CARD_BYTES):
+        raise ModelFileError(f"{where} is not a model of this plugin, or it is cut short.")
+    try:
+        text = json.loads(data[8 : 8 + length])["__metadata__"]["card"]
+        values = json.loads(text)
+        version = values["format_version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelFileError(f"{where} is not a model of this plugin, or it is damaged.") from None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ModelFileError(f"{where} was written by a newer version of the plugin. Update the plugin to open it.")
+    try:
+        card = Card.model_validate_json(text)
+    except (ValidationError, RecursionError):
+        raise ModelFileError(f"{where} has a card that this version does not understand; it may be damaged.") from None
+    if card.network.in_channels != len(card.intensity) or len(card.axes) != card.network.ndim + 1:
+        if not (card.axes == "CZYX" and card.network.ndim == 2):  # planes one by one
+            raise ModelFileError(f"{where} contradicts itself: channels or axes do not fit its network.")
+    return card
+
+
+def _check_tensors(tensors: dict[str, torch.Tensor], card: Card, where: str) -> None:
+    with torch.device("meta"):  # shapes without memory
+        expected = build_network(card.network).state_dict()
+    if set(tensors) != set(expected):
+        raise ModelFileError(f"{where} does not hold the tensors of a {card.network.name!r} network.")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            raise ModelFileError(f"{where}: tensor {name!r} has the wrong shape or type.")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelFileError(f"{where}: tensor {name!r} holds values that are not finite.")
+    if tensors_hash(tensors) != card.tensors_sha256:
+        raise ModelFileError(f"{where} is damaged: its tensors do not match their checksum.")

@@ -1,0 +1,76 @@
+"""Settings: every parameter written once, as a pydantic field, from which forms and command options are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from .errors import InputError
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a `str` field whose value is a key of a strategy table: ``Annotated[str, OneOf(RISKS)]``."""
+
+    table: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def check(value: str) -> str:
+            if value not in self.table:
+                raise ValueError(f"choose one of: {', '.join(self.table)}")
+            return value
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+
+def advanced(**kwargs: Any) -> Any:
+    """A pydantic `Field` that forms fold away under "Advanced"."""
+    return Field(json_schema_extra={"advanced": True}, **kwargs)
+
+
+class Settings(BaseModel):
+    """Parent of all settings: immutable, no unknown names, the same on a form, in a file and on the command line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        return self.model_dump(mode="json")
+
+    def changed(self: SettingsT, values: Mapping[str, Any]) -> SettingsT:
+        """A checked copy with some values replaced; text such as ``"0.2"`` is converted.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown or a value out of range; the text says which.
+        """
+        return build(type(self), {**self.to_dict(), **values})
+
+
+def build(kind: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
+    """Settings of class `kind` from plain values.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or a value out of range.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise InputError(_sentence(error, kind)) from None
+
+
+def _sentence(error: ValidationError, kind: type[Settings]) -> str:
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"]) or kind.__name__
+    if problem["type"] == "extra_forbidden":
+        return f"There is no setting called {name!r}. The settings are: {', '.join(kind.model_fields)}."
+    return f"Setting {name!r} = {problem['input']!r} cannot be used: {problem['msg']}."
