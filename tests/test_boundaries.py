@@ -30,16 +30,22 @@ MAY_IMPORT = {
     "__init__": {"core"},
 }
 GUI_TOOLKITS = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "psygnal", "vispy"}
-NOT_IN_CORE = {*GUI_TOOLKITS, "distributed", "threading", "typer", "rich", "tifffile", "imageio"}
+NOT_IN_CORE = {*GUI_TOOLKITS, "distributed", "typer", "rich", "tifffile", "imageio"}
 
 # A thing, and the only files that may import it.
 SINGLE_HOMES = {
     "pydensecrf": {"core/crf.py"},
-    "threading": {"gui/jobs.py"},
-    "concurrent.futures": {"gui/jobs.py"},
-    "superqt.utils": {"gui/jobs.py"},
+    "subprocess": {"core/crf_child.py"},
+    "multiprocessing": set(),
+    "threading": {"gui/jobs.py", "core/crf_child.py"},  # the child's one thread only waits for its parent's end
+    "concurrent.futures": set(),
+    "qtpy.QtCore.QThread": set(),
+    "qtpy.QtCore.QThreadPool": set(),
+    "superqt.utils.thread_worker": set(),
+    "napari.qt.threading": set(),
     "tifffile": {"io_formats.py"},
-    "imageio": {"io_formats.py"},
+    "PIL": {"io.py", "io_formats.py"},
+    "imageio": set(),
     "safetensors": {"core/model.py"},
 }
 LABEL_CODES = {"UNLABELED", "POSITIVE", "NEGATIVE", "IGNORE"}
