@@ -1,0 +1,150 @@
+"""The documentation is true: it builds strictly, its commands exist, its examples run, its tables are the code's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from napari_pu_segment import METHODS
+from napari_pu_segment.cli import app
+from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
+from napari_pu_segment.core.filters import FILTERS
+from napari_pu_segment.core.losses.pu import RISKS
+from napari_pu_segment.core.networks import NETWORKS
+from napari_pu_segment.core.prior import PRIORS
+from napari_pu_segment.io import write_image, write_picture
+from napari_pu_segment.synthetic import aurora_frame
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = {str(page.relative_to(ROOT)): page for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]}
+COMMAND = "napari-pu-segment"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of one language on a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The calls of our command on a page, as words; a call ends with its line, unless that ends with a backslash."""
+    text = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+    lines = [shlex.split(line, comments=True) for line in text.splitlines()]
+    return [words for words in lines if words[:1] == [COMMAND]]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site, built as it is published; every warning is an error."""
+    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    # Nothing may be fetched, neither now nor by who reads the pages: a proxy that is not there makes fetching fail.
+    env = {**os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def test_the_site_builds_strictly(site):
+    assert (site / "index.html").exists()
+    assert len(list(site.rglob("index.html"))) >= len(PAGES) - 1  # the README is no page of it
+
+
+def test_reading_the_site_fetches_nothing(site):
+    fetched = re.compile(
+        r"""<(?:script|img|iframe)[^>]+src=["'](?:https?:)?//|<link[^>]+stylesheet[^>]+href=["']https?:"""
+    )
+    assert fetched.search('<script src="https://example.org/x.js">')
+    assert [str(page) for page in site.rglob("*.html") if fetched.search(page.read_text("utf-8"))] == []
+
+
+def test_the_tables_of_the_methods_page_are_those_of_the_code(site):
+    page = (site / "methods" / "index.html").read_text("utf-8")
+    assert "<!-- table" not in page
+    names = {*METHODS, *RISKS, *NETWORKS, *FILTERS, *PRIORS, *CRF_PRESETS, *CrfSettings.model_fields}
+    for row in METHODS.values():
+        names |= set(row.settings.model_fields)
+    assert [name for name in sorted(names) if f"<code>{name}</code>" not in page] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_to_files_lead_somewhere(name):
+    page = PAGES[name]
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8"))
+    local = [target for target in targets if not target.startswith(("http://", "https://", "mailto:"))]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_commands_on_the_pages_exist_with_their_options():
+    from typer.main import get_command
+
+    group = get_command(app)
+    found = [(name, words) for name, page in PAGES.items() for words in commands(page)]
+    assert {words[1] for _, words in found} >= {"demo", "gui", "train", "predict", "refine", "evaluate", "info"}
+    for name, (_, command, *words) in found:
+        if command == "--version":
+            continue
+        assert command in group.commands, f"{name}: there is no command {command}"
+        known = {
+            option
+            for parameter in group.commands[command].params
+            for option in parameter.opts + parameter.secondary_opts
+        }
+        used = {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert used - known == set(), f"{name}: {command}"
+
+
+def run_python(code: str, folder: Path) -> str:
+    script = folder / "page.py"
+    script.write_text(code, "utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture
+def examples(tmp_path) -> Path:
+    """A folder with the files that the pages' examples speak of."""
+    frame = aurora_frame(seed=0, side_px=128)
+    for name in ("sky", "night1", "night2", "another-night"):
+        write_picture(tmp_path / f"{name}.png", frame.image.transpose(1, 2, 0))
+        write_image(tmp_path / f"{name}-on.tif", frame.positive)
+        write_image(tmp_path / f"{name}-off.tif", frame.negative)
+        write_image(tmp_path / f"{name}-truth.tif", frame.truth)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [name for name, page in PAGES.items() if blocks(page, "python")])
+def test_python_on_the_pages_runs(name, examples):
+    run_python("\n".join(blocks(PAGES[name], "python")), examples)
+
+
+def test_there_is_python_to_run():
+    assert {"README.md", "docs/extending.md"} <= {name for name, page in PAGES.items() if blocks(page, "python")}
+
+
+def test_the_commands_of_the_command_line_page_run(examples):
+    ran = []
+    for words in commands(DOCS / "howto" / "command-line.md"):
+        if words[1] in {"gui", "demo"}:
+            continue
+        done = subprocess.run(
+            [sys.executable, "-m", "napari_pu_segment", *words[1:]],
+            cwd=examples,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, (words, done.stderr)
+        ran.append(words[1])
+    assert set(ran) >= {"train", "predict", "refine", "evaluate", "info", "methods"}
