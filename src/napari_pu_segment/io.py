@@ -12,20 +12,16 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tifffile
 from PIL import Image
 
 from .core.errors import InputError
 from .core.files import write_atomically
 from .core.samples import Array, check_labels, to_channels_first
-from .io_formats import Decoded, clean_unit, decode
+from .io_formats import TIFF_TYPES, Decoded, decode, write_tiff
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
-_IMAGEJ_TYPES = ("uint8", "uint16", "float32")
-_IMAGEJ_BYTES = 2**32 - 2**20  # ImageJ's form cannot be longer than 4 GiB
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}
 _MAX_NAME_BYTES = 150
 
@@ -142,16 +138,10 @@ def write_image(
     if Path(path).suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"Cannot write {str(path)!r}: results are TIFF files. Give a name that ends with .tif.")
     array = array.astype(np.uint8) if array.dtype == bool else np.ascontiguousarray(array)
-    if array.dtype.name not in _IMAGEJ_TYPES or array.ndim not in (2, 3):
+    if array.dtype.name not in TIFF_TYPES or array.ndim not in (2, 3):
         raise InputError(f"Cannot write {str(path)!r}: {array.dtype} values of shape {array.shape} are not a result.")
-    axes = "ZYX"[-array.ndim :]
-    size = pixel_size if len(pixel_size) == array.ndim else (1.0,) * array.ndim
-    metadata: dict[str, Any] = {"axes": axes}
-    if pixel_size:
-        metadata |= {"unit": clean_unit(pixel_unit)} | ({"spacing": size[0]} if array.ndim == 3 else {})
-    form = {"imagej": True} if array.nbytes < _IMAGEJ_BYTES else {"bigtiff": True, "photometric": "minisblack"}
-    resolution = (1 / size[-1], 1 / size[-2])
-    write_atomically(path, lambda name: tifffile.imwrite(name, array, resolution=resolution, metadata=metadata, **form))
+    size = pixel_size if len(pixel_size) == array.ndim else ()
+    write_atomically(path, lambda name: write_tiff(name, array, size, pixel_unit))
 
 
 def write_picture(path: str | Path, array: np.ndarray) -> None:
@@ -227,7 +217,7 @@ def _single_channel(decoded: Decoded, where: str) -> np.ndarray:
     image = _canonical(decoded, where)
     if any(not np.array_equal(image[0], channel) for channel in image[1:]):  # grey saved as RGB is fine
         raise InputError(f"{where} has {image.shape[0]} channels that differ. Save it with one channel.")
-    return image[0]
+    return np.asarray(image[0])
 
 
 def _pixel_size(decoded: Decoded, ndim: int) -> tuple[tuple[float, ...], str]:

@@ -1,4 +1,4 @@
-"""Decoders of the file formats that `io` reads; each checks the header before it decodes a pixel."""
+"""The file formats behind `io`; every decoder checks the header before it decodes a pixel."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from .core.errors import InputError, OutOfMemoryError
 MAX_DECODED_BYTES = 2**31  # of a compressed TIFF; plain ones and .npy files beyond it are memory-mapped instead
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 NPY_MAGIC = b"\x93NUMPY"
+TIFF_TYPES = ("uint8", "uint16", "float32")  # what ImageJ's form of TIFF can hold
+_IMAGEJ_BYTES = 2**32 - 2**20  # ImageJ's form cannot be longer than 4 GiB
 _UNITS = {"micron": "um", "microns": "um", "micrometer": "um", "µm": "um", "μm": "um", "\\u00b5m": "um", "pixel": "px"}
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it reports damaged files on stderr; we raise
@@ -269,3 +271,23 @@ def clean_unit(unit: object) -> str:
     """A unit of length as one short printable word; the many spellings of micrometre become "um"."""
     text = "".join(letter for letter in str(unit).strip() if letter.isprintable())[:20]
     return _UNITS.get(text.lower(), text) or "px"
+
+
+def write_tiff(name: str, array: np.ndarray, pixel_size: tuple[float, ...], pixel_unit: str) -> None:
+    """Write a TIFF in ImageJ's form (beyond 4 GiB: BigTIFF), without any time stamp.
+
+    Parameters
+    ----------
+    name : str
+    array : ndarray, ([Z,] Y, X), of one of `TIFF_TYPES`
+    pixel_size : tuple of float, ([Z,] Y, X), or empty
+    pixel_unit : str
+    """
+    size = pixel_size or (1.0,) * array.ndim
+    metadata: dict[str, Any] = {"axes": "ZYX"[-array.ndim :]}
+    if pixel_size:
+        metadata |= {"unit": clean_unit(pixel_unit)} | ({"spacing": size[0]} if array.ndim == 3 else {})
+    form: dict[str, Any] = {"imagej": True}
+    if array.nbytes > _IMAGEJ_BYTES:
+        form = {"bigtiff": True, "photometric": "minisblack"}
+    tifffile.imwrite(name, array, resolution=(1 / size[-1], 1 / size[-2]), metadata=metadata, **form)
