@@ -115,10 +115,10 @@ def run_python(code: str, folder: Path) -> str:
 def examples(tmp_path) -> Path:
     """A folder with the files that the pages' examples speak of."""
     frame = aurora_frame(seed=0, side_px=128)
-    for name in ("sky", "night1", "night2", "another-night"):
+    for name in ("sky", "night1", "night2"):
         write_picture(tmp_path / f"{name}.png", frame.image.transpose(1, 2, 0))
-        write_image(tmp_path / f"{name}-on.tif", frame.positive)
-        write_image(tmp_path / f"{name}-off.tif", frame.negative)
+        write_image(tmp_path / f"{name}-positive.tif", frame.positive)
+        write_image(tmp_path / f"{name}-negative.tif", frame.negative)
         write_image(tmp_path / f"{name}-truth.tif", frame.truth)
     return tmp_path
 
