@@ -1,0 +1,217 @@
+"""Background jobs: the one home of threads. A job drives one generator of long work and tells the main thread."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
+
+from napari_pu_segment.core.errors import JobError, OutOfMemoryError, PuSegmentError
+from napari_pu_segment.core.progress import Progress, Ticker, Work
+
+LOG = logging.getLogger(__name__)
+JOIN_S = 1.5  # how long closing a window may wait for a job to let go
+_IDS = itertools.count(1)
+
+
+class _Phase(NamedTuple):
+    """A stretch of work with one total: its first and latest step, and when it began."""
+
+    total: int
+    first: int
+    step: int
+    since_s: float
+
+
+class Job(QObject):
+    """One generator of long work, driven in a daemon thread of its own.
+
+    All signals are emitted on the thread that made the job (the main thread). Exactly one of `returned`, `failed` and
+    `cancelled` is emitted, and then `finished`, and nothing after that: what a cancelled job still says is stale.
+
+    Parameters
+    ----------
+    work : generator of Progress
+        It is only ever run by the job's thread. Cancelling closes it, so that its `finally` blocks run there.
+    title : str
+        What is being done, for messages: "Training".
+
+    Attributes
+    ----------
+    id : int
+        Different for every job of this process.
+    progress : Signal(Progress)
+    returned : Signal(object)
+        The generator's result.
+    failed : Signal(PuSegmentError)
+    cancelled, finished : Signal()
+    """
+
+    progress = Signal(object)
+    returned = Signal(object)
+    failed = Signal(object)
+    cancelled = Signal()
+    finished = Signal()
+    _posted = Signal(str, object)
+
+    def __init__(self, work: Work[Any], title: str) -> None:
+        super().__init__()
+        self.id = next(_IDS)
+        self.title = title
+        self._work = work
+        self._stop = threading.Event()
+        self._over = False
+        self._phase = _Phase(0, 0, 0, 0.0)
+        self._thread = threading.Thread(target=self._drive, name=f"pu-segment job {self.id}", daemon=True)
+        # The thread only ever emits `_posted`; the queue carries it over to the main thread, in order.
+        self._posted.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def running(self) -> bool:
+        """Whether the job has begun and neither ended nor been cancelled to the end."""
+        return self._thread.ident is not None and not self._over
+
+    def start(self) -> None:
+        """Begin, in the background."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """End the job now, as far as anybody can see; its thread stops at the generator's next yield."""
+        self._stop.set()
+        if self.running:
+            self._deliver("cancelled", None)
+
+    def join(self, timeout_s: float = JOIN_S) -> bool:
+        """Cancel, and wait for the thread; True if it has ended within `timeout_s` seconds."""
+        self.cancel()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def remaining_s(self, progress: Progress) -> float | None:
+        """Seconds until the present phase (features, training, prediction ...) is done, or None while unknown."""
+        phase, now = self._phase, time.monotonic()
+        if progress.total != phase.total or progress.step < phase.step:
+            phase = _Phase(progress.total, progress.step, progress.step, now)
+        self._phase = phase._replace(step=progress.step)
+        if progress.total <= 0 or progress.step <= phase.first:
+            return None
+        return (now - phase.since_s) / (progress.step - phase.first) * max(0, progress.total - progress.step)
+
+    def _drive(self) -> None:
+        ticker = Ticker(0.05)  # a generator that yields without end must not flood the event loop
+        try:
+            while not self._stop.is_set():
+                report = next(self._work)
+                if ticker.due():
+                    self._post("progress", report)
+            self._work.close()
+            self._post("cancelled", None)
+        except StopIteration as end:
+            self._post("returned", end.value)
+        except BaseException as error:
+            if not isinstance(error, PuSegmentError):
+                LOG.exception("%s failed", self.title)
+            self._post("failed", as_ours(error, self.title))
+
+    def _post(self, what: str, value: object) -> None:
+        try:
+            self._posted.emit(what, value)
+        except RuntimeError:  # the Qt side is gone: the application is shutting down
+            LOG.debug("nobody is left to hear that job %d %s", self.id, what)
+
+    def _deliver(self, what: str, value: object) -> None:
+        if self._over:
+            return
+        if what == "progress":
+            self.progress.emit(value)
+            return
+        self._over = True
+        if what == "cancelled":
+            self.cancelled.emit()
+        else:
+            getattr(self, what).emit(value)
+        self.finished.emit()
+
+
+class JobRunner:
+    """At most one job at a time, and the promise that none outlives its window.
+
+    It is no Qt object, so that it can still be closed while Qt tears the window down.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: list[Job] = []
+
+    @property
+    def current(self) -> Job | None:
+        """The running job, or None."""
+        return next((job for job in self._jobs if job.running), None)
+
+    def start(self, work: Work[Any], title: str, connect: Callable[[Job], None]) -> Job:
+        """Start a job.
+
+        Parameters
+        ----------
+        work : generator of Progress
+        title : str
+        connect : callable
+            Called with the job before it starts, to connect its signals.
+
+        Raises
+        ------
+        JobError
+            If another job is running.
+        """
+        busy = self.current
+        if busy is not None:
+            raise JobError(f"{busy.title} is still running. Wait for it, or cancel it first.")
+        job = Job(work, title)
+        # A cancelled job whose thread is still inside one long step stays listed, so that `close` waits for it too.
+        self._jobs = [*(old for old in self._jobs if not old.join(0.0)), job]
+        connect(job)
+        job.start()
+        return job
+
+    def close(self) -> bool:
+        """Cancel everything and wait, `JOIN_S` at most in all; True if no thread is left."""
+        deadline = time.monotonic() + JOIN_S
+        for job in self._jobs:
+            job.cancel()
+        ended = [job.join(max(0.0, deadline - time.monotonic())) for job in self._jobs]
+        return all(ended)
+
+
+def as_ours(error: BaseException, title: str) -> PuSegmentError:
+    """An error that can be shown in one sentence.
+
+    Parameters
+    ----------
+    error : exception
+        Errors of this package are returned as they are; the ways in which numpy, torch on the CPU and torch on a GPU
+        run out of memory become `OutOfMemoryError`; all others become `JobError`, with the original as cause.
+    title : str
+        What was being done.
+    """
+    if isinstance(error, PuSegmentError):
+        return error
+    text = " ".join(str(error).split()) or "no details"
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in text
+        or "not enough memory" in text
+        or "out of memory" in text
+    ):
+        ours: PuSegmentError = OutOfMemoryError(
+            f"{title} ran out of memory. Close other programs, or use a smaller image or network."
+        )
+    else:
+        ours = JobError(f"{title} failed unexpectedly ({type(error).__name__}: {text[:200]}). The log has the details.")
+    ours.__cause__ = error
+    return ours

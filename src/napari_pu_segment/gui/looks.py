@@ -1,0 +1,68 @@
+"""How brush layers and results look: names, colours, blending."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from napari.utils.colormaps import Colormap, DirectLabelColormap
+
+# Okabe & Ito's palette, told apart with every kind of colour vision.
+COLOURS = {
+    "positive": "#56B4E9",  # sky blue
+    "negative": "#E69F00",  # orange
+    "ignore": "#999999",  # grey
+    "probability": "#CC79A7",  # reddish purple
+    "mask": "#009E73",  # bluish green
+    "refined": "#F0E442",  # yellow
+}
+BRUSH_OPACITY = 0.8
+
+
+def name(image_name: str, role: str) -> str:
+    """Name of a layer that belongs to an image. Layers are never found again by it: the user may change it."""
+    return f"{image_name} · {role}"
+
+
+def brush_layer(image_name: str, role: str, data: np.ndarray, **placement: Any) -> Labels:
+    """A brush layer, ([Z,] Y, X): every value but 0 has the role's colour.
+
+    Parameters
+    ----------
+    image_name : str
+    role : {"positive", "negative", "ignore"}
+    data : ndarray of uint8, ([Z,] Y, X)
+    **placement
+        Scale, units and so on, as for any layer.
+    """
+    return Labels(data, name=name(image_name, role), colormap=one_colour(role), opacity=BRUSH_OPACITY, **placement)
+
+
+def result_layer(image_name: str, role: str, data: np.ndarray, **placement: Any) -> Layer:
+    """A layer for a result, ([Z,] Y, X), through which the image is seen, dark or bright.
+
+    Parameters
+    ----------
+    image_name : str
+    role : {"probability", "mask", "refined"}
+        The probability becomes clear where it is low; the masks are drawn as outlines.
+    data : ndarray, ([Z,] Y, X)
+    **placement
+        Scale, units and so on, as for any layer.
+    """
+    title = name(image_name, role)
+    if role == "probability":
+        colour = COLOURS[role]
+        ramp = Colormap([f"{colour}00", f"{colour}C0"], name="probability", display_name="probability")
+        return Image(
+            data, name=title, contrast_limits=(0, 1), colormap=ramp, blending="translucent_no_depth", **placement
+        )
+    layer = Labels(data, name=title, colormap=one_colour(role), **placement)
+    layer.contour = max(1, round(min(data.shape[-2:]) / 400))  # still seen when zoomed out
+    return layer
+
+
+def one_colour(role: str) -> DirectLabelColormap:
+    """The role's colour for every label but 0."""
+    return DirectLabelColormap(color_dict={None: COLOURS[role], 0: "transparent", 1: COLOURS[role]})

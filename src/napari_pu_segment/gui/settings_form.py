@@ -1,0 +1,237 @@
+"""A form made from a `Settings` class: one row for each field, the advanced ones folded away."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Generic, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+from qtpy.QtCore import QEvent, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QValidator
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+from superqt.utils import signals_blocked
+
+from napari_pu_segment.core.settings import OneOf, SettingsT, build
+
+LARGEST_INT = 2**31 - 1  # what a Qt spin box can hold
+
+
+class NumberBox(QDoubleSpinBox):
+    """A spin box that shows a number as it is: 0.001, 1e-06, 30; with a point, whatever the locale.
+
+    A comma is understood as a point, and a step is a tenth of the number's decade.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setDecimals(40)  # only bounds the precision; the text is made below
+        self.setRange(-1e12, 1e12)
+        self.setKeyboardTracking(False)
+
+    def textFromValue(self, value: float) -> str:
+        """The shortest text that means this number."""
+        return repr(value).removesuffix(".0")
+
+    def valueFromText(self, text: str | None) -> float:
+        """The number that a text means."""
+        return float((text or "").strip().replace(",", "."))
+
+    def validate(self, text: str | None, position: int) -> tuple[QValidator.State, str, int]:
+        """Whether the text is a number in range, could become one, or neither."""
+        text = text or ""
+        state = QValidator.State.Intermediate
+        if not set(text) <= set("0123456789.,+-eE "):
+            state = QValidator.State.Invalid
+        else:
+            try:
+                if self.minimum() <= self.valueFromText(text) <= self.maximum():
+                    state = QValidator.State.Acceptable
+            except ValueError:
+                pass
+        return state, text, position
+
+    def stepBy(self, steps: int) -> None:
+        """Step by a tenth of the number's decade, without the dust of binary fractions."""
+        value = self.value()
+        step = 10.0 ** (math.floor(math.log10(abs(value))) - 1) if value else 0.01
+        self.setValue(float(f"{value + steps * step:.12g}"))
+
+
+class ListEdit(QLineEdit):
+    """A line of values separated by commas: 0.7, 1, 1.6."""
+
+    def values(self) -> list[str]:
+        """The values as text."""
+        return [part for part in re.split(r"[,;\s]+", self.text()) if part]
+
+    def set_values(self, values: Any) -> None:
+        """Show these values."""
+        self.setText(", ".join(str(value).removesuffix(".0") for value in values))
+
+
+class SettingsForm(QWidget, Generic[SettingsT]):
+    """Edits a value of a `Settings` class.
+
+    Parameters
+    ----------
+    kind : type of Settings
+        The titles, descriptions, bounds and defaults of its fields make the rows. A field with a single possible value
+        (the tag of the method) gets no row.
+    parent : QWidget, optional
+
+    Attributes
+    ----------
+    changed : Signal()
+        The user or `set_value` changed something.
+    """
+
+    changed = Signal()
+
+    def __init__(self, kind: type[SettingsT], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._kind = kind
+        self._rows: dict[str, Any] = {}
+        basic, folded = QFormLayout(), QFormLayout()
+        for name, field in kind.model_fields.items():
+            if len(get_args(field.annotation)) == 1 and get_origin(field.annotation) is Literal:
+                continue
+            row = _row(field)
+            label = field.title or name.replace("_", " ").capitalize()
+            row.setToolTip(field.description or label)
+            row.setObjectName(name)
+            extra = field.json_schema_extra
+            layout = folded if isinstance(extra, dict) and extra.get("advanced") else basic
+            name_label = QLabel(label)
+            name_label.setToolTip(row.toolTip())
+            layout.addRow(name_label, row)
+            row.installEventFilter(self)
+            self._rows[name] = row
+            _edited(row).connect(self.changed)
+        self._lay_out(basic, folded)
+        self.set_value(kind())
+
+    def value(self) -> SettingsT:
+        """The settings as shown.
+
+        Raises
+        ------
+        InputError
+            If something shown cannot be used; the text says which setting and why.
+        """
+        return build(self._kind, {name: _get(row) for name, row in self._rows.items()})
+
+    def set_value(self, settings: SettingsT) -> None:
+        """Show these settings; `changed` is emitted once, and only if they differ from what was shown."""
+        before = {name: _get(row) for name, row in self._rows.items()}
+        with signals_blocked(self):
+            for name, row in self._rows.items():
+                _set(row, getattr(settings, name))
+        if before != {name: _get(row) for name, row in self._rows.items()}:
+            self.changed.emit()
+
+    def eventFilter(self, watched: Any, event: QEvent | None) -> bool:
+        """Leave the mouse wheel to the scroll area, unless the row was clicked first."""
+        if event is not None and event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
+    def _lay_out(self, basic: QFormLayout, folded: QFormLayout) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(basic)
+        for form in (basic, folded):
+            form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+            form.setContentsMargins(0, 0, 0, 0)
+        if folded.rowCount():
+            fold, inner = QCollapsible("Advanced"), QWidget()
+            inner.setLayout(folded)
+            fold.setContent(inner)
+            fold.setDuration(0)
+            layout.addWidget(fold)
+
+
+def _row(field: FieldInfo) -> Any:
+    """An empty editor for one field, with its choices or bounds."""
+    kind, table = field.annotation, next((one.table for one in field.metadata if isinstance(one, OneOf)), None)
+    if table is not None or get_origin(kind) is Literal:
+        row = QComboBox()
+        row.addItems(list(table) if table is not None else get_args(kind))
+        row.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        row.setMinimumContentsLength(8)
+        return _still(row)
+    if kind is bool:
+        return QCheckBox()
+    if kind in (int, float):
+        return _still(_bounded(QSpinBox() if kind is int else NumberBox(), field))
+    if kind is str:
+        return QLineEdit()
+    if get_origin(kind) is tuple:
+        return ListEdit()
+    raise TypeError(f"A form has no row for a setting of type {kind}.")
+
+
+def _bounded(box: Any, field: FieldInfo) -> Any:
+    nudge: Any = 1 if isinstance(box, QSpinBox) else 1e-12  # from an excluded bound to the next number
+    if isinstance(box, QSpinBox):
+        box.setRange(-LARGEST_INT, LARGEST_INT)
+    bounds: list[Any] = field.metadata
+    for bound in bounds:
+        if isinstance(bound, Ge):
+            box.setMinimum(bound.ge)
+        elif isinstance(bound, Gt):
+            box.setMinimum(bound.gt + nudge)
+        elif isinstance(bound, Le):
+            box.setMaximum(bound.le)
+        elif isinstance(bound, Lt):
+            box.setMaximum(bound.lt - nudge)
+    return box
+
+
+def _still(row: Any) -> Any:
+    row.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # the wheel alone does not give it the focus
+    return row
+
+
+def _edited(row: Any) -> Any:
+    if isinstance(row, QComboBox):
+        return row.currentIndexChanged
+    if isinstance(row, QCheckBox):
+        return row.toggled
+    return row.textChanged if isinstance(row, QLineEdit) else row.valueChanged
+
+
+def _get(row: Any) -> Any:
+    if isinstance(row, ListEdit):
+        return row.values()
+    if isinstance(row, QComboBox):
+        return row.currentText()
+    if isinstance(row, QCheckBox):
+        return row.isChecked()
+    return row.text() if isinstance(row, QLineEdit) else row.value()
+
+
+def _set(row: Any, value: Any) -> None:
+    if isinstance(row, ListEdit):
+        row.set_values(value)
+    elif isinstance(row, QComboBox):
+        row.setCurrentText(value)
+    elif isinstance(row, QCheckBox):
+        row.setChecked(value)
+    elif isinstance(row, QLineEdit):
+        row.setText(value)
+    else:
+        row.setValue(value)

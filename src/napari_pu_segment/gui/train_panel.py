@@ -1,0 +1,168 @@
+"""The panel from image to model: choose the image, paint, train."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_pu_segment.core.errors import PuSegmentError
+from napari_pu_segment.core.methods import METHODS, Method
+from napari_pu_segment.core.settings import Settings
+
+from .image_combo import ImageCombo
+from .jobs import Job
+from .looks import COLOURS
+from .session import Session
+from .settings_form import SettingsForm
+
+
+class TrainPanel(QWidget):
+    """Choose an image, paint strokes, train.
+
+    Parameters
+    ----------
+    session : Session
+    keys : dict of str to str
+        The key that takes up each brush, by role; shown on the brush buttons.
+    parent : QWidget, optional
+    """
+
+    def __init__(self, session: Session, keys: dict[str, str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.image_combo = ImageCombo(session.book)
+        self.image_combo.setToolTip("The image to segment. Results go to layers of their own; this one stays as it is.")
+        self.add_brushes_button = QPushButton("Add brush layers")
+        self.add_brushes_button.setToolTip(
+            "Adds two layers to paint on, one for strokes on objects and one for strokes on background, and takes up "
+            "the brush. Strokes on objects alone are enough."
+        )
+        self.brush_buttons = {
+            role: _brush_button(role, keys.get(role, "")) for role in ("positive", "negative", "ignore")
+        }
+        self.method_combo = QComboBox()
+        for name, method in METHODS.items():
+            self.method_combo.addItem(method.title, name)
+        self.form = SettingsForm(self._method().settings)
+        self.warm_box = QCheckBox("Continue from the current model")
+        self.warm_box.setToolTip("Start from the model there is, instead of from nothing.")
+        self.train_button = QPushButton("Train")
+        self._lay_out()
+        self._connect()
+
+    def settings(self) -> Settings:
+        """The settings as shown.
+
+        Raises
+        ------
+        InputError
+            If one of them cannot be used.
+        """
+        return self.form.value()
+
+    def add_brushes(self) -> None:
+        """Add the brush layers that are missing, and take up the positive brush."""
+        image = self._session.image
+        try:
+            if image is None:
+                self._session.said.emit("There is no image. Open one in napari first.", True)
+                return
+            self._session.book.add_brushes(image)
+            self.paint("positive")
+        except PuSegmentError as error:
+            self._session.said.emit(str(error), True)
+
+    def paint(self, role: str) -> None:
+        """Take up a brush; the ignore layer is added when it is first asked for."""
+        image = self._session.image
+        if image is not None:
+            if role == "ignore" and self._session.book.member(image, "positive") is not None:
+                self._session.book.add_brushes(image, ("ignore",))
+            if self._session.book.paint(image, role):
+                hints = {
+                    "positive": "Paint a few short strokes on different objects, then press Train.",
+                    "negative": "Paint a few short strokes on background that looks like the objects.",
+                    "ignore": "Paint over what is neither: a time stamp, a rim, an artefact.",
+                }
+                self._session.said.emit(hints[role], False)
+
+    def train_or_cancel(self) -> None:
+        """Start a training, or cancel the running job."""
+        if self._session.busy:
+            self._session.cancel()
+            return
+        try:
+            self._session.train(self.method_combo.currentData(), self.settings(), warm=self.warm_box.isChecked())
+        except PuSegmentError as error:
+            self._session.said.emit(str(error), True)
+
+    def _method(self) -> Method:
+        return METHODS[self.method_combo.currentData()]
+
+    def _lay_out(self) -> None:
+        brushes = QHBoxLayout()
+        for button in self.brush_buttons.values():
+            brushes.addWidget(button)
+        paint = QGroupBox("Image and strokes")
+        rows = QVBoxLayout(paint)
+        rows.addWidget(self.image_combo)
+        rows.addWidget(self.add_brushes_button)
+        rows.addLayout(brushes)
+        train = QGroupBox("Training")
+        self._train_rows = QVBoxLayout(train)
+        method = QFormLayout()
+        method.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        method.addRow("Method", self.method_combo)
+        self._train_rows.addLayout(method)
+        self._train_rows.addWidget(self.form)
+        self._train_rows.addWidget(self.warm_box)
+        self._train_rows.addWidget(self.train_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(paint)
+        layout.addWidget(train)
+
+    def _connect(self) -> None:
+        self.image_combo.chosen.connect(self._session.choose_image)
+        self.add_brushes_button.clicked.connect(self.add_brushes)
+        for role, button in self.brush_buttons.items():
+            button.clicked.connect(partial(self.paint, role))
+        self.method_combo.currentIndexChanged.connect(self._on_method)
+        self.train_button.clicked.connect(self.train_or_cancel)
+        self._session.image_changed.connect(self._refresh)
+        self._session.model_changed.connect(self._refresh)
+        self._session.book.changed.connect(self._refresh)
+        self._session.job_started.connect(self._on_job)
+        self._session.choose_image(self.image_combo.value())
+        self._refresh()
+
+    def _on_method(self) -> None:
+        old, self.form = self.form, SettingsForm(self._method().settings)
+        self._train_rows.replaceWidget(old, self.form)
+        old.deleteLater()
+
+    def _on_job(self, job: Job) -> None:
+        job.finished.connect(self._refresh)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        session, image = self._session, self._session.image
+        there = image is not None and session.book.contains(image)
+        self.add_brushes_button.setEnabled(there)
+        for role, button in self.brush_buttons.items():
+            anchor = "positive" if role == "ignore" else role
+            button.setEnabled(there and image is not None and session.book.member(image, anchor) is not None)
+        self.train_button.setText("Cancel" if session.busy else "Train")
+        self.train_button.setEnabled(there or session.busy)
+        self.warm_box.setEnabled(session.model is not None)
+
+
+def _brush_button(role: str, key: str) -> QPushButton:
+    button = QPushButton(f"{role.capitalize()} ({key})" if key else role.capitalize())
+    patch = QPixmap(12, 12)
+    patch.fill(QColor(COLOURS[role]))
+    button.setIcon(QIcon(patch))
+    button.setToolTip(f"Take up the {role} brush" + (f"; key {key}" if key else ""))
+    return button
