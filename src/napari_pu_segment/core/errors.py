@@ -40,3 +40,10 @@ def pick(table: Mapping[str, Row], name: str, kind: str) -> Row:
         return table[name]
     except KeyError:
         raise InputError(f"There is no {kind} called {name!r}. Choose one of: {', '.join(table)}.") from None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of numpy or torch (CPU or GPU) means that memory ran out."""
+    if isinstance(error, MemoryError | OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and ("out of memory" in str(error) or "can't allocate" in str(error))

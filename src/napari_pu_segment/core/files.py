@@ -42,7 +42,9 @@ def write_atomically(path: str | Path, content: bytes | Callable[[str], None]) -
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"Cannot write {str(path)!r}: {reason}. Choose a folder that exists and is writable.") from None
+        raise InputError(
+            f"Cannot write {str(path)!r}: {reason}. Choose a folder that exists and is writable."
+        ) from None
     finally:
         if temporary:
             with contextlib.suppress(OSError):

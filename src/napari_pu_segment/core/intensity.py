@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from .samples import Sample
 
 Transform = Literal["linear", "asinh"]
+TRANSFORMS = {"linear": "Linear", "asinh": "Asinh (astronomy)"}
 
 _STATISTICS_PX = 1_000_000  # read about this many pixels of each image for the percentiles
 
@@ -46,7 +47,7 @@ def normalise(image: np.ndarray, stats: Sequence[ChannelStats]) -> np.ndarray:
     return np.stack([stat.apply(channel) for channel, stat in zip(image, stats, strict=True)])
 
 
-def measure(samples: Sequence[Sample], transform: Transform = "linear") -> tuple[ChannelStats, ...]:
+def measure(samples: Sequence[Sample], transform: str = "linear") -> tuple[ChannelStats, ...]:
     """Statistics of each channel over all samples.
 
     `low` and `high` are the 1st and 99.5th percentile of the finite values, of at most about a million pixels an image
@@ -54,9 +55,7 @@ def measure(samples: Sequence[Sample], transform: Transform = "linear") -> tuple
     A constant channel gets a range of one unit, so that it becomes 0 everywhere.
     """
     grids = [_grid(sample) for sample in samples]
-    return tuple(
-        _channel([grid[c] for grid in grids], transform) for c in range(samples[0].image.shape[0])
-    )
+    return tuple(_channel([grid[c] for grid in grids], transform) for c in range(samples[0].image.shape[0]))
 
 
 def _grid(sample: Sample) -> np.ndarray:
@@ -65,7 +64,7 @@ def _grid(sample: Sample) -> np.ndarray:
     return np.asarray(sample.image[window], dtype=np.float64)
 
 
-def _channel(parts: list[np.ndarray], transform: Transform) -> ChannelStats:
+def _channel(parts: list[np.ndarray], transform: str) -> ChannelStats:
     values = np.concatenate([part[np.isfinite(part)] for part in parts])
     if values.size == 0:
         values = np.zeros(1)
@@ -75,4 +74,9 @@ def _channel(parts: list[np.ndarray], transform: Transform) -> ChannelStats:
         low, high = float(values.min()), float(values.max())
     if not high > low:
         high = low + 1.0
-    return ChannelStats(low=low, high=high, softening=spread if spread > 0 else high - low, transform=transform)
+    return ChannelStats(
+        low=low,
+        high=high,
+        softening=spread if spread > 0 else high - low,
+        transform="asinh" if transform == "asinh" else "linear",
+    )

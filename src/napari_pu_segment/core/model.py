@@ -16,11 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch.nn import functional
 
-from .errors import ModelFileError
+from .errors import InputError, ModelFileError
 from .files import write_atomically
+from .filters import count
 from .intensity import ChannelStats, normalise
 from .networks import Network, NetworkSpec, build_network
+from .runtime import choose_device
 
 FORMAT_VERSION = 1
 CITATION = "napari-pu-segment: positive-unlabelled segmentation from brush strokes (see CITATION.cff)"
@@ -35,7 +38,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     plugin_version: str
     method: str
     settings: dict[str, Any]
@@ -83,6 +86,14 @@ class Model:
         """Where the network lives."""
         return next(self.network.parameters()).device
 
+    @property
+    def n_values(self) -> int:
+        """About how many float32 values the network holds for each pixel while it predicts."""
+        spec = self.card.network
+        if spec.filters:
+            return 2 * count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
+        return 4 * spec.width
+
     def check_image(self, shape: tuple[int, ...], name: str = "The image") -> None:
         """Refuse an image (C, [Z,] Y, X) that this model cannot see.
 
@@ -91,8 +102,6 @@ class Model:
         InputError
             If the number of channels differs from the training image's, or a volume model gets a single plane.
         """
-        from .errors import InputError
-
         channels = len(self.card.intensity)
         if shape[0] != channels:
             names = f" ({', '.join(self.card.channel_names)})" if self.card.channel_names else ""
@@ -122,8 +131,17 @@ class Model:
         x = x.transpose(0, 1) if planewise else x[None]  # (N, C, ...)
         with torch.inference_mode():
             scores = self.network(x.to(self.device))  # (N, 1, ...)
-            probability = torch.sigmoid(scores).cpu().numpy()
+            probability = _sigmoid(scores).cpu().numpy()
         return np.ascontiguousarray(probability[:, 0][None] if planewise else probability[0], dtype=np.float32)
+
+
+def _sigmoid(scores: torch.Tensor) -> torch.Tensor:
+    """Sigmoid whose last bit does not depend on where in the tensor a score stands.
+
+    Torch computes whole vectors of numbers and the rest of them one by one, with another rounding; padding leaves no rest.
+    """
+    flat = scores.flatten()
+    return torch.sigmoid(functional.pad(flat, (0, -len(flat) % 64)))[: len(flat)].reshape(scores.shape)
 
 
 def make_card(tensors: dict[str, torch.Tensor], **fields: Any) -> Card:
@@ -185,7 +203,7 @@ def load_model(path: str | Path) -> Model:
     _check_tensors(tensors, card, where)
     network = build_network(card.network)
     network.load_state_dict(tensors, strict=True)
-    return Model(network.eval(), card)
+    return Model(network.to(choose_device()).eval(), card)
 
 
 def _read_card(data: bytes, where: str) -> Card:

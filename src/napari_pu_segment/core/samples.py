@@ -95,9 +95,7 @@ def check_labels(labels: np.ndarray, shape: tuple[int, ...], where: str = "The i
             f"{where} measures {shape} pixels but its strokes {labels.shape}. Paint on a layer of the image's shape."
         )
     if labels.dtype.kind not in "bui" or (labels.size and (labels.min() < UNLABELED or labels.max() > IGNORE)):
-        raise InputError(
-            f"{where} has label values other than 0 (unlabelled), 1 (positive), 2 (negative), 3 (ignore)."
-        )
+        raise InputError(f"{where} has label values other than 0 (unlabelled), 1 (positive), 2 (negative), 3 (ignore).")
     return np.ascontiguousarray(labels, dtype=np.uint8)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
+from torch.nn import functional
 
 
 class NetworkSpec(BaseModel):
@@ -26,21 +27,32 @@ class Network(nn.Module):
     """A fully convolutional network, one score for each pixel.
 
     It is tile-exact: a score depends only on pixels within `halo_px`, so no norm may take statistics over the tile
-    (use per-pixel channel `LayerNorm`, or none), and tiles start at multiples of `stride_px`.
+    (use `ChannelNorm`, or none), and tiles start at multiples of `stride_px`.
 
     Attributes
     ----------
     halo_px : int
         Half the receptive field, in pixels along each spatial axis.
     stride_px : int
-        Sides of an input must be multiples of this.
+        Sides of an input must be multiples of this, and so must the positions of tiles.
+    window_px : int
+        Side of the one input size at which arithmetic is repeatable, or 0 where any size gives the same bits.
+        Library convolutions choose their order of additions by the size of the input.
     patch_px : int
-        Side of a training patch, of the stem's output; 1 means that pixels are trained on one by one.
+        Side of a training patch of the stem's output; 1 means that pixels are trained on one by one.
+    n_labelled, n_unlabelled : int
+        Patches of each kind that one training step takes.
+    rate : float
+        Factor on the learning rate: a deep network wants smaller steps.
     """
 
     halo_px: int
     stride_px: int = 1
+    window_px: int = 0
     patch_px: int = 1
+    n_labelled: int = 512
+    n_unlabelled: int = 2048
+    rate: float = 1.0
 
     def stem(self, x: torch.Tensor) -> torch.Tensor:
         """Features (N, F, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X); nothing here is trained."""
@@ -50,6 +62,38 @@ class Network(nn.Module):
         """Scores (N, 1, [Z,] Y, X), before the sigmoid, of features (N, F, [Z,] Y, X)."""
         raise NotImplementedError
 
+    def calibrate(self, features: torch.Tensor) -> None:
+        """Learn the scale of features (N, F, ...) before the first training step, where the network wants it."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scores (N, 1, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
         return self.head(self.stem(x))
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of each pixel on its own (Ba et al. 2016, arXiv:1607.06450).
+
+    Unlike batch, group and instance norm it takes nothing from other pixels, so tiles agree with the whole image.
+    """
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalised (N, C, ...) of (N, C, ...)."""
+        last = x.movedim(1, -1)
+        return functional.layer_norm(last, last.shape[-1:], self.weight, self.bias).movedim(-1, 1)
+
+
+def convolution(ndim: int, n_in: int, n_out: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Module:
+    """A 2-D or 3-D convolution that keeps the size (or divides it by the stride)."""
+    kind = nn.Conv2d if ndim == 2 else nn.Conv3d
+    return kind(n_in, n_out, kernel, stride=stride, dilation=dilation, padding=dilation * (kernel // 2))
+
+
+def enlarge(scores: torch.Tensor, factor: int) -> torch.Tensor:
+    """(N, C, [Z,] Y, X) enlarged by linear interpolation; exact at every position for powers of two."""
+    mode = "bilinear" if scores.ndim == 4 else "trilinear"
+    return functional.interpolate(scores, scale_factor=factor, mode=mode, align_corners=False)

@@ -1,0 +1,218 @@
+"""FILTERS: the multi-scale filter bank, in torch, for planes and volumes, on any device.
+
+Every filter is built from shifted sums of the Gaussian-smoothed image, never from a library convolution: the order of
+additions at a pixel is then the same whatever the tile around it, so that tiles agree bit for bit (measured: library
+convolutions do not), and on a CPU it is 10 times faster for the one-channel separable kernels used here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from .errors import InputError, pick
+
+TRUNCATE = 3.0  # a Gaussian is cut at this many sigmas
+
+
+class Scale:
+    """An image (N, C, [Z,] Y, X) seen at one Gaussian scale, with its derivatives computed when first asked for.
+
+    Derivatives are central differences of the smoothed image, multiplied by ``sigma ** order`` so that their size
+    does not fade with the scale (Lindeberg 1998, IJCV 30:79).
+    """
+
+    def __init__(self, image: torch.Tensor, sigma_px: float) -> None:
+        self.image = image
+        self.sigma_px = sigma_px
+        self.axes = tuple(range(2, image.ndim))
+
+    @cached_property
+    def smoothed(self) -> torch.Tensor:
+        """Gaussian-smoothed image."""
+        return gaussian(self.image, self.sigma_px)
+
+    @cached_property
+    def gradient(self) -> list[torch.Tensor]:
+        """First derivatives, one for each spatial axis."""
+        return [_difference(self.smoothed, axis) * self.sigma_px for axis in self.axes]
+
+    @cached_property
+    def hessian(self) -> list[list[torch.Tensor]]:
+        """Second derivatives, a symmetric matrix over the spatial axes."""
+        n, factor = len(self.axes), self.sigma_px**2
+        matrix: list[list[torch.Tensor]] = [[self.smoothed] * n for _ in range(n)]
+        for i, axis in enumerate(self.axes):
+            before, after = _neighbours(self.smoothed, axis)
+            matrix[i][i] = (before + after - self.smoothed * 2) * factor
+            for j in range(i):
+                matrix[i][j] = matrix[j][i] = _difference(_difference(self.smoothed, axis), self.axes[j]) * factor
+        return matrix
+
+    @cached_property
+    def structure(self) -> list[list[torch.Tensor]]:
+        """Structure tensor: products of first derivatives, smoothed with the same sigma (Bigun & Granlund 1987)."""
+        n = len(self.axes)
+        matrix: list[list[torch.Tensor]] = [[self.smoothed] * n for _ in range(n)]
+        for i in range(n):
+            for j in range(i + 1):
+                matrix[i][j] = matrix[j][i] = gaussian(self.gradient[i] * self.gradient[j], self.sigma_px)
+        return matrix
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One row of the filter bank.
+
+    Parameters
+    ----------
+    title : str
+    n_maps : callable
+        Number of maps for each channel and sigma, from the number of spatial axes.
+    compute : callable
+        The maps, each (N, C, [Z,] Y, X), from a `Scale`.
+    reach : float
+        How far it looks, in sigmas, and `extra_px` more.
+    """
+
+    title: str
+    n_maps: Callable[[int], int]
+    compute: Callable[[Scale], list[torch.Tensor]]
+    reach: float = TRUNCATE
+    extra_px: int = 0
+
+
+def gaussian(image: torch.Tensor, sigma_px: float) -> torch.Tensor:
+    """Gaussian smoothing along the spatial axes of (N, C, [Z,] Y, X); edges repeat the outermost pixel."""
+    weights = _weights(sigma_px)
+    for axis in range(2, image.ndim):
+        image = _smooth_axis(image, axis, weights)
+    return image
+
+
+def _weights(sigma_px: float) -> list[float]:
+    radius = max(1, math.ceil(TRUNCATE * sigma_px))
+    half = [math.exp(-0.5 * (i / sigma_px) ** 2) for i in range(radius + 1)]
+    total = half[0] + 2 * sum(half[1:])
+    return [value / total for value in half]
+
+
+def _smooth_axis(image: torch.Tensor, axis: int, weights: Sequence[float]) -> torch.Tensor:
+    radius, n = len(weights) - 1, image.shape[axis]
+    padded = _repeat_edges(image, axis, radius)
+    out = padded.narrow(axis, radius, n) * weights[0]
+    for i, weight in enumerate(weights[1:], start=1):
+        pair = padded.narrow(axis, radius - i, n) + padded.narrow(axis, radius + i, n)
+        out += pair.mul_(weight)  # not add(alpha=...): fused and unfused roundings differ between tiles
+    return out
+
+
+def _repeat_edges(image: torch.Tensor, axis: int, width: int) -> torch.Tensor:
+    first, last = image.narrow(axis, 0, 1), image.narrow(axis, image.shape[axis] - 1, 1)
+    shape = list(image.shape)
+    shape[axis] = width
+    return torch.cat([first.expand(shape), image, last.expand(shape)], dim=axis)
+
+
+def _neighbours(image: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
+    padded = _repeat_edges(image, axis, 1)
+    n = image.shape[axis]
+    return padded.narrow(axis, 0, n), padded.narrow(axis, 2, n)
+
+
+def _difference(image: torch.Tensor, axis: int) -> torch.Tensor:
+    before, after = _neighbours(image, axis)
+    return (after - before) * 0.5
+
+
+def eigenvalues(matrix: list[list[torch.Tensor]]) -> list[torch.Tensor]:
+    """Eigenvalues of a symmetric 2 x 2 or 3 x 3 matrix at every pixel, largest first, in closed form.
+
+    The 3 x 3 case is the trigonometric solution of the characteristic cubic (Smith 1961, CACM 4:168).
+    """
+    if len(matrix) == 2:
+        mean = (matrix[0][0] + matrix[1][1]) * 0.5
+        half = (matrix[0][0] - matrix[1][1]) * 0.5
+        root = torch.sqrt(half * half + matrix[0][1] * matrix[0][1])
+        return [mean + root, mean - root]
+    (a, d, e), (_, b, f), (_, _, c) = matrix
+    mean = (a + b + c) / 3
+    a, b, c = a - mean, b - mean, c - mean
+    spread = torch.sqrt((a * a + b * b + c * c + (d * d + e * e + f * f) * 2) / 6)
+    determinant = a * (b * c - f * f) - d * (d * c - f * e) + e * (d * f - b * e)
+    cosine = determinant / (spread * spread * spread * 2).clamp_min(1e-30)
+    angle = torch.acos(cosine.clamp(-1, 1)) / 3
+    largest = mean + spread * torch.cos(angle) * 2
+    smallest = mean + spread * torch.cos(angle + 2 * math.pi / 3) * 2
+    return [largest, mean * 3 - largest - smallest, smallest]
+
+
+def _magnitude(parts: list[torch.Tensor]) -> torch.Tensor:
+    total = parts[0] * parts[0]
+    for part in parts[1:]:
+        total = total + part * part
+    return torch.sqrt(total)
+
+
+def _spread(scale: Scale) -> torch.Tensor:
+    mean = scale.smoothed
+    return torch.sqrt((gaussian(scale.image * scale.image, scale.sigma_px) - mean * mean).clamp_min(0))
+
+
+FILTERS: dict[str, Filter] = {
+    "gaussian": Filter("Gaussian smoothing", lambda ndim: 1, lambda s: [s.smoothed]),
+    "gradient": Filter("Gradient magnitude", lambda ndim: 1, lambda s: [_magnitude(s.gradient)], extra_px=1),
+    "hessian": Filter("Hessian eigenvalues", lambda ndim: ndim, lambda s: eigenvalues(s.hessian), extra_px=2),
+    "structure": Filter(
+        "Structure tensor eigenvalues",
+        lambda ndim: ndim,
+        lambda s: [torch.sqrt(value.clamp_min(0)) for value in eigenvalues(s.structure)],
+        reach=2 * TRUNCATE,
+        extra_px=1,
+    ),
+    "spread": Filter("Local standard deviation", lambda ndim: 1, lambda s: [_spread(s)]),
+}
+
+
+def compute(image: torch.Tensor, filters: Sequence[str], sigmas_px: Sequence[float]) -> torch.Tensor:
+    """Feature maps of an image.
+
+    Parameters
+    ----------
+    image : Tensor, (N, C, [Z,] Y, X)
+    filters : sequence of str
+        Rows of `FILTERS`.
+    sigmas_px : sequence of float
+
+    Returns
+    -------
+    Tensor, (N, F, [Z,] Y, X)
+        The image itself, then every filter at every sigma, channels together; see `count`.
+    """
+    maps = [image]
+    for sigma in sigmas_px:
+        scale = Scale(image, sigma)
+        for name in filters:
+            maps += pick(FILTERS, name, "filter").compute(scale)
+    return torch.cat(maps, dim=1)
+
+
+def count(n_channels: int, ndim: int, filters: Sequence[str], sigmas_px: Sequence[float]) -> int:
+    """Number F of feature maps that `compute` returns."""
+    per_sigma = sum(pick(FILTERS, name, "filter").n_maps(ndim) for name in filters)
+    return n_channels * (1 + per_sigma * len(sigmas_px))
+
+
+def halo_px(filters: Sequence[str], sigmas_px: Sequence[float]) -> int:
+    """How far the filter bank looks, in pixels."""
+    if not filters or not sigmas_px:
+        raise InputError("The filter bank needs at least one filter and one sigma.")
+    rows = [pick(FILTERS, name, "filter") for name in filters]
+    # each smoothing is cut at ceil(TRUNCATE * sigma); two in a row look twice as far
+    return max(
+        round(row.reach / TRUNCATE) * max(1, math.ceil(TRUNCATE * s)) + row.extra_px for row in rows for s in sigmas_px
+    )

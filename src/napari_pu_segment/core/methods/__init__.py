@@ -1,0 +1,46 @@
+"""METHODS: what the plugin can do with an image, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..model import Model
+from ..progress import Work
+from ..settings import Settings
+from . import pu
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table of methods.
+
+    Parameters
+    ----------
+    title : str
+    settings : type of Settings
+    train : callable
+        ``train(samples, settings, *, start=None, cache=None) -> Work[Model]``.
+    needs, makes : str
+        What the user gives, and gets, in a few words.
+    reference : str
+    """
+
+    title: str
+    settings: type[Settings]
+    train: Callable[..., Work[Model]]
+    needs: str
+    makes: str
+    reference: str
+
+
+METHODS: dict[str, Method] = {
+    "pu": Method(
+        title="Positive-unlabelled (PU, PNU)",
+        settings=pu.PuSettings,
+        train=pu.train,
+        needs="strokes on objects; strokes on background are welcome",
+        makes="probability, mask, refined mask",
+        reference="Kiryo et al. 2017, arXiv:1703.00593; Sakai et al. 2017, arXiv:1605.06955",
+    ),
+}

@@ -1,0 +1,265 @@
+"""Segmentation from strokes on the objects, and on the background where the user likes: PU and PNU learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from ..errors import InputError
+from ..filters import FILTERS
+from ..fit import FeatureCache, Sampler, TrainSettings, fit
+from ..intensity import TRANSFORMS, measure
+from ..losses.pu import RISKS, SURROGATES, Risk, RiskOptions, Scores
+from ..model import Model, make_card
+from ..networks import NETWORKS, Network, NetworkSpec, build_network
+from ..prior import PRIORS, Evidence, iterate
+from ..progress import Progress, Work
+from ..runtime import choose_device, set_threads
+from ..samples import Sample, spatial_ndim
+from ..settings import OneOf, advanced
+from ..training_data import TrainingData, make_sampler, prepare
+
+_PRIOR_STEPS = 100
+_AUTO = {"auto": "Automatic"}
+
+
+class PuSettings(TrainSettings):
+    """Settings of positive-unlabelled and positive-negative-unlabelled training."""
+
+    method: Literal["pu"] = Field("pu", title="Method", description="Tag of these settings.")
+    network: Annotated[str, OneOf(NETWORKS)] = Field(
+        "pixel", title="Network", description="The filter bank is best for a few strokes; U-Nets want many, or a GPU."
+    )
+    prior: Annotated[str, OneOf({**PRIORS, "fixed": "Fixed"})] = Field(
+        "auto", title="Class prior", description="How the expected positive fraction of the image is found."
+    )
+    class_prior: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        title="Fixed prior (fraction)",
+        description="Positive fraction of the image, used where the prior is fixed. Rather too high than too low.",
+    )
+    risk: Annotated[str, OneOf(_AUTO | RISKS)] = advanced(
+        default="auto", title="Risk", description="Automatic: PNU where there are negative strokes, else nnPU."
+    )
+    surrogate: Annotated[str, OneOf(_AUTO | SURROGATES)] = advanced(
+        default="auto", title="Surrogate loss", description="Automatic: what suits the network."
+    )
+    weighting: Literal["auto", "balanced", "natural"] = advanced(
+        default="auto",
+        title="Class weights",
+        description="Balanced: the risk weighs objects by the target prior; natural: by the class prior.",
+    )
+    target_prior: float = advanced(
+        default=0.5, gt=0, lt=1, title="Target prior (fraction)", description="Weight of objects when balanced."
+    )
+    eta: float = advanced(
+        default=0.5, ge=-1, le=1, title="Eta (PNU)", description="1: PU only, 0: PN only, -1: NU only."
+    )
+    beta: float = advanced(default=0.0, ge=0, le=1, title="Beta (nnPU)", description="Tolerance of the clipping.")
+    gamma: float = advanced(default=1.0, ge=0, le=1, title="Gamma (nnPU)", description="Step size when clipped.")
+    threshold: Literal["coverage", "half"] = advanced(
+        default="coverage",
+        title="Threshold rule",
+        description="Coverage: the mask covers the class prior of the training images; half: probability 0.5.",
+    )
+    intensity: Annotated[str, OneOf(TRANSFORMS)] = advanced(
+        default="linear", title="Intensity scale", description="Asinh shows faint sources beside bright ones."
+    )
+    dimensions: Literal["planes", "volume"] = advanced(
+        default="planes", title="Stacks", description="Each plane on its own, or filters and networks in 3-D."
+    )
+    filters: Annotated[tuple[Annotated[str, OneOf(FILTERS)], ...], Field(min_length=1)] = advanced(
+        default=("gaussian", "gradient", "hessian"), title="Filters", description="Of the filter bank."
+    )
+    sigmas_px: Annotated[tuple[Annotated[float, Field(ge=0.3, le=64)], ...], Field(min_length=1, max_length=16)] = (
+        advanced(default=(0.7, 1.0, 1.6, 3.5, 5.0, 10.0), title="Scales (px)", description="Sigmas of the filter bank.")
+    )
+    width: int = advanced(default=64, ge=4, le=512, title="Width", description="Units of the network's first layers.")
+
+
+def train(
+    samples: Sequence[Sample],
+    settings: PuSettings,
+    *,
+    start: Model | None = None,
+    cache: FeatureCache | None = None,
+) -> Work[Model]:
+    """Train on brush strokes.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        With positive strokes on at least one; images without strokes serve as unlabelled.
+    settings : PuSettings
+    start : Model, optional
+        Continue from this model, in a third of the steps; its intensity statistics and network are kept.
+    cache : FeatureCache, optional
+        Keeps features between trainings.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    InputError
+        If there are no positive strokes, or images, strokes and settings do not fit together.
+    """
+    set_threads(settings.threads)
+    ndim = spatial_ndim(samples)
+    data = prepare(samples, start.card.intensity if start else measure(samples, settings.intensity))
+    spec = _spec(settings, len(data.stats), ndim if settings.dimensions == "volume" else 2)
+    network = _network(spec, settings, start)
+    kept, held = data.split(settings.seed)
+    yield Progress(0, settings.n_steps, "Reading the strokes")
+    sampler = yield from make_sampler(kept, network, spec, settings.seed, cache)
+    if start is None:
+        network.calibrate(sampler.everything(np.random.default_rng(settings.seed)).features)
+    prior, source = yield from _prior(data, settings, start, cache)
+    objective = _objective(settings, prior, bool(data.count("negative")))
+    check = None
+    if held is not None:
+        held_sampler = yield from make_sampler(held, network, spec, settings.seed, cache)
+        check = _check(network, held_sampler, objective, settings.seed)
+    n_steps = settings.n_steps if start is None else max(1, settings.n_steps // 3)
+    yield from fit(network, sampler, objective, settings, n_steps=n_steps, check=check)
+    threshold = 0.5 if settings.threshold == "half" else _coverage(network, sampler, prior, settings.seed)
+    return _model(network, spec, data, settings, prior, source, threshold)
+
+
+def _spec(settings: PuSettings, n_channels: int, ndim: int) -> NetworkSpec:
+    bank = settings.network == "pixel"
+    return NetworkSpec(
+        name=settings.network,
+        in_channels=n_channels,
+        ndim=3 if ndim == 3 else 2,
+        width=settings.width,
+        filters=settings.filters if bank else (),
+        sigmas_px=settings.sigmas_px if bank else (),
+    )
+
+
+def _network(spec: NetworkSpec, settings: PuSettings, start: Model | None) -> Network:
+    device = choose_device(settings.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = build_network(spec)
+    if start is not None:
+        if start.card.network != spec:
+            raise InputError(
+                f"The current model is a {start.card.network.name!r} network of another shape, "
+                "so training cannot continue from it. Train anew, or restore its settings."
+            )
+        network.load_state_dict(start.network.state_dict())
+    return network.to(device)
+
+
+def _objective(settings: PuSettings, prior: float, negatives: bool) -> Callable[[Scores], Risk]:
+    row = NETWORKS[settings.network]
+    balanced = row.balanced if settings.weighting == "auto" else settings.weighting == "balanced"
+    risk = ("pnu" if negatives else "nnpu") if settings.risk == "auto" else settings.risk
+    options = RiskOptions(
+        prior=prior,
+        surrogate=row.surrogate if settings.surrogate == "auto" else settings.surrogate,
+        target_prior=settings.target_prior if balanced else None,
+        beta=settings.beta,
+        gamma=settings.gamma,
+        eta=settings.eta,
+    )
+    return lambda scores: RISKS[risk].compute(scores, options)
+
+
+def _scores(network: Network, sampler: Sampler, seed: int) -> Scores:
+    device = next(network.parameters()).device
+    batch = sampler.everything(np.random.default_rng(seed)).to(device)
+    with torch.inference_mode():
+        return batch.scores(network.head(batch.features))
+
+
+def _check(network: Network, held: Sampler, objective: Callable[[Scores], Risk], seed: int) -> Callable[[], float]:
+    return lambda: float(objective(_scores(network, held, seed)).value)
+
+
+def _coverage(network: Network, sampler: Sampler, prior: float, seed: int) -> float:
+    """The threshold at which the mask covers the class prior of the unlabelled pixels: a quantile of their scores."""
+    unlabelled = _scores(network, sampler, seed).unlabelled
+    assert unlabelled is not None
+    probabilities = torch.sigmoid(unlabelled.scores).double().cpu().numpy()
+    return float(np.clip(np.quantile(probabilities, 1 - prior), 0, 1))
+
+
+def _prior(
+    data: TrainingData, settings: PuSettings, start: Model | None, cache: FeatureCache | None
+) -> Work[tuple[float, str]]:
+    """The class prior and how it was found; estimated with the pixel network, whichever network is trained."""
+    if settings.prior == "fixed":
+        return settings.class_prior, "fixed"
+    if start is not None:
+        return start.card.class_prior, start.card.class_prior_source
+    quick = PuSettings(
+        seed=settings.seed,
+        device=settings.device,
+        n_steps=_PRIOR_STEPS,
+        dimensions=settings.dimensions,
+        threads=settings.threads,
+    )
+    ndim = spatial_ndim(data.samples) if settings.dimensions == "volume" else 2
+    spec = _spec(quick, len(data.stats), ndim)
+    parts = data.halves(settings.seed)
+    samplers = []
+    for part in parts:
+        samplers.append((yield from make_sampler(part, _network(spec, quick, None), spec, settings.seed, cache)))
+
+    def score(prior: float | None) -> Work[Evidence]:
+        network = _network(spec, quick, None)
+        network.calibrate(samplers[0].everything(np.random.default_rng(settings.seed)).features)
+        naive = RiskOptions(prior=0.5, surrogate="logistic")
+        objective = (
+            _objective(quick, prior, False) if prior else lambda scores: RISKS["pu_naive"].compute(scores, naive)
+        )
+        yield from fit(network, samplers[0], objective, quick, message="Estimating the class prior")
+        scores = _scores(network, samplers[1], settings.seed)
+        assert scores.unlabelled is not None
+        return Evidence(scores.positive.scores.cpu().numpy(), scores.unlabelled.scores.cpu().numpy())
+
+    prior = yield from iterate(PRIORS[settings.prior].estimate, score)
+    return prior, settings.prior
+
+
+def _model(
+    network: Network,
+    spec: NetworkSpec,
+    data: TrainingData,
+    settings: PuSettings,
+    prior: float,
+    source: str,
+    threshold: float,
+) -> Model:
+    first = data.samples[0]
+    card = make_card(
+        network.state_dict(),
+        method=settings.method,
+        settings=settings.to_dict(),
+        network=spec,
+        axes="CZYX" if len(first.spatial_shape) == 3 else "CYX",
+        channel_names=first.channel_names,
+        intensity=data.stats,
+        class_prior=prior,
+        class_prior_source=source,
+        threshold=threshold,
+        pixel_size=first.pixel_size,
+        pixel_unit=first.pixel_unit,
+        n_positive_strokes=data.count("positive"),
+        n_negative_strokes=data.count("negative"),
+    )
+    return Model(network, card)
