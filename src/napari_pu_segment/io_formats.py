@@ -8,7 +8,7 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,6 +21,7 @@ MAX_DECODED_BYTES = 2**31  # of a compressed TIFF; plain ones and .npy files bey
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 NPY_MAGIC = b"\x93NUMPY"
 TIFF_TYPES = ("uint8", "uint16", "float32")  # what ImageJ's form of TIFF can hold
+_BYTE_ORDER: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 _IMAGEJ_BYTES = 2**32 - 2**20  # ImageJ's form cannot be longer than 4 GiB
 _UNITS = {"micron": "um", "microns": "um", "micrometer": "um", "µm": "um", "μm": "um", "\\u00b5m": "um", "pixel": "px"}
 
@@ -43,7 +44,7 @@ class Decoded:
     unit : str
         Unit of `spacing`; "px" where it is not told.
     lossy : bool
-        Whether the file's compression changes values.
+        Whether the compression changes values.
     """
 
     array: np.ndarray
@@ -63,7 +64,7 @@ def decode(path: Path, where: str, *, indexed: bool = False) -> Decoded:
     where : str
         Start of the sentence in an error.
     indexed : bool
-        Give the indices of an image with a colour table instead of its colours.
+        Give the indices into a colour table instead of the colours.
 
     Raises
     ------
@@ -85,14 +86,12 @@ def decode(path: Path, where: str, *, indexed: bool = False) -> Decoded:
     except InputError:
         raise
     except MemoryError:
-        raise OutOfMemoryError(
-            f"{where} does not fit into memory. Cut it into parts, or save it uncompressed."
-        ) from None
+        raise OutOfMemoryError(f"{where} does not fit into memory. Cut it, or save it uncompressed.") from None
     except Exception as error:  # decoders raise anything at all on damaged data
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"{where} is damaged or cut short ({reason}). Export it again.") from None
+    kind = decoded.array.dtype.name  # complex128, str32, void16
     if decoded.array.dtype.kind not in "buif":
-        kind = "complex" if decoded.array.dtype.kind == "c" else str(decoded.array.dtype)
         raise InputError(
             f"{where} holds {kind} values; only real numbers can be used. Save real numbers, one per channel."
         )
@@ -176,7 +175,8 @@ def _tiff(path: Path, where: str) -> Decoded:
         others = [other for other in tif.series[1:] if not other.keyframe.is_reduced]
         if others:
             raise InputError(f"{where} holds {len(others) + 1} separate images. Save the one to use on its own.")
-        _check_extent(series, os.path.getsize(path), where)
+        if _cut_chain(tif) or _holes(series, os.path.getsize(path)):
+            raise InputError(f"{where} is cut short: pixels that its header promises are missing. Export it again.")
         if series.nbytes > MAX_DECODED_BYTES:
             if series.dataoffset is None:
                 gb = MAX_DECODED_BYTES / 1e9
@@ -189,17 +189,24 @@ def _tiff(path: Path, where: str) -> Decoded:
         return Decoded(array, axes, names, spacing, unit, lossy=int(series.keyframe.compression) in (6, 7))
 
 
-def _check_extent(series: Any, file_bytes: int, where: str) -> None:
-    """Refuse a TIFF that promises pixels which lie beyond its end, or has holes that would read as zeros."""
+def _cut_chain(tif: tifffile.TiffFile) -> bool:
+    """Whether the chain of pages leads beyond the end of the file; tifffile would leave out the rest."""
+    form, handle = tif.tiff, tif.filehandle
+    handle.seek(tif.pages[len(tif.pages) - 1].offset)
+    n_tags = int.from_bytes(handle.read(form.tagnosize), _BYTE_ORDER[form.byteorder])
+    handle.seek(n_tags * form.tagsize, 1)
+    return any(handle.read(form.offsetsize))
+
+
+def _holes(series: Any, file_bytes: int) -> bool:
+    """Whether pixels lie beyond the end of the file, or are absent, which would read as zeros."""
     if series.dataoffset is not None:
-        missing = series.dataoffset + series.nbytes > file_bytes
-    else:
-        pages = [page for page in series.pages if page is not None]
-        segments = [pair for page in pages for pair in zip(page.dataoffsets, page.databytecounts, strict=True)]
-        missing = len(pages) < len(series.pages) or not segments
-        missing = missing or any(count == 0 or offset + count > file_bytes for offset, count in segments)
-    if missing:
-        raise InputError(f"{where} is cut short: pixels that its header promises are missing. Export it again.")
+        return bool(series.dataoffset + series.nbytes > file_bytes)
+    pages = [page for page in series.pages if page is not None]
+    segments = [pair for page in pages for pair in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if len(pages) < len(series.pages) or not segments:
+        return True
+    return any(count == 0 or offset + count > file_bytes for offset, count in segments)
 
 
 def _tiff_pixels(tif: tifffile.TiffFile, path: Path, where: str) -> np.ndarray:
@@ -220,8 +227,8 @@ def _tiff_pixels(tif: tifffile.TiffFile, path: Path, where: str) -> np.ndarray:
 
 def _tiff_axes(series: Any, array: np.ndarray, where: str) -> str:
     axes = series.axes
-    if "S" in axes and not _has_colour(series.keyframe):
-        axes = axes.replace("S", "C") if "C" not in axes else axes
+    if "C" not in axes and not _has_colour(series.keyframe):
+        axes = axes.replace("S", "C")
     unknown = [axis for axis in axes if axis not in "CSZTYX"]
     if not unknown:
         return str(axes)
@@ -235,13 +242,12 @@ def _tiff_axes(series: Any, array: np.ndarray, where: str) -> str:
 
 
 def _has_colour(page: Any) -> bool:
-    """Whether the samples of a pixel are RGB(A) or grey and alpha, not any channels."""
+    """Whether samples are RGB(A), or grey and alpha, and not any channels."""
     return page.photometric in (2, 6) or bool(set(page.extrasamples or ()) & {1, 2})
 
 
 def _imagej(tif: tifffile.TiffFile, axes: str) -> tuple[tuple[str, ...], dict[str, float], str]:
-    metadata = tif.imagej_metadata or {}
-    tags = tif.pages.first.tags
+    metadata, tags = tif.imagej_metadata or {}, tif.pages.first.tags
     spacing = {}
     for axis, tag in (("X", "XResolution"), ("Y", "YResolution")):
         pixels, units = tags.valueof(tag, default=(1, 1))
@@ -269,7 +275,7 @@ def _ome(tif: tifffile.TiffFile) -> tuple[tuple[str, ...], dict[str, float], str
 
 def clean_unit(unit: object) -> str:
     """A unit of length as one short printable word; the many spellings of micrometre become "um"."""
-    text = "".join(letter for letter in str(unit).strip() if letter.isprintable())[:20]
+    text = "".join(filter(str.isprintable, str(unit).strip()))[:20]
     return _UNITS.get(text.lower(), text) or "px"
 
 
@@ -283,11 +289,11 @@ def write_tiff(name: str, array: np.ndarray, pixel_size: tuple[float, ...], pixe
     pixel_size : tuple of float, ([Z,] Y, X), or empty
     pixel_unit : str
     """
+    unit = clean_unit(pixel_unit).encode("ascii", "ignore").decode() or "px"  # ImageJ's form is ASCII
     size = pixel_size or (1.0,) * array.ndim
     metadata: dict[str, Any] = {"axes": "ZYX"[-array.ndim :]}
     if pixel_size:
-        metadata |= {"unit": clean_unit(pixel_unit)} | ({"spacing": size[0]} if array.ndim == 3 else {})
-    form: dict[str, Any] = {"imagej": True}
-    if array.nbytes > _IMAGEJ_BYTES:
-        form = {"bigtiff": True, "photometric": "minisblack"}
+        metadata |= {"unit": unit} | ({"spacing": size[0]} if array.ndim == 3 else {})
+    small = array.nbytes < _IMAGEJ_BYTES
+    form: dict[str, Any] = {"imagej": True} if small else {"bigtiff": True, "photometric": "minisblack"}
     tifffile.imwrite(name, array, resolution=(1 / size[-1], 1 / size[-2]), metadata=metadata, **form)
