@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
@@ -34,7 +35,7 @@ class PuSettings(TrainSettings):
     network: Annotated[str, OneOf(NETWORKS)] = Field(
         "pixel", title="Network", description="The filter bank is best for a few strokes; U-Nets want many, or a GPU."
     )
-    prior: Annotated[str, OneOf({**PRIORS, "fixed": "Fixed"})] = Field(
+    prior: Annotated[str, OneOf(ChainMap({"fixed": "Fixed"}, PRIORS))] = Field(
         "auto", title="Class prior", description="How the expected positive fraction of the image is found."
     )
     class_prior: float = Field(
@@ -44,10 +45,10 @@ class PuSettings(TrainSettings):
         title="Fixed prior (fraction)",
         description="Positive fraction of the image, used where the prior is fixed. Rather too high than too low.",
     )
-    risk: Annotated[str, OneOf(_AUTO | RISKS)] = advanced(
+    risk: Annotated[str, OneOf(ChainMap(RISKS, _AUTO))] = advanced(
         default="auto", title="Risk", description="Automatic: PNU where there are negative strokes, else nnPU."
     )
-    surrogate: Annotated[str, OneOf(_AUTO | SURROGATES)] = advanced(
+    surrogate: Annotated[str, OneOf(ChainMap(SURROGATES, _AUTO))] = advanced(
         default="auto", title="Surrogate loss", description="Automatic: what suits the network."
     )
     weighting: Literal["auto", "balanced", "natural"] = advanced(
