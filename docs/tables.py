@@ -31,8 +31,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def code(value: Any) -> str:
-    """A value as it is written in a configuration file."""
-    return "" if value is None else f"`{value}`"
+    """A value as it is written on the command line."""
+    return f"`{', '.join(map(str, value)) if isinstance(value, tuple) else value}`"
 
 
 def strategies(rows: Mapping[str, Any], columns: Mapping[str, str]) -> str:
@@ -50,19 +50,22 @@ def strategies(rows: Mapping[str, Any], columns: Mapping[str, str]) -> str:
 
 def allowed(field: FieldInfo) -> str:
     """What values a field takes: choices or bounds."""
-    for mark in field.metadata:
+    inner = get_args(field.annotation)
+    marks = [*field.metadata, *(mark for part in inner for mark in get_args(part)[1:])]  # of a tuple's items, too
+    for mark in marks:
         if isinstance(mark, OneOf):
             return ", ".join(code(name) for name in mark.table)
-    choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
-    if choices:
+    if choices := [choice for choice in inner if isinstance(choice, str)]:
         return ", ".join(code(choice) for choice in choices)
-    bounds = [
-        f"{sign} {getattr(m, name)}"
-        for m in field.metadata
-        for kind, (sign, name) in _BOUNDS.items()
-        if isinstance(m, kind)
-    ]
-    return ", ".join(bounds) or getattr(field.annotation, "__name__", "")
+    return ", ".join(_bounds(marks)) or getattr(field.annotation, "__name__", "")
+
+
+def _bounds(marks: Iterable[Any]) -> Iterable[str]:
+    for mark in marks:
+        for part in mark.metadata if isinstance(mark, FieldInfo) else [mark]:
+            for kind, (sign, name) in _BOUNDS.items():
+                if isinstance(part, kind):
+                    yield f"{sign} {getattr(part, name)}"
 
 
 def fields(kind: type[Settings]) -> str:
@@ -95,7 +98,8 @@ def all_settings() -> str:
 
 def presets() -> str:
     """The presets of the dense CRF, one a row, with the numbers that distinguish them."""
-    names = list(CrfSettings.model_fields)
+    every = CRF_PRESETS.values()
+    names = [name for name in CrfSettings.model_fields if len({getattr(preset, name) for preset in every}) > 1]
     rows = ([code(name), *(code(getattr(preset, n)) for n in names)] for name, preset in CRF_PRESETS.items())
     return table(["preset", *(code(n) for n in names)], rows)
 
