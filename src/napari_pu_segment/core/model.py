@@ -138,7 +138,7 @@ class Model:
 def _sigmoid(scores: torch.Tensor) -> torch.Tensor:
     """Sigmoid whose last bit does not depend on where in the tensor a score stands.
 
-    Torch computes whole vectors of numbers and the rest of them one by one, with another rounding; padding leaves no rest.
+    Torch computes whole vectors of numbers, and the rest of them one by one with another rounding; padding leaves none.
     """
     flat = scores.flatten()
     return torch.sigmoid(functional.pad(flat, (0, -len(flat) % 64)))[: len(flat)].reshape(scores.shape)
@@ -222,9 +222,10 @@ def _read_card(data: bytes, where: str) -> Card:
         card = Card.model_validate_json(text)
     except (ValidationError, RecursionError):
         raise ModelFileError(f"{where} has a card that this version does not understand; it may be damaged.") from None
-    if card.network.in_channels != len(card.intensity) or len(card.axes) != card.network.ndim + 1:
-        if not (card.axes == "CZYX" and card.network.ndim == 2):  # planes one by one
-            raise ModelFileError(f"{where} contradicts itself: channels or axes do not fit its network.")
+    planewise = card.axes == "CZYX" and card.network.ndim == 2
+    axes_fit = planewise or len(card.axes) == card.network.ndim + 1
+    if card.network.in_channels != len(card.intensity) or not axes_fit:
+        raise ModelFileError(f"{where} contradicts itself: channels or axes do not fit its network.")
     return card
 
 

@@ -22,7 +22,7 @@ _SMALLEST_TILE_PX = 32
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile: `inner` is where its result goes, `outer` what is read for it, `pad` edge pixels added after reading."""
+    """One tile: `inner` is where its result goes, `outer` what is read for it, `pad` edge pixels added to that."""
 
     inner: tuple[slice, ...]
     outer: tuple[slice, ...]

@@ -169,12 +169,12 @@ def _pn(scores: Scores, o: RiskOptions) -> Risk:
     return Risk(total.detach(), total)
 
 
+def _nnnu(scores: Scores, o: RiskOptions) -> Risk:
+    return _clipped(_negative_part(scores, o), _positive_estimate(scores, o), o)
+
+
 def _pnu(scores: Scores, o: RiskOptions) -> Risk:
-    pn = _pn(scores, o)
-    if o.eta >= 0:
-        other = _nnpu(scores, o)
-    else:
-        other = _clipped(_negative_part(scores, o), _positive_estimate(scores, o), o)
+    pn, other = _pn(scores, o), (_nnpu if o.eta >= 0 else _nnnu)(scores, o)
     share = abs(o.eta)
     return Risk((1 - share) * pn.value + share * other.value, (1 - share) * pn.surrogate + share * other.surrogate)
 

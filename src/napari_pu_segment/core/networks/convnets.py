@@ -101,8 +101,8 @@ class _Residual(nn.Module):
 class ResNet18(_PatchClassifier):
     """ResNet-18 (He et al. 2015, arXiv:1512.03385) at an output stride of 8.
 
-    The last two stages are dilated instead of strided (Yu, Koltun, Funkhouser 2017, arXiv:1705.09914), so that the score
-    map keeps the detail of 8 px; `width` is the number of channels of the first stage, 64 in the paper.
+    The last two stages are dilated instead of strided (Yu, Koltun, Funkhouser 2017, arXiv:1705.09914), so that the
+    score map keeps the detail of 8 px; `width` is the number of channels of the first stage, 64 in the paper.
     """
 
     stride_px = 8
