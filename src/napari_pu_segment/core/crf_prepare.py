@@ -83,4 +83,4 @@ def object_width_px(probability: np.ndarray, threshold: float) -> float:
     if mask.all() or not mask.any():
         return 0.0
     depth = distance_transform_edt(mask)[mask] - 0.5  # from the pixel's centre to the outline between pixels
-    return 2 * (mask.ndim + 1) * float(depth.mean())
+    return float(2 * (mask.ndim + 1) * depth.mean())
