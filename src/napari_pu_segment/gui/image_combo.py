@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QComboBox, QWidget
 from superqt.utils import signals_blocked
 
 from .layers import LayerBook
+from .settings_form import narrow
 
 
 class ImageCombo(QComboBox):
@@ -31,9 +32,7 @@ class ImageCombo(QComboBox):
         self._book = book
         self._image: Image | None = None
         self._images: list[Image] = []
-        # Long names must not widen the dock.
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
+        narrow(self)
         self.currentIndexChanged.connect(self._on_index)
         book.changed.connect(self.refresh)
         self.refresh()

@@ -17,7 +17,7 @@ COLOURS = {
     "mask": "#009E73",  # bluish green
     "refined": "#F0E442",  # yellow
 }
-BRUSH_OPACITY = 0.8
+OPACITY = {"positive": 0.8, "negative": 0.8, "ignore": 0.3, "mask": 0.8, "refined": 0.9}
 
 
 def name(image_name: str, role: str) -> str:
@@ -36,7 +36,7 @@ def brush_layer(image_name: str, role: str, data: np.ndarray, **placement: Any) 
     **placement
         Scale, units and so on, as for any layer.
     """
-    return Labels(data, name=name(image_name, role), colormap=one_colour(role), opacity=BRUSH_OPACITY, **placement)
+    return Labels(data, name=name(image_name, role), colormap=one_colour(role), opacity=OPACITY[role], **placement)
 
 
 def result_layer(image_name: str, role: str, data: np.ndarray, **placement: Any) -> Layer:
@@ -54,11 +54,11 @@ def result_layer(image_name: str, role: str, data: np.ndarray, **placement: Any)
     title = name(image_name, role)
     if role == "probability":
         colour = COLOURS[role]
-        ramp = Colormap([f"{colour}00", f"{colour}C0"], name="probability", display_name="probability")
+        ramp = Colormap([f"{colour}00", f"{colour}80"], name="probability", display_name="probability")
         return Image(
             data, name=title, contrast_limits=(0, 1), colormap=ramp, blending="translucent_no_depth", **placement
         )
-    layer = Labels(data, name=title, colormap=one_colour(role), **placement)
+    layer = Labels(data, name=title, colormap=one_colour(role), opacity=OPACITY[role], **placement)
     layer.contour = max(1, round(min(data.shape[-2:]) / 400))  # still seen when zoomed out
     return layer
 

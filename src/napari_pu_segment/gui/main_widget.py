@@ -5,7 +5,7 @@ from __future__ import annotations
 import napari
 from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QApplication, QFrame, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from napari_pu_segment.core.progress import Progress
@@ -75,11 +75,13 @@ class MainWidget(QWidget):
         rows.addWidget(self.train_panel)
         rows.addWidget(self.predict_panel)
         rows.addStretch()
-        scroll = QScrollArea()
+        scroll = _Column()
         scroll.setWidget(inner)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 6, 2, 2)
         layout.addWidget(scroll)
         layout.addWidget(self.progress_bar)
         layout.addWidget(self.progress_label)
@@ -118,6 +120,16 @@ class MainWidget(QWidget):
     def _bind_keys(self) -> None:
         for role, key in self.keys.items():
             self._viewer.bind_key(key, lambda _viewer, role=role: self.train_panel.paint(role), overwrite=True)
+
+
+class _Column(QScrollArea):
+    """Scrolls up and down; a dock cannot be made so narrow that something is cut off at its side."""
+
+    def minimumSizeHint(self) -> QSize:
+        inner, bar = self.widget(), self.verticalScrollBar()
+        assert inner is not None
+        assert bar is not None
+        return QSize(inner.minimumSizeHint().width() + bar.sizeHint().width(), 200)
 
 
 def free_keys(viewer: napari.Viewer) -> tuple[str, ...]:

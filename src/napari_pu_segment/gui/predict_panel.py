@@ -18,17 +18,17 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.model import Model
+from napari_pu_segment.core.networks import NETWORKS
 
 from .image_combo import ImageCombo
 from .jobs import Job
 from .session import Result, Session
-from .settings_form import NumberBox, SettingsForm
+from .settings_form import NumberBox, SettingsForm, fold, narrow
 
 SLIDER_STEPS = 1000
 DEBOUNCE_MS = 250
@@ -51,12 +51,13 @@ class PredictPanel(QWidget):
         self.threshold_slider.setRange(0, SLIDER_STEPS)
         self.threshold_box = NumberBox()
         self.threshold_box.setRange(0, 1)
+        self.threshold_box.setFixedWidth(90)
         self.threshold_reset = QToolButton()
         self.threshold_reset.setText("↺")
         self.threshold_reset.setToolTip("Back to the threshold of the model, found when it was trained")
-        self.crf_box = QCheckBox("Refine along edges (CRF)")
+        self.crf_box = QCheckBox("Refine (CRF)")
         self.crf_box.setToolTip("A dense conditional random field moves the outline to the edges in the image.")
-        self.preset_combo = QComboBox()
+        self.preset_combo = narrow(QComboBox())
         self.preset_combo.addItems([*CRF_PRESETS, CUSTOM])
         self.crf_form = SettingsForm(CrfSettings)
         self.refined_label = QLabel()
@@ -73,6 +74,7 @@ class PredictPanel(QWidget):
         self._debounce.setSingleShot(True)
         self._debounce.setInterval(DEBOUNCE_MS)
         self._lay_out()
+        self.refined_label.hide()
         self._show_threshold(0.5)
         self._show_crf()
         self._connect()
@@ -101,15 +103,14 @@ class PredictPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         result = QGroupBox("Result")
         rows = QVBoxLayout(result)
+        rows.setContentsMargins(5, 9, 5, 5)
         rows.addLayout(_row(QLabel("Threshold"), self.threshold_slider, self.threshold_box, self.threshold_reset))
         rows.addLayout(_row(self.crf_box, self.preset_combo))
-        fold = QCollapsible("CRF settings")
-        fold.setDuration(0)
-        fold.addWidget(self.crf_form)
-        rows.addWidget(fold)
+        rows.addWidget(fold("CRF settings", self.crf_form))
         rows.addWidget(self.refined_label)
         model = QGroupBox("Model")
         rows = QVBoxLayout(model)
+        rows.setContentsMargins(5, 9, 5, 5)
         rows.addWidget(self.model_label)
         rows.addLayout(_row(self.save_button, self.load_button))
         rows.addLayout(_row(QLabel("Apply to"), self.apply_combo, self.apply_button))
@@ -184,7 +185,8 @@ class PredictPanel(QWidget):
     def _on_result(self, result: Result) -> None:
         self._show_threshold(result.segmentation.threshold)
         by = result.segmentation.refined_by
-        self.refined_label.setText(f"Refined with the {by!r} backend." if by else "")
+        self.refined_label.setText(f"Refined with the {by!r} backend.")
+        self.refined_label.setVisible(bool(by))
 
     def _on_job(self, job: Job) -> None:
         job.finished.connect(self._refresh)
@@ -202,8 +204,10 @@ class PredictPanel(QWidget):
 
 def _describe(model: Model) -> str:
     card = model.card
-    strokes = f"{card.n_positive_strokes} positive, {card.n_negative_strokes} negative strokes"
-    return f"{card.network.name} network, {strokes}; class prior {card.class_prior:.3g} ({card.class_prior_source})."
+    return (
+        f"{NETWORKS[card.network.name].title}; {card.n_positive_strokes} positive, {card.n_negative_strokes} negative "
+        f"strokes; class prior {card.class_prior:.3g} ({card.class_prior_source})."
+    )
 
 
 def _row(*widgets: QWidget) -> QHBoxLayout:

@@ -11,7 +11,7 @@ from skimage import data
 from napari_pu_segment.synthetic import aurora_frame
 
 from .layers import BRUSHES, KEY
-from .looks import BRUSH_OPACITY, name, one_colour
+from .looks import OPACITY, name, one_colour
 
 LayerData: TypeAlias = tuple[np.ndarray, dict[str, Any], str]
 
@@ -64,6 +64,6 @@ def _with_brushes(image: np.ndarray, title: str, ignore: np.ndarray | None = Non
         if role == "ignore" and ignore is None:
             continue
         strokes = np.zeros(image.shape[:2], np.uint8) if role != "ignore" else np.asarray(ignore, np.uint8)
-        brush = {"name": name(title, role), "colormap": one_colour(role), "opacity": BRUSH_OPACITY, **placement}
+        brush = {"name": name(title, role), "colormap": one_colour(role), "opacity": OPACITY[role], **placement}
         layers.append((strokes, {**brush, "metadata": {KEY: {"role": role, "id": uid}}}, "labels"))
     return layers

@@ -17,7 +17,7 @@ from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model, save_model
-from napari_pu_segment.core.pipeline import Segmentation, segment
+from napari_pu_segment.core.pipeline import Segmentation, segment, threshold_mask
 from napari_pu_segment.core.progress import Work
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
@@ -162,7 +162,7 @@ class Session:
             old = self.result.segmentation
             value = self.result.model.card.threshold if threshold is None else threshold
             if value != old.threshold:
-                mask = (old.probability >= value).astype(np.uint8)
+                mask = threshold_mask(old.probability, value, self.result.sample.labels)
                 self._show(replace(self.result, segmentation=replace(old, mask=mask, threshold=value)))
 
     def refine(self) -> None:
@@ -176,7 +176,11 @@ class Session:
             self._show(replace(result, segmentation=replace(old, refined=None, refined_by=""), crf=None))
         elif (crf, old.threshold) != (result.crf, result.refined_at):
             work = refine(
-                result.sample.image, old.probability, crf, labels=result.sample.labels, threshold=old.threshold
+                np.asarray(result.sample.image),
+                old.probability,
+                crf,
+                labels=result.sample.labels,
+                threshold=old.threshold,
             )
             self._start(work, REFINING, lambda refined: self._on_refined(refined, crf, old.threshold))
 

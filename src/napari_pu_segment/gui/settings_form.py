@@ -105,7 +105,8 @@ class SettingsForm(QWidget, Generic[SettingsT]):
         self._kind = kind
         self._rows: dict[str, Any] = {}
         basic, folded = QFormLayout(), QFormLayout()
-        for name, field in kind.model_fields.items():
+        own = [name for name in kind.model_fields if name in kind.__annotations__]  # before what the parents bring
+        for name, field in sorted(kind.model_fields.items(), key=lambda item: item[0] not in own):
             if len(get_args(field.annotation)) == 1 and get_origin(field.annotation) is Literal:
                 continue
             row = _row(field)
@@ -155,13 +156,34 @@ class SettingsForm(QWidget, Generic[SettingsT]):
         layout.addLayout(basic)
         for form in (basic, folded):
             form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+            form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)  # a dock is narrow
             form.setContentsMargins(0, 0, 0, 0)
         if folded.rowCount():
-            fold, inner = QCollapsible("Advanced"), QWidget()
+            inner = QWidget()
             inner.setLayout(folded)
-            fold.setContent(inner)
-            fold.setDuration(0)
-            layout.addWidget(fold)
+            layout.addWidget(fold("Advanced", inner))
+
+
+def fold(title: str, inner: QWidget) -> QCollapsible:
+    """A widget under a title that unfolds it."""
+    folded = QCollapsible(title)
+    folded.setDuration(0)
+    folded.setCollapsedIcon("▸")
+    folded.setExpandedIcon("▾")
+    layout = folded.layout()
+    if layout is not None:
+        layout.setContentsMargins(0, 0, 0, 0)
+    folded.setContent(inner)
+    folded.collapse(animate=False)
+    return folded
+
+
+def narrow(combo: QComboBox) -> QComboBox:
+    """Keep long entries from widening the dock, and the wheel from changing the choice in passing."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(6)
+    _still(combo)
+    return combo
 
 
 def _row(field: FieldInfo) -> Any:
@@ -169,10 +191,10 @@ def _row(field: FieldInfo) -> Any:
     kind, table = field.annotation, next((one.table for one in field.metadata if isinstance(one, OneOf)), None)
     if table is not None or get_origin(kind) is Literal:
         row = QComboBox()
-        row.addItems(list(table) if table is not None else get_args(kind))
-        row.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        row.setMinimumContentsLength(8)
-        return _still(row)
+        for key in table if table is not None else get_args(kind):
+            about = key if table is None else table[key]  # a title, or a row that has one
+            row.addItem(str(about if isinstance(about, str) else getattr(about, "title", key)), key)
+        return narrow(row)
     if kind is bool:
         return QCheckBox()
     if kind in (int, float):
@@ -202,6 +224,7 @@ def _bounded(box: Any, field: FieldInfo) -> Any:
 
 
 def _still(row: Any) -> Any:
+    row.setMinimumWidth(80)
     row.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # the wheel alone does not give it the focus
     return row
 
@@ -218,7 +241,7 @@ def _get(row: Any) -> Any:
     if isinstance(row, ListEdit):
         return row.values()
     if isinstance(row, QComboBox):
-        return row.currentText()
+        return row.currentData()
     if isinstance(row, QCheckBox):
         return row.isChecked()
     return row.text() if isinstance(row, QLineEdit) else row.value()
@@ -228,7 +251,7 @@ def _set(row: Any, value: Any) -> None:
     if isinstance(row, ListEdit):
         row.set_values(value)
     elif isinstance(row, QComboBox):
-        row.setCurrentText(value)
+        row.setCurrentIndex(row.findData(value))
     elif isinstance(row, QCheckBox):
         row.setChecked(value)
     elif isinstance(row, QLineEdit):

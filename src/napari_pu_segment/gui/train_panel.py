@@ -15,7 +15,7 @@ from .image_combo import ImageCombo
 from .jobs import Job
 from .looks import COLOURS
 from .session import Session
-from .settings_form import SettingsForm
+from .settings_form import SettingsForm, narrow
 
 
 class TrainPanel(QWidget):
@@ -42,7 +42,7 @@ class TrainPanel(QWidget):
         self.brush_buttons = {
             role: _brush_button(role, keys.get(role, "")) for role in ("positive", "negative", "ignore")
         }
-        self.method_combo = QComboBox()
+        self.method_combo = narrow(QComboBox())
         for name, method in METHODS.items():
             self.method_combo.addItem(method.title, name)
         self.form = SettingsForm(self._method().settings)
@@ -103,15 +103,18 @@ class TrainPanel(QWidget):
 
     def _lay_out(self) -> None:
         brushes = QHBoxLayout()
+        brushes.setSpacing(3)
         for button in self.brush_buttons.values():
             brushes.addWidget(button)
         paint = QGroupBox("Image and strokes")
         rows = QVBoxLayout(paint)
+        rows.setContentsMargins(5, 9, 5, 5)
         rows.addWidget(self.image_combo)
         rows.addWidget(self.add_brushes_button)
         rows.addLayout(brushes)
         train = QGroupBox("Training")
         self._train_rows = QVBoxLayout(train)
+        self._train_rows.setContentsMargins(5, 9, 5, 5)
         method = QFormLayout()
         method.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         method.addRow("Method", self.method_combo)
@@ -160,7 +163,7 @@ class TrainPanel(QWidget):
 
 
 def _brush_button(role: str, key: str) -> QPushButton:
-    button = QPushButton(f"{role.capitalize()} ({key})" if key else role.capitalize())
+    button = QPushButton(f"{role.capitalize()} {key}".strip())
     patch = QPixmap(12, 12)
     patch.fill(QColor(COLOURS[role]))
     button.setIcon(QIcon(patch))

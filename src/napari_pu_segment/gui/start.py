@@ -1,0 +1,37 @@
+"""Open napari from the command line, with images, brush layers and the widget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import napari
+import numpy as np
+
+from napari_pu_segment.io import ImageFile
+
+from .main_widget import add_brush_layers
+
+
+def open_viewer(files: Mapping[str, ImageFile]) -> None:
+    """Show images in napari and wait until the window is closed.
+
+    Parameters
+    ----------
+    files : mapping
+        Images by the names of their layers. RGB images become one layer, other channels a layer each.
+    """
+    viewer = napari.Viewer(title="PU segment")
+    for name, file in files.items():
+        _add_image(viewer, name, file)
+    add_brush_layers(viewer)
+    napari.run()
+
+
+def _add_image(viewer: napari.Viewer, name: str, file: ImageFile) -> None:
+    placement = {"scale": file.pixel_size, "units": [file.pixel_unit] * len(file.pixel_size)} if file.pixel_size else {}
+    if file.channel_names == ("red", "green", "blue"):
+        viewer.add_image(np.moveaxis(file.image, 0, -1), name=name, rgb=True, **placement)
+        return
+    for i, channel in enumerate(file.image):
+        title = f"{name} {file.channel_names[i] if file.channel_names else i}" if len(file.image) > 1 else name
+        viewer.add_image(channel, name=title, **placement)
