@@ -20,7 +20,7 @@ from .core.errors import InputError
 _HEIGHTS = np.linspace(1.0, 2.6, 20)  # of the layers of light, in units of 100 km
 _EAST = np.linspace(-26, 26, 4097)  # places along a curtain, in units of 100 km
 _EDGE_DEG = 84.0  # zenith angle at the rim of the picture's circle
-_AURORA_LEVEL = 0.22  # of the light of a bright curtain: what is brighter is aurora
+_AURORA_LEVEL = 0.24  # of the light of a bright curtain: what is brighter is aurora
 _MIN_SIDE_PX, _MAX_SIDE_PX = 64, 4096
 
 
@@ -52,7 +52,7 @@ class AuroraFrame:
         return float(self.truth[self.valid].mean())
 
 
-def aurora_frame(seed: int = 5, side_px: int = 512) -> AuroraFrame:
+def aurora_frame(seed: int = 0, side_px: int = 512) -> AuroraFrame:
     """Make a frame; the same seed and side give the same frame.
 
     Parameters
@@ -123,7 +123,7 @@ def _aurora(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, r: np.ndarra
         # height * (x, y) is where the line of sight meets this layer
         density = thickness * sum(curtain.density(height * x, height * y, blur) for curtain in curtains)
         green[sky] += 0.26 * density * np.exp(-(height - 1.0) / 0.28)
-        red[sky] += 0.055 * density * np.exp(-(((height - 1.9) / 0.6) ** 2))
+        red[sky] += 0.04 * density * np.exp(-(((height - 1.9) / 0.6) ** 2))
     patchy = np.clip(1 + 0.30 * _smooth_noise(rng, r.shape, 7), 0.35, 2)
     return green * patchy, ndimage.gaussian_filter(red * patchy, r.shape[0] / 80)
 
@@ -179,7 +179,7 @@ def _clouds_and_moon(
     cloud = np.clip(rough - 0.15, 0, 1.2) * (0.35 + np.exp(-away / 0.6))
     opaque = np.clip(0.30 * cloud, 0, 0.4)
     white = np.array([1.0, 0.97, 0.88])[:, None, None]
-    light = light * (1 - opaque) + (0.85 * cloud + glare + disc) * white
+    light = light * (1 - opaque) + (0.5 * cloud + glare + disc) * white
     return light, away < 0.10
 
 
@@ -194,26 +194,26 @@ def _stars(rng: np.random.Generator, side_px: int) -> np.ndarray:
 
 
 def _strokes(rng: np.random.Generator, region: np.ndarray, n: int, side_px: int) -> np.ndarray:
-    """At most `n` brush strokes (Y, X): walks along the region's centre lines, each a few pixels wide."""
+    """At most `n` brush strokes (Y, X), a few pixels wide: along the region's centre lines and, by turns, across."""
     brush_px, reach_px = max(1, round(side_px / 256)), max(4, side_px // 9)
     painted = np.zeros_like(region)
-    opened = ndimage.binary_opening(region, iterations=brush_px)
-    lines = np.asarray(skeletonize(opened))  # type: ignore[no-untyped-call]
-    for _ in range(n):
-        starts = np.argwhere(lines & ~ndimage.binary_dilation(painted, iterations=reach_px // 2))
+    inside = np.pad(ndimage.binary_erosion(region, iterations=brush_px), 1)
+    lines = np.pad(np.asarray(skeletonize(ndimage.binary_opening(region, iterations=brush_px))), 1)  # type: ignore[no-untyped-call]
+    for i in range(n):
+        starts = np.argwhere(lines[1:-1, 1:-1] & ~ndimage.binary_dilation(painted, iterations=reach_px // 2))
         if not len(starts):
             break
         start, length_px = starts[rng.integers(len(starts))], int(rng.integers(reach_px // 2, reach_px))
+        path = _across(rng, inside, start, length_px) if i % 2 else _along(lines, start, length_px)
         stroke = np.zeros_like(region)
-        stroke[tuple(_walk(lines, start, length_px).T)] = True
+        stroke[tuple(path.T)] = True
         painted |= ndimage.binary_dilation(stroke, iterations=brush_px) & region
     return painted
 
 
-def _walk(lines: np.ndarray, start: np.ndarray, n_px: int) -> np.ndarray:
-    """Up to `n_px` pixels (n, 2) along a line, straight on where it forks."""
-    path, heading = [start], np.zeros(2)
-    free = np.pad(lines, 1)
+def _along(lines: np.ndarray, start: np.ndarray, n_px: int) -> np.ndarray:
+    """Up to `n_px` pixels (n, 2) of a line, straight on where it forks; `lines` has a margin of one pixel."""
+    path, heading, free = [start], np.zeros(2), lines.copy()
     while len(path) < n_px:
         row, column = path[-1]
         free[row + 1, column + 1] = False
@@ -223,4 +223,18 @@ def _walk(lines: np.ndarray, start: np.ndarray, n_px: int) -> np.ndarray:
         step = steps[np.argmax(steps @ heading)]
         path.append(path[-1] + step)
         heading = 0.8 * heading + step
+    return np.array(path)
+
+
+def _across(rng: np.random.Generator, inside: np.ndarray, start: np.ndarray, n_px: int) -> np.ndarray:
+    """Up to `n_px` pixels (n, 2) of a slightly bent line through `start`; `inside` has a margin of one pixel."""
+    angle, bend = rng.uniform(0, 2 * np.pi), rng.uniform(-0.02, 0.02)
+    path = [start]
+    for way in (1, -1):
+        for step in range(1, n_px // 2 + 1):
+            turned = angle + bend * step
+            point = start + np.rint(way * step * np.array([np.sin(turned), np.cos(turned)])).astype(int)
+            if not inside[tuple(np.clip(point, -1, len(inside) - 2) + 1)]:
+                break
+            path.append(point)
     return np.array(path)

@@ -1,0 +1,227 @@
+"""What the commands share: errors and exit codes, progress bars, settings given as text, and where outputs may go."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import tomllib
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, get_origin
+
+import typer
+from typer.core import TyperCommand
+
+from .core.errors import InputError, OutOfMemoryError, PuSegmentError
+from .core.progress import Progress, Work, run
+from .core.settings import Settings
+
+Result = TypeVar("Result")
+P = ParamSpec("P")
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+FILES = "FILE..."  # metavar of the options that take several files
+DEBUG = "NAPARI_PU_SEGMENT_DEBUG"
+
+
+class ManyValues(TyperCommand):
+    """A command whose options for several files take them in one go: ``--positive a.png b.png``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Write every file of such an option behind an option of its own."""
+        several = {name for param in self.params if getattr(param, "metavar", "") == FILES for name in param.opts}
+        spread: list[str] = []
+        option = ""
+        for place, arg in enumerate(args):
+            if arg == "--":
+                spread += args[place:]
+                break
+            if option and not arg.startswith("-") and spread[-1] != option:
+                spread.append(option)
+            elif arg.startswith("-"):
+                option = arg if arg in several else ""
+            spread.append(arg)
+        return super().parse_args(ctx, spread)
+
+
+def guarded(command: Callable[P, Result]) -> Callable[P, Result]:
+    """Turn every error of a command into one line on the error output and exit code 1, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Result:
+        try:
+            with warnings.catch_warnings():
+                if not sys.warnoptions:
+                    warnings.simplefilter("ignore")
+                return command(*args, **kwargs)
+        except (typer.BadParameter, typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if os.environ.get(DEBUG):
+                raise
+            typer.echo(" ".join(_sentence(error).split()), err=True)
+            raise typer.Exit(1) from None
+
+    return wrapper
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        error = OutOfMemoryError("The computer's memory ran out. Use a smaller image.")
+    if isinstance(error, PuSegmentError):
+        return str(error)
+    return f"Something unforeseen failed ({type(error).__name__}: {error}). Set {DEBUG}=1 to see where, and report it."
+
+
+def drive(work: Work[Result], title: str) -> Result:
+    """Run long work; with a progress bar where the error output is a terminal."""
+    if not sys.stderr.isatty():
+        return run(work)
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def show(progress: Progress) -> None:
+            risk = "" if progress.risk is None else f", risk {progress.risk:.3f}"
+            text = f"{title}: {progress.message}{risk}"
+            bar.update(task, completed=progress.step, total=progress.total or None, description=text)
+
+        return run(work, show)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Settings of a JSON or TOML file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds no table of settings.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except OSError as error:
+        raise InputError(f"Settings file {str(path)!r} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"Settings file {str(path)!r} is not valid JSON or TOML: {error}.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"Settings file {str(path)!r} must hold names and values.")
+    return values
+
+
+def parse_pairs(pairs: Iterable[str], kind: type[Settings]) -> dict[str, Any]:
+    """Settings of class `kind` given as ``name=value``; several values of one setting are parted by commas.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is no equals sign.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{pair!r} is not of the form name=value.", param_hint="--set")
+        field = kind.model_fields.get(name.strip())
+        many = field is not None and get_origin(field.annotation) is tuple
+        values[name.strip()] = [part.strip() for part in value.split(",")] if many else value.strip()
+    return values
+
+
+def parse_prior(text: str) -> dict[str, Any]:
+    """The settings `prior` and `class_prior` of ``auto``, the name of an estimator, or a fraction.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    from .core.prior import PRIORS
+
+    if text in PRIORS:
+        return {"prior": text}
+    try:
+        fraction = float(text)
+    except ValueError:
+        fraction = 0.0
+    if not 0 < fraction < 1:
+        raise InputError(f"The prior {text!r} cannot be used. Give {', '.join(PRIORS)}, or a fraction such as 0.2.")
+    return {"prior": "fixed", "class_prior": fraction}
+
+
+def check_counts(images: Sequence[Path], files: Mapping[str, Sequence[Path]]) -> None:
+    """Files are matched to images by order: there must be as many.
+
+    Raises
+    ------
+    typer.BadParameter
+        If an option has files, but not one for each image.
+    """
+    for option, given in files.items():
+        if given and len(given) != len(images):
+            text = f"{len(given)} file(s) for {len(images)} image(s); give one for each image, in the same order."
+            raise typer.BadParameter(text, param_hint=option)
+
+
+def check_output(path: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output, before any work is done, that could not be written or would replace an input.
+
+    Raises
+    ------
+    InputError
+        If it is a folder, replaces an input, or its folder cannot be made or written to.
+    """
+    where = f"Cannot write {str(path)!r}"
+    try:
+        if path.is_dir():
+            raise InputError(f"{where}: it is a folder. Give the name of a file.")
+        if path.exists() and any(file.exists() and path.samefile(file) for file in inputs):
+            raise InputError(f"{where}: it would replace an input. Choose another name or folder.")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise InputError(f"{where}: {str(folder)!r} is not a folder that can be written to. Choose another one.")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where}: {getattr(error, 'strerror', None) or error}. Choose another name.") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises
+    ------
+    InputError
+        If that fails.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot make the folder {str(folder)!r}: {error.strerror}. Choose another one.") from None
+
+
+def output_stems(images: Sequence[Path]) -> list[str]:
+    """Names of the outputs of each image: its name without suffix, made safe.
+
+    Raises
+    ------
+    InputError
+        If two images would write the same files.
+    """
+    from .io import sanitise_name
+
+    stems = [sanitise_name(image.stem) for image in images]
+    owners: dict[str, Path] = {}
+    for stem, image in zip(stems, images, strict=True):
+        other = owners.setdefault(stem.casefold(), image)  # some disks do not tell cases apart
+        if other is not image:
+            raise InputError(
+                f"{str(other)!r} and {str(image)!r} would write the same files {stem + '_mask.tif'!r}. "
+                "Predict them into different folders, or rename one."
+            )
+    return stems
