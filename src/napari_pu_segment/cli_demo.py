@@ -85,9 +85,8 @@ def _trial(frame: AuroraFrame, strokes: str, negative: np.ndarray | None, seed: 
     times.append(time.perf_counter())
     dice, dice_refined = (scores(mask, frame.truth, frame.valid)["dice"] for mask in (segmentation.mask, refined.mask))
     train_s, predict_s, refine_s = np.diff(times)
-    return Trial(
-        title, stem, negative, model, segmentation, refined, dice, dice_refined, (train_s, predict_s, refine_s)
-    )
+    seconds = (train_s, predict_s, refine_s)
+    return Trial(strokes, negative, model, segmentation, refined, dice, dice_refined, seconds)
 
 
 def _write_frame(frame: AuroraFrame, out: Path) -> None:
