@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 
 import numpy as np
 import pytest
+
+os.environ["NAPARI_CONFIG"] = ""  # neither read nor write the settings of whoever runs the tests
 
 
 @pytest.fixture(scope="session")
@@ -13,11 +16,16 @@ def painted_screen(qapp):
     """Assert once that the canvas really draws: without OpenGL it would be black, and tests would prove nothing."""
     import napari
 
-    viewer = napari.Viewer(show=False)
-    viewer.add_image(np.ones((64, 64)), contrast_limits=(0, 1))
-    shot = viewer.screenshot(canvas_only=True, flash=False)
+    viewer = napari.Viewer()
+    layer = viewer.add_image(np.ones((64, 64)), contrast_limits=(0, 1))
+    qapp.processEvents()
+    shots = [viewer.screenshot(canvas_only=True, flash=False)]
+    layer.visible = False
+    shots.append(viewer.screenshot(canvas_only=True, flash=False))
     viewer.close()
-    assert shot[..., :3].max() == 255, "a white test image shows black: this screen has no OpenGL"
+    shown, hidden = (int(shot[shot.shape[0] // 2, shot.shape[1] // 2, :3].min()) for shot in shots)
+    assert shown == 255, "a white test image shows black: this screen has no OpenGL"
+    assert hidden < 255, "the canvas is white by itself, so that nothing was tested"
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from psygnal import Signal
 
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.samples import Sample, codes_from_masks, to_channels_first
+from napari_pu_segment.io_formats import clean_unit
 
 from .looks import brush_layer, result_layer
 
@@ -169,9 +170,9 @@ class LayerBook:
                     )
                 strokes[role] = np.array(layer.data)
         placement = _placement(image)
-        unit = str(placement["units"][-1])
-        known = unit not in ("pixel", "dimensionless")
-        size = tuple(abs(float(s)) for s in placement["scale"]) if known else ()
+        unit = clean_unit(f"{placement['units'][-1]:~}")
+        known = unit not in ("px", "")
+        size = tuple(abs(float(step)) for step in placement["scale"]) if known else ()
         return Snapshot(data, _axes(image), strokes, image.name, size, unit if known else "px")
 
     def show(self, image: Image, segmentation: Segmentation) -> None:

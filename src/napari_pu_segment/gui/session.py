@@ -244,9 +244,8 @@ class Session:
             job.failed.connect(lambda error: self.said.emit(str(error), True))
             if title != REFINING:
                 job.cancelled.connect(lambda: self.said.emit(f"{title} was cancelled; nothing has changed.", False))
-            self.job_started.emit(job)
 
-        self.runner.start(work, title, connect)
+        self.job_started.emit(self.runner.start(work, title, connect))
 
     def _on_result(self, result: Result) -> None:
         if result.model is not self.model:

@@ -1,0 +1,288 @@
+"""The session: one job at a time, the model survives what goes wrong, choices made meanwhile are heeded."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from napari_pu_segment.core.crf import CRF_PRESETS
+from napari_pu_segment.core.errors import InputError, ModelFileError
+from napari_pu_segment.core.methods import METHODS
+from napari_pu_segment.core.progress import Progress
+from napari_pu_segment.gui.layers import RESULTS, LayerBook
+from napari_pu_segment.gui.session import Session
+
+QUICK = METHODS["pu"].settings(n_steps=20, prior="fixed", class_prior=0.1, threads=1)
+SQUARE = (slice(10, 30), slice(10, 30))
+
+
+@pytest.fixture
+def viewer(make_viewer):
+    return make_viewer()
+
+
+@pytest.fixture
+def session(viewer):
+    """A session on a bright square, with a stroke on it and one beside it."""
+    image = np.random.default_rng(0).normal(0, 0.1, (64, 64)).astype(np.float32)
+    image[SQUARE] += 1
+    session = Session(LayerBook(viewer))
+    session.choose_image(viewer.add_image(image, name="square"))
+    session.book.add_brushes(session.image)
+    session.book.member(session.image, "positive").data[20, 12:28] = 1
+    session.book.member(session.image, "negative").data[50, 12:48] = 1
+    session.crf = None
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def said(session):
+    heard = []
+    session.said.connect(lambda text, failed: heard.append((text, failed)))
+    return heard
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A method that never ends by itself; its steps can be held up."""
+    begun, hold = threading.Event(), threading.Event()
+    hold.set()
+
+    def train(samples, settings, *, start=None, cache=None):
+        for step in range(10_000):
+            begun.set()
+            hold.wait(10)
+            time.sleep(0.005)
+            yield Progress(step, 10_000, "Slowly")
+
+    monkeypatch.setitem(METHODS, "slow", replace(METHODS["pu"], train=train))
+    return begun, hold
+
+
+def hashes(viewer):
+    return {
+        id(layer): hashlib.sha256(np.ascontiguousarray(layer.data)).hexdigest()
+        for layer in viewer.layers
+        if layer.metadata.get("napari_pu_segment", {}).get("role") not in RESULTS
+    }
+
+
+def wait(qtbot, session, timeout=60_000):
+    qtbot.waitUntil(lambda: session.runner.current is None, timeout=timeout)
+
+
+def trained(qtbot, session):
+    session.train("pu", QUICK, warm=False)
+    wait(qtbot, session)
+    assert session.model is not None
+    return session.model
+
+
+def test_training_makes_a_model_and_results(qtbot, viewer, session, said):
+    assert session.model is None
+    assert len(viewer.layers) == 3
+    session.train("pu", QUICK, warm=False)
+    assert session.busy
+    wait(qtbot, session)
+    assert session.model is not None
+    mask = session.book.member(session.image, "mask").data.astype(bool)
+    inside = np.zeros(mask.shape, bool)
+    inside[SQUARE] = True
+    assert 2 * (mask & inside).sum() / (mask.sum() + inside.sum()) > 0.8
+    assert said[-1][0].startswith("Done.")
+    assert not said[-1][1]
+
+
+def test_what_is_missing_is_said(session, viewer):
+    with pytest.raises(InputError, match="no model yet"):
+        session.train("pu", QUICK, warm=True)
+    with pytest.raises(InputError, match="no model yet"):
+        session.apply(session.image)
+    session.choose_image(viewer.add_image(np.zeros((9, 9))))
+    with pytest.raises(InputError, match="no strokes"):
+        session.train("pu", QUICK, warm=False)
+    session.choose_image(None)
+    with pytest.raises(InputError, match="no image"):
+        session.train("pu", QUICK, warm=False)
+    assert session.runner.current is None
+
+
+def test_empty_strokes_are_one_sentence(qtbot, session, said):
+    session.book.member(session.image, "positive").data[:] = 0
+    session.train("pu", QUICK, warm=False)
+    wait(qtbot, session)
+    assert session.model is None
+    assert said[-1][1]
+    assert "\n" not in said[-1][0]
+
+
+def test_cancel_keeps_model_and_results(qtbot, viewer, session, said, slow):
+    model = trained(qtbot, session)
+    before, result = hashes(viewer), session.result
+    session.train("slow", QUICK, warm=False)
+    qtbot.waitUntil(slow[0].is_set, timeout=5000)
+    assert session.busy
+    begin = time.monotonic()
+    session.cancel()
+    wait(qtbot, session, 1000)
+    assert time.monotonic() - begin < 1
+    assert session.model is model
+    assert session.result is result
+    assert hashes(viewer) == before
+    assert "cancelled" in said[-1][0]
+
+
+def test_a_failure_keeps_model_and_results(qtbot, viewer, session, said, monkeypatch):
+    model = trained(qtbot, session)
+    before = hashes(viewer)
+
+    def train(samples, settings, *, start=None, cache=None):
+        yield Progress(0, 1, "About to fail")
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setitem(METHODS, "failing", replace(METHODS["pu"], train=train))
+    session.train("failing", QUICK, warm=False)
+    wait(qtbot, session)
+    assert said[-1][1]
+    assert "RuntimeError: mat1" in said[-1][0]
+    assert session.model is model
+    assert hashes(viewer) == before
+
+
+def test_user_layers_stay_as_they_are(qtbot, viewer, session):
+    viewer.add_points([[1, 2]], name="theirs")
+    extra = viewer.add_labels(np.ones((64, 64), np.int32), name="square · mask")
+    before = hashes(viewer)
+    trained(qtbot, session)
+    assert hashes(viewer) == before
+    assert extra.data.min() == 1, "a user's layer of that name is not ours"
+    session.image.name = "renamed"
+    trained(qtbot, session)
+    assert hashes(viewer) == before
+    viewer.layers.remove(session.book.member(session.image, "mask"))
+    trained(qtbot, session)
+    assert hashes(viewer) == before
+    positive = session.book.member(session.image, "positive")
+    positive.data_setitem((np.array([5]), np.array([5])), 1)
+    changed = hashes(viewer)
+    assert changed != before
+    positive.undo()
+    assert hashes(viewer) == before
+    trained(qtbot, session)
+    assert hashes(viewer) == before
+
+
+def test_a_second_job_is_refused_while_one_runs(qtbot, session, slow):
+    session.train("slow", QUICK, warm=False)
+    job = session.runner.current
+    with pytest.raises(Exception, match="Training is still running"):
+        session.train("pu", QUICK, warm=False)
+    assert session.runner.current is job
+
+
+def test_a_removed_image_drops_the_result_with_a_sentence(qtbot, viewer, session, said):
+    session.train("pu", QUICK, warm=False)
+    viewer.layers.remove(session.image)
+    wait(qtbot, session)
+    assert any(failed and "was removed" in text for text, failed in said)
+    assert session.result is None
+    assert session.model is not None, "the model itself is good"
+    assert len(viewer.layers) == 2
+
+
+def test_the_threshold_moves_the_mask_at_once(qtbot, session):
+    trained(qtbot, session)
+    mask = session.book.member(session.image, "mask")
+    probability = session.book.member(session.image, "probability").data
+    for threshold in (0.2, 0.9):
+        session.set_threshold(threshold)
+        assert np.array_equal(mask.data, probability >= np.float32(threshold))
+        assert session.result.segmentation.threshold == threshold
+    session.set_threshold(None)
+    assert session.result.segmentation.threshold == session.model.card.threshold
+
+
+def test_refinement_follows_the_choices(qtbot, session):
+    trained(qtbot, session)
+    assert session.book.member(session.image, "refined") is None
+    session.crf = CRF_PRESETS["default"]
+    session.refine()
+    wait(qtbot, session)
+    refined = session.book.member(session.image, "refined")
+    assert refined is not None
+    assert session.result.segmentation.refined_by
+    first = session.result
+    session.refine()
+    assert session.runner.current is None, "nothing has changed, so nothing is computed"
+    session.set_threshold(0.9)
+    session.refine()
+    session.crf = CRF_PRESETS["aurora original"]
+    session.refine()  # the first one gives way
+    wait(qtbot, session)
+    assert session.result is not first
+    assert (session.result.crf, session.result.refined_at) == (CRF_PRESETS["aurora original"], 0.9)
+    assert session.book.member(session.image, "refined") is refined
+    session.crf = None
+    session.refine()
+    assert session.book.member(session.image, "refined") is None
+
+
+def test_training_goes_before_refinement(qtbot, session):
+    trained(qtbot, session)
+    first = session.model
+    session.crf = CRF_PRESETS["default"]
+    session.refine()
+    assert session.runner.current is not None
+    assert not session.busy
+    session.train("pu", QUICK.changed({"n_steps": 21}), warm=False)
+    assert session.busy
+    wait(qtbot, session)
+    assert session.model is not first
+    assert session.book.member(session.image, "refined") is not None
+
+
+def test_choices_made_during_a_training_are_heeded(qtbot, session):
+    session.train("pu", QUICK, warm=False)
+    session.set_threshold(0.77)
+    session.crf = CRF_PRESETS["default"]
+    wait(qtbot, session)
+    assert session.result.segmentation.threshold == 0.77
+    assert session.book.member(session.image, "refined") is not None
+
+
+def test_save_load_and_apply_to_another_image(qtbot, viewer, session, tmp_path, said):
+    with pytest.raises(InputError, match="no model"):
+        session.save(tmp_path / "early.safetensors")
+    trained(qtbot, session)
+    first = session.book.member(session.image, "probability").data
+    session.save(tmp_path / "model.safetensors")
+    twin = viewer.add_image(session.image.data.copy(), name="twin")
+    fresh = Session(session.book)
+    fresh.crf = None
+    fresh.load(tmp_path / "model.safetensors")
+    fresh.apply(twin)
+    wait(qtbot, fresh)
+    assert session.book.member(twin, "probability").data.tobytes() == first.tobytes()
+    (tmp_path / "broken.safetensors").write_bytes(b"not a model")
+    with pytest.raises(ModelFileError):
+        fresh.load(tmp_path / "broken.safetensors")
+    assert fresh.model is not None, "the model before stays"
+
+
+def test_a_model_for_other_channels_is_refused_by_name(qtbot, viewer, session, said):
+    trained(qtbot, session)
+    colour = viewer.add_image(np.zeros((20, 20, 3), np.uint8), rgb=True, name="colour")
+    session.apply(colour)
+    wait(qtbot, session)
+    assert said[-1][1]
+    assert "colour" in said[-1][0]
+    assert "3 channel" in said[-1][0]
+    assert session.book.member(colour, "probability") is None
