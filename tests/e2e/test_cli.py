@@ -1,0 +1,338 @@
+"""Every command, its words, its outputs and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_pu_segment import METHODS, Sample, __version__
+from napari_pu_segment import train as train_in_python
+from napari_pu_segment.core.metrics import scores
+from napari_pu_segment.core.model import load_model
+from napari_pu_segment.core.pipeline import predict as predict_in_python
+from napari_pu_segment.core.samples import codes_from_masks
+from napari_pu_segment.io import read_image, read_mask, read_probability, write_image
+
+# --- train
+
+
+def test_train_says_what_it_made_and_writes_one_file(scene, cli, tmp_path, quick, files_in):
+    done = cli("train", scene / "image.png", "--positive", scene / "positive.png", *quick, "--out", tmp_path / "a/b/m")
+    assert done.code == 0
+    assert done.err == ""  # no bar: this is no terminal
+    assert "2 positive and 0 negative strokes" in done.out
+    assert files_in(tmp_path) == {"a", "a/b", "a/b/m"}
+    assert load_model(tmp_path / "a/b/m").card.class_prior == 0.25
+
+
+def test_masks_and_scribbles_train_the_same_model(scene, cli, tmp_path, quick):
+    for name, strokes in {
+        "masks": ("--positive", scene / "positive.png", "--negative", scene / "negative.png"),
+        "codes": ("--scribbles", scene / "scribbles.png"),
+    }.items():
+        assert cli("train", scene / "image.png", *strokes, *quick, "--out", tmp_path / name).code == 0
+    first, second = (load_model(tmp_path / name).card for name in ("masks", "codes"))
+    assert (first.n_positive_strokes, first.n_negative_strokes) == (2, 2)
+    assert first.tensors_sha256 == second.tensors_sha256
+
+
+def test_several_files_behind_one_option_or_behind_repeated_ones(scene, cli, tmp_path, quick, write_scene):
+    write_scene(tmp_path / "second", seed=1)
+    images = scene / "image.png", tmp_path / "second/image.png"
+    strokes = scene / "positive.png", tmp_path / "second/positive.png"
+    forms = {
+        "one": ("--positive", *strokes),
+        "repeated": ("--positive", strokes[0], "--positive", strokes[1]),
+        "equals": (f"--positive={strokes[0]}", f"--positive={strokes[1]}"),
+    }
+    hashes = set()
+    for name, form in forms.items():
+        done = cli("train", *images, *form, *quick, "--out", tmp_path / name)
+        assert (done.code, done.err) == (0, "")
+        hashes.add(load_model(tmp_path / name).card.tensors_sha256)
+    assert load_model(tmp_path / "one").card.n_positive_strokes == 4
+    assert len(hashes) == 1
+
+
+def test_settings_from_file_options_and_set_and_who_wins(scene, cli, tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps({"method": "pu", "n_steps": 7, "width": 16, "seed": 1}))
+    (tmp_path / "s.toml").write_text('n_steps = 7\nwidth = 16\nseed = 1\nfilters = ["gaussian"]\n')
+    base = ("train", scene / "image.png", "--positive", scene / "positive.png", "--out", tmp_path / "m")
+    for name in ("s.json", "s.toml"):
+        more = ("--prior", "0.5", "--seed", "2", "--set", "n_steps=9", "--set", "sigmas_px=1,2.5")
+        assert cli(*base, "--config", tmp_path / name, *more).code == 0
+        settings = load_model(tmp_path / "m").card.settings
+        assert (settings["n_steps"], settings["width"], settings["seed"]) == (9, 16, 2)
+        assert (settings["prior"], settings["class_prior"]) == ("fixed", 0.5)
+        assert settings["sigmas_px"] == [1.0, 2.5]
+        assert (settings["filters"] == ["gaussian"]) is (name == "s.toml")
+    assert cli(*base, "--config", tmp_path / "s.json").code == 0
+    settings = load_model(tmp_path / "m").card.settings
+    assert (settings["n_steps"], settings["seed"], settings["prior"]) == (7, 1, "auto")
+
+
+def test_the_settings_of_a_card_train_the_same_model_again(scene, cli, model, tmp_path):
+    card = json.loads(cli("info", model, "--json").out)
+    (tmp_path / "s.json").write_text(json.dumps(card["settings"]))
+    base = ("train", scene / "image.png", "--positive", scene / "positive.png", "--out", tmp_path / "m")
+    assert cli(*base, "--config", tmp_path / "s.json").code == 0
+    assert load_model(tmp_path / "m").card.tensors_sha256 == card["tensors_sha256"]
+
+
+def test_folders_of_patches_instead_of_strokes(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = np.zeros((48, 64), np.uint8)
+    frame[:, 32:] = 120
+    frame = np.clip(frame + rng.normal(60, 12, frame.shape), 0, 255).astype(np.uint8)
+    for i in range(4):
+        for kind, column in (("positive", 40), ("negative", 0), ("unlabelled", 20)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(frame[8 * i : 8 * i + 16, column : column + 24]).save(tmp_path / kind / f"{i}.png")
+    Image.fromarray(frame).save(tmp_path / "frame.png")
+    for more in ((), ("--negative-patches", tmp_path / "negative")):
+        folders = "--positive-patches", tmp_path / "positive", "--unlabelled-patches", tmp_path / "unlabelled"
+        done = cli("train", *folders, *more, "--prior", "0.5", "--set", "n_steps=60", "--out", tmp_path / "m")
+        assert (done.code, done.err) == (0, "")
+        assert f"4 positive and {4 if more else 0} negative strokes" in done.out
+        assert cli("predict", tmp_path / "m", tmp_path / "frame.png", "--out", tmp_path / "out").code == 0
+        probability = read_probability(tmp_path / "out/frame_probability.tif")
+        assert probability[:, 36:].mean() > probability[:, :28].mean() + 0.3
+
+
+# --- predict, refine, evaluate
+
+
+def test_predict_writes_what_the_contract_says(scene, cli, model, tmp_path, files_in):
+    done = cli("predict", model, scene / "image.png", "--out", tmp_path / "new/out")
+    assert (done.code, done.err) == (0, "")
+    assert files_in(tmp_path / "new/out") == {"image_probability.tif", "image_mask.tif"}
+    probability = tifffile.imread(tmp_path / "new/out/image_probability.tif")
+    mask = tifffile.imread(tmp_path / "new/out/image_mask.tif")
+    assert (probability.dtype, mask.dtype) == (np.float32, np.uint8)
+    assert 0 <= probability.min() < 0.5 < probability.max() <= 1
+    assert set(np.unique(mask)) == {0, 1}
+    assert scores(mask, read_mask(scene / "truth.png"))["dice"] > 0.8
+
+
+def test_refine_in_one_go_or_after_and_json(scene, cli, model, tmp_path):
+    done = cli("predict", model, scene / "image.png", "--out", tmp_path, "--refine", "--json", "--threshold", "0.5")
+    assert (done.code, done.err) == (0, "")
+    report = json.loads(done.out)  # exactly one object
+    assert report["threshold"] == 0.5
+    (entry,) = report["images"]
+    assert entry["refined"] == str(tmp_path / "image_refined.tif")
+    refined = tifffile.imread(entry["refined"])
+    assert refined.dtype == np.uint8
+    assert set(np.unique(refined)) == {0, 1}
+    assert entry["positive_fraction"] == pytest.approx(refined.mean())
+    after = cli("refine", scene / "image.png", entry["probability"], "--out", tmp_path / "later.tif")
+    assert (after.code, after.err) == (0, "")
+    assert (tmp_path / "later.tif").read_bytes() == Path(entry["refined"]).read_bytes()
+    other = ("--set", "gaussian_weight=0", "--set", "bilateral_weight=0")
+    assert cli("refine", scene / "image.png", entry["probability"], *other, "--out", tmp_path / "none.tif").code == 0
+    assert np.array_equal(tifffile.imread(tmp_path / "none.tif"), tifffile.imread(entry["mask"]))
+    assert not np.array_equal(tifffile.imread(tmp_path / "none.tif"), refined)
+
+
+def test_the_command_line_and_python_agree_to_the_byte(scene, cli, model, tmp_path):
+    assert cli("predict", model, scene / "image.png", "--out", tmp_path).code == 0
+    image = read_image(scene / "image.png").image
+    values = {"prior": "fixed", "class_prior": 0.25, "n_steps": 25, "threads": 1}
+    sample = Sample(image, codes_from_masks(read_mask(scene / "positive.png")))
+    trained = train_in_python([sample], METHODS["pu"].settings().changed(values))
+    write_image(tmp_path / "python.tif", predict_in_python(trained, image))
+    assert (tmp_path / "python.tif").read_bytes() == (tmp_path / "image_probability.tif").read_bytes()
+
+
+def test_prediction_repeats_to_the_byte(scene, cli, model, tmp_path, files_in):
+    for name in ("a", "b"):
+        assert cli("predict", model, scene / "image.png", "--out", tmp_path / name).code == 0
+    for name in files_in(tmp_path / "a"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_pixel_size_and_unit_reach_the_outputs(scene, cli, model, tmp_path):
+    write_image(tmp_path / "sized.tif", read_image(scene / "image.png").image[0], (0.5, 0.25), "um")
+    assert cli("predict", model, tmp_path / "sized.tif", "--out", tmp_path).code == 0
+    for kind in ("probability", "mask"):
+        file = read_image(tmp_path / f"sized_{kind}.tif")
+        assert file.pixel_size == pytest.approx((0.5, 0.25))
+        assert file.pixel_unit == "um"
+
+
+def test_a_stack_is_predicted_plane_by_plane(scene, cli, model, tmp_path):
+    plane = read_image(scene / "image.png").image[0]
+    write_image(tmp_path / "stack.tif", np.stack([plane, plane[::-1], plane]))
+    assert cli("predict", model, tmp_path / "stack.tif", scene / "image.png", "--out", tmp_path).code == 0
+    stack, alone = (read_probability(tmp_path / f"{name}_probability.tif") for name in ("stack", "image"))
+    assert stack.shape == (3, *alone.shape)
+    assert np.array_equal(stack[0], alone)
+
+
+def test_names_of_outputs(scene, cli, model, tmp_path, files_in):
+    odd = tmp_path / "größe 図 a:b?.png"
+    shutil.copy(scene / "image.png", odd)
+    assert cli("predict", model, odd, "--out", tmp_path / "out").code == 0
+    assert files_in(tmp_path / "out") == {"größe 図 a_b__probability.tif", "größe 図 a_b__mask.tif"}
+
+
+def test_images_that_would_write_the_same_files_are_refused_before_any_work(scene, cli, model, tmp_path):
+    shutil.copy(scene / "image.png", tmp_path / "IMAGE.png")
+    done = cli("predict", model, scene / "image.png", tmp_path / "IMAGE.png", "--out", tmp_path / "out")
+    assert done.code == 1
+    assert "the same files" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_input_is_ever_replaced(scene, cli, model, tmp_path, quick):
+    shutil.copy(scene / "image.png", tmp_path / "x.png")
+    write_image(tmp_path / "x_mask.tif", read_image(scene / "image.png").image[0])
+    before = (tmp_path / "x_mask.tif").read_bytes()
+    done = cli("predict", model, tmp_path / "x.png", tmp_path / "x_mask.tif", "--out", tmp_path)
+    assert (done.code, "replace an input" in done.err) == (1, True)
+    done = cli("refine", tmp_path / "x.png", tmp_path / "x_mask.tif", "--out", tmp_path / "x_mask.tif")
+    assert (done.code, "replace an input" in done.err) == (1, True)
+    strokes = "--positive", scene / "positive.png"
+    done = cli("train", tmp_path / "x.png", *strokes, *quick, "--out", tmp_path / "x.png")
+    assert (done.code, "replace an input" in done.err) == (1, True)
+    assert (tmp_path / "x_mask.tif").read_bytes() == before
+
+
+def test_evaluate_prints_json(cli, tmp_path):
+    truth = np.zeros((1, 6), np.uint8)
+    truth[0, :3] = 255
+    prediction = np.array([[1, 1, 0, 1, 0, 0]], np.uint8)
+    valid = np.array([[1, 1, 0, 0, 1, 1]], np.uint8)
+    for name, mask in {"t": truth, "p": prediction, "v": valid}.items():
+        Image.fromarray(mask).save(tmp_path / f"{name}.png")
+    done = cli("evaluate", tmp_path / "p.png", tmp_path / "t.png")
+    expected = {"dice": 2 / 3, "iou": 0.5, "precision": 2 / 3, "recall": 2 / 3}
+    assert json.loads(done.out) == pytest.approx(expected)
+    done = cli("evaluate", tmp_path / "p.png", tmp_path / "t.png", "--valid", tmp_path / "v.png")
+    assert json.loads(done.out)["dice"] == 1
+
+
+# --- methods, info, version, usage
+
+
+def test_methods_lists_the_table(cli):
+    done = cli("methods")
+    assert done.code == 0
+    for name, method in METHODS.items():
+        assert f"{name}: {method.title}" in done.out
+        assert method.reference in done.out
+        assert all(f"    {key} = " in done.out for key in method.settings.model_fields)
+
+
+def test_info(cli, model):
+    card = load_model(model).card
+    assert json.loads(cli("info", model, "--json").out) == json.loads(card.to_json())
+    assert f"threshold: {card.threshold}" in cli("info", model).out
+
+
+def test_version_and_help_are_quick(cli):
+    assert cli("--version").out == f"napari-pu-segment {__version__}\n"
+    code = "import sys; sys.argv[1:] = ['{}']\ntry: from napari_pu_segment.__main__ import main; main()\n"
+    code += "finally: print(*(name for name in ('torch', 'napari', 'scipy') if name in sys.modules), file=sys.stderr)"
+    for option in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", code.format(option)], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr.strip()) == (0, "")
+        assert "napari-pu-segment" in done.stdout
+
+
+def test_every_command_of_the_contract_is_there(cli):
+    said = cli("--help").out
+    for command in ("demo", "gui", "train", "predict", "refine", "evaluate", "methods", "info", "--version"):
+        assert command in said
+        if not command.startswith("-"):
+            assert cli(command, "--help").code == 0
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("nonsense",),
+        ("predict",),
+        ("train", "--out", "m"),
+        ("train", "a.png", "b.png", "--positive", "p.png", "--out", "m"),
+        ("train", "a.png", "--positive", "p.png", "q.png", "--out", "m"),
+        ("train", "a.png", "--positive", "p.png"),
+        ("train", "a.png", "--scribbles", "s.png", "--negative", "n.png", "--out", "m"),
+        ("train", "a.png", "--positive-patches", "d", "--unlabelled-patches", "d", "--out", "m"),
+        ("train", "--positive-patches", "d", "--out", "m"),
+        ("train", "a.png", "--positive", "p.png", "--set", "n_steps", "--out", "m"),
+        ("predict", "m", "a.png", "--out", "d", "--nonsense"),
+        ("evaluate", "a.png"),
+    ],
+)
+def test_usage_errors_have_code_2(cli, args, tmp_path, monkeypatch, files_in):
+    monkeypatch.chdir(tmp_path)
+    done = cli(*args)
+    assert done.code == 2
+    assert done.err
+    assert "Traceback" not in done.err
+    assert files_in(tmp_path) == set()
+
+
+def test_unforeseen_errors_are_one_line_and_the_traceback_is_there_on_demand(cli, monkeypatch):
+    def broken(path):
+        raise ZeroDivisionError("what\nnobody thought of")
+
+    monkeypatch.setattr("napari_pu_segment.core.model.load_model", broken)
+    done = cli("info", "x")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("\n") == 1
+    assert "ZeroDivisionError: what nobody thought of" in done.err
+    monkeypatch.setenv("NAPARI_PU_SEGMENT_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli("info", "x")
+
+
+def test_gui_without_napari_or_without_a_screen_says_so(cli, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    if sys.platform.startswith("linux"):
+        done = cli("gui")
+        assert (done.code, "no screen" in done.err) == (1, True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = cli("gui")
+    assert (done.code, 'pip install "napari-pu-segment[all]"' in done.err) == (1, True)
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
+def test_a_terminal_gets_a_progress_bar_and_a_pipe_none(scene, tmp_path, quick):
+    args = ["train", "image.png", "--positive", "positive.png", *quick, "--out", str(tmp_path / "m")]
+    command = [sys.executable, "-m", "napari_pu_segment", *args]
+    piped = subprocess.run(command, cwd=scene, capture_output=True, text=True, timeout=120)
+    assert (piped.returncode, piped.stderr) == (0, "")
+    controller, terminal = os.openpty()
+    subprocess.run(command, cwd=scene, stdout=subprocess.DEVNULL, stderr=terminal, timeout=120, check=True)
+    os.close(terminal)
+    assert b"Training" in os.read(controller, 100_000)
+    os.close(controller)
+
+
+# --- demo
+
+
+def test_demo(cli, tmp_path, files_in):
+    done = cli("demo", "--out", tmp_path / "demo")
+    assert (done.code, done.err) == (0, "")
+    names = {f"{strokes}_{kind}.tif" for strokes in ("P", "P+N") for kind in ("probability", "mask", "refined")}
+    names |= {"overview.png", "image.png", "positive.png", "negative.png", "truth.png", "valid.png"}
+    assert names <= files_in(tmp_path / "demo")
+    assert Image.open(tmp_path / "demo/overview.png").size[0] > 1000
+    for strokes in ("P", "P+N"):
+        files = [tmp_path / "demo" / name for name in (f"{strokes}_mask.tif", "truth.png")]
+        again = json.loads(cli("evaluate", *files, "--valid", tmp_path / "demo/valid.png").out)
+        assert again["dice"] >= 0.85
+        assert f"{again['dice']:.3f}" in done.out
