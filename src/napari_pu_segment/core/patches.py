@@ -185,14 +185,10 @@ class PatchSampler:
             for stroke, place in zip(which, places, strict=True):
                 patches.append(self._around(strokes[stroke], strokes[stroke].pixels[place], rng))
             parts[kind] = slice(n, n := n + self._n_labelled)
-        for _ in range(self._n_unlabelled):
-            index = self._pool[rng.choice(len(self._pool), p=self._shares)]
-            centre = [int(rng.integers(side)) for side in self._shapes[index]]
-            window = self._window(centre)
-            patches.append(_turned(self._images[index][(slice(None), *window)], self._usable[index][window], rng))
+        patches += [self._anywhere(rng) for _ in range(self._n_unlabelled)]
         parts["unlabelled"] = slice(n, n + self._n_unlabelled)
         features = torch.from_numpy(np.stack([image for image, _ in patches]))
-        weights = torch.from_numpy(np.stack([_shares(mask) for _, mask in patches]))
+        weights = torch.from_numpy(np.stack([weight for _, weight in patches]))
         if self._patch[0] == 1 and len(self._patch) == 3:  # planes of a stack: drop the plane axis
             features, weights = features[:, :, 0], weights[:, 0]
         return Batch(features, parts, weights)
@@ -210,23 +206,31 @@ class PatchSampler:
         return Batch(torch.cat(features), parts, torch.cat(weights))
 
     def _padded(self, array: np.ndarray, mode: Literal["symmetric", "constant"]) -> np.ndarray:
-        return np.pad(array, [(0, 0), *((side // 2, side - side // 2) for side in self._patch)], mode=mode)
+        return np.pad(array, [(0, 0), *((side, side) for side in self._patch)], mode=mode)
 
-    def _window(self, centre: Sequence[int]) -> tuple[slice, ...]:
-        return tuple(slice(c, c + side) for c, side in zip(centre, self._patch, strict=True))
+    def _anywhere(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        index = self._pool[rng.choice(len(self._pool), p=self._shares)]
+        # patches may hang over the edge, so that a pixel in a corner is seen as often as one in the middle
+        starts = [int(rng.integers(1, n + side)) for n, side in zip(self._shapes[index], self._patch, strict=True)]
+        window = tuple(slice(start, start + side) for start, side in zip(starts, self._patch, strict=True))
+        weights = self._usable[index][window].astype(np.float32)
+        return _turned(self._images[index][(slice(None), *window)], weights, rng)
 
     def _around(self, stroke: Stroke, pixel: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         shape = self._shapes[stroke.sample]
         jitter = [int(rng.integers(-(side // 4), side // 4 + 1)) for side in self._patch]
         place = np.unravel_index(pixel, shape)
         centre = [int(np.clip(c + j, 0, n - 1)) for c, j, n in zip(place, jitter, shape, strict=True)]
-        window = self._window(centre)
+        starts = [c + side - side // 2 for c, side in zip(centre, self._patch, strict=True)]  # in the padded image
+        window = tuple(slice(start, start + side) for start, side in zip(starts, self._patch, strict=True))
         painted = np.zeros(self._patch, bool)
         local = np.array(np.unravel_index(stroke.pixels, shape)).T - centre + np.array(self._patch) // 2
         inside = local[((local >= 0) & (local < self._patch)).all(1)]
         painted[tuple(inside.T)] = True
         mask = painted & self._usable[stroke.sample][window]
-        return _turned(self._images[stroke.sample][(slice(None), *window)], mask, rng)
+        # weights sum to 1, so that the patch of a short stroke counts as much as one of a long stroke
+        weights = mask.astype(np.float32) / max(int(mask.sum()), 1)
+        return _turned(self._images[stroke.sample][(slice(None), *window)], weights, rng)
 
 
 def _turned(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -234,9 +238,3 @@ def _turned(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tu
     turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
     image, mask = np.rot90(image, turns, axes=(-2, -1)), np.rot90(mask, turns, axes=(-2, -1))
     return (image[..., ::-1], mask[..., ::-1]) if mirror else (image, mask)
-
-
-def _shares(mask: np.ndarray) -> np.ndarray:
-    """Weights that sum to 1 over a patch, so that a patch of a short stroke counts as much as one of a long stroke."""
-    total = int(mask.sum())
-    return mask.astype(np.float32) / max(total, 1)

@@ -57,16 +57,9 @@ def best_bin(evidence: Evidence, delta: float = 0.1, gamma: float = 0.01) -> flo
     return float(q_unlabelled[best] / q_positive[best])
 
 
-def automatic(evidence: Evidence) -> float:
-    """Geometric mean of `otsu` and `best_bin`, which err on different images and in opposite directions."""
-    low, high = (min(max(f(evidence), LOWEST), HIGHEST) for f in (best_bin, otsu))
-    return math.sqrt(low * high)
-
-
 PRIORS: dict[str, PriorRow] = {
-    "auto": PriorRow("Automatic", automatic, "geometric mean of the two below"),
-    "otsu": PriorRow("Otsu threshold of the scores", otsu, "Otsu 1979"),
-    "bbe": PriorRow("Best bin estimation", best_bin, "Garg et al. 2021, arXiv:2111.00980"),
+    "auto": PriorRow("Automatic: Otsu threshold of the scores", otsu, "Otsu 1979, IEEE SMC 9:62"),
+    "best_bin": PriorRow("Best bin estimation", best_bin, "Garg et al. 2021, arXiv:2111.00980"),
 }
 
 

@@ -15,7 +15,7 @@ from .base import ChannelNorm, Network, NetworkSpec, convolution, enlarge
 
 
 class _PatchClassifier(Network):
-    patch_px = 64
+    patch_px = 32
     n_labelled = 8
     n_unlabelled = 16
     rate = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .base import ChannelNorm, Network, NetworkSpec
+from .base import ChannelNorm, Network, NetworkSpec, convolution
 
 
 class UNet(Network):
@@ -33,14 +33,16 @@ class UNet(Network):
         self.body: nn.Module = MonaiUNet(
             spatial_dims=spec.ndim,
             in_channels=spec.in_channels,
-            out_channels=1,
+            out_channels=max(w // 4, 1),
             channels=(max(w // 4, 1), max(w // 2, 1), w, 2 * w),
             strides=(2, 2, 2),
             num_res_units=2,
             norm="channelnorm",
         )
+        # a layer of its own: the body ends in a norm over channels, which would make a single channel constant
+        self.score = convolution(spec.ndim, max(w // 4, 1), 1, kernel=1)
 
     def head(self, features: torch.Tensor) -> torch.Tensor:
         """Scores (N, 1, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
-        scores: torch.Tensor = self.body(features)
+        scores: torch.Tensor = self.score(self.body(features))
         return scores

@@ -1,0 +1,41 @@
+"""Small images with known objects, shared by tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
+
+
+def disks(shape=(96, 80), n_channels=1, seed=0) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy bright disks: image (C, Y, X) float32 and truth (Y, X) bool."""
+    rng = np.random.default_rng(seed)
+    y, x = np.indices(shape)
+    truth = np.zeros(shape, bool)
+    for cy, cx in ((20, 20), (20, 60), (50, 40), (78, 20), (76, 62)):
+        truth |= (y - cy) ** 2 + (x - cx) ** 2 < 81
+    image = np.stack([truth * 100.0 + rng.normal(50, 15, shape) for _ in range(n_channels)])
+    return image.astype(np.float32), truth
+
+
+def strokes(shape=(96, 80), negative=True) -> np.ndarray:
+    """Label codes (Y, X): a short stroke on three disks of `disks`, and three on the background."""
+    codes = np.zeros(shape, np.uint8)
+    for cy, cx in ((20, 20), (50, 40), (76, 62)):
+        codes[cy - 1 : cy + 2, cx - 4 : cx + 5] = POSITIVE
+    if negative:
+        for cy, cx in ((5, 40), (50, 5), (90, 40)):
+            codes[cy - 1 : cy + 2, cx - 4 : cx + 5] = NEGATIVE
+    return codes
+
+
+def disk_sample(n_channels=1, negative=True, seed=0) -> tuple[Sample, np.ndarray]:
+    """A sample of disks with strokes, and its truth (Y, X) bool."""
+    image, truth = disks(n_channels=n_channels, seed=seed)
+    return Sample(image, strokes(negative=negative)), truth
+
+
+def dice(mask: np.ndarray, truth: np.ndarray) -> float:
+    """2 |A and B| / (|A| + |B|)."""
+    mask = np.asarray(mask, bool)
+    return 2 * float((mask & truth).sum()) / float(mask.sum() + truth.sum())
