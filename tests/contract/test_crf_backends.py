@@ -45,7 +45,7 @@ def colour_blobs():
     rng = np.random.default_rng(2)
     truth = blobs(rng, (120, 120))
     colours = np.where(truth, np.array([180, 90, 160])[:, None, None], np.array([230, 200, 220])[:, None, None])
-    return colours + rng.normal(0, 20, colours.shape), noisy(truth, rng), truth
+    return colours + rng.normal(0, 8, colours.shape), noisy(truth, rng), truth
 
 
 def thin_lines():
@@ -59,14 +59,14 @@ def two_classes_on_a_ramp():
     rng = np.random.default_rng(4)
     y, x = np.mgrid[:128, :128]
     truth = (y - 64) ** 2 + (x - 64) ** 2 < 40**2
-    return (x * 2.0 + 60 * truth + rng.normal(0, 5, truth.shape))[None], noisy(truth, rng), truth
+    return (x * 1.0 + 60 * truth + rng.normal(0, 5, truth.shape))[None], noisy(truth, rng), truth
 
 
 def five_channels():
     rng = np.random.default_rng(5)
     truth = blobs(rng, (100, 110))
-    weights = np.array([1, 0.5, 0, 0.2, -0.7])[:, None, None]
-    return 1000 + 300 * weights * truth + rng.normal(0, 60, (5, *truth.shape)), noisy(truth, rng), truth
+    weights = np.array([1, 0.5, 0.8, -0.4, -0.7])[:, None, None]
+    return 1000 + 300 * weights * truth + rng.normal(0, 20, (5, *truth.shape)), noisy(truth, rng), truth
 
 
 def volume():

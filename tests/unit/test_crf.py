@@ -49,7 +49,7 @@ def test_refining_improves_a_noisy_mask_and_reports_progress():
     assert refined.probability.dtype == np.float32
     assert 0 <= refined.probability.min() <= refined.probability.max() <= 1
     assert refined.mask.shape == refined.probability.shape == truth.shape
-    np.testing.assert_array_equal(refined.mask, refined.probability > 0.5)
+    np.testing.assert_array_equal(refined.mask, refined.probability >= 0.5)
     assert reports
     assert all(0 <= report.step <= report.total for report in reports)
 
@@ -66,7 +66,7 @@ def test_the_same_input_gives_the_same_bytes(backend, needs_backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 17), (17, 1), (1, 1, 1), (3, 1, 5)])
-@pytest.mark.parametrize("value", [0.0, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("value", [0.0, 0.2, 0.8, 1.0])
 def test_degenerate_shapes_and_one_class_input_keep_their_class(backend, shape, value, needs_backend):
     needs_backend(backend)
     problem_image = np.full((2, *shape), np.nan, np.float32)  # nothing to see at all
@@ -127,16 +127,25 @@ def test_painted_pixels_keep_their_label_and_ignored_ones_leave_the_result():
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5, 0.83, 1.0])
 def test_the_operating_threshold_is_where_a_pixel_is_undecided(threshold):
     image, probability, _ = disk()
+    probability[0, :5] = threshold
     refined = run(refine(image, probability, UNARY_ALONE, threshold=threshold))
-    np.testing.assert_array_equal(refined.mask, probability.astype(np.float32) > threshold)
+    np.testing.assert_array_equal(refined.mask, probability.astype(np.float32) >= np.float32(threshold))
 
 
 def test_unary_scores_by_hand():
     labels = np.array([[0, POSITIVE, NEGATIVE, IGNORE, 0, 0]], np.uint8)
-    probability = np.array([[0.2, 0.2, 0.2, 0.2, 1.0, 0.5]])
+    probability = np.array([[0.2, 0.2, 0.2, 0.2, 1.0, 0.5]], np.float32)
     scores = unary(probability, labels, threshold=0.2, confidence=0.99)
     logit_half = -np.log(0.2 / 0.8)  # logit(0.5) - logit(0.2)
     np.testing.assert_allclose(scores, [[0, 1000, -1000, 0, np.log(99), logit_half]], atol=1e-6)
+
+
+def test_a_saturated_network_with_a_threshold_near_one_is_still_refined():
+    image, _, truth = disk()
+    assert len(np.unique(truth)) == 2
+    for outside, threshold in ((0.9, 1.0), (0.9, 1 - 2e-7), (1e-9, 1e-7)):
+        probability = np.where(truth, np.float32(1), np.float32(outside))
+        np.testing.assert_array_equal(run(refine(image, probability, GRID, threshold=threshold)).mask, truth)
 
 
 def test_guide_keeps_colour_distances_and_drops_what_is_flat():

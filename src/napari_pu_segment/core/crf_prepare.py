@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
-from scipy.special import logit as to_logit
 
 from .intensity import measure, normalise
 from .samples import IGNORE, NEGATIVE, POSITIVE, Sample
 
 _PINNED = 1000.0  # scores of stroke pixels: more than all kernels together can outweigh
-_EPSILON = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +36,24 @@ def unary(probability: np.ndarray, labels: np.ndarray | None, threshold: float, 
     """Unary scores, ([Z,] Y, X) float32.
 
     s = logit(p) - logit(threshold), so that the operating threshold becomes 0 (probability one half), clipped to
-    +-logit(confidence). Stroke pixels are pinned at +-1000; ignored pixels get 0: they follow their neighbours.
+    +-logit(confidence). A probability of 1 is certain whatever the threshold: networks saturate, and a threshold
+    may be 1 too. Stroke pixels are pinned at +-1000; ignored pixels get 0: they follow their neighbours.
     """
-    edge = (_EPSILON, 1 - _EPSILON)
-    scores: np.ndarray = to_logit(np.clip(probability.astype(np.float64), *edge)) - to_logit(np.clip(threshold, *edge))
-    limit = to_logit(confidence)
+    scores: np.ndarray = _logit(probability) - _logit(np.float64(threshold))
+    limit = np.log(confidence / (1 - confidence))
     scores = np.clip(scores, -limit, limit).astype(np.float32)
+    scores[probability >= 1] = limit
     if labels is not None:
         scores[labels == POSITIVE] = _PINNED
         scores[labels == NEGATIVE] = -_PINNED
         scores[labels == IGNORE] = 0.0
     return scores
+
+
+def _logit(p: np.ndarray | np.float64) -> Any:
+    # float32 probabilities are coarse below 1, where the next number is 2^-24 away, and fine above 0
+    p = np.clip(np.asarray(p, np.float64), 1e-12, 1 - 2**-25)
+    return np.log(p / (1 - p))
 
 
 def guide(image: np.ndarray, intensity_width: float) -> np.ndarray:
