@@ -185,7 +185,7 @@ def _clouds_and_moon(
 
 def _stars(rng: np.random.Generator, side_px: int) -> np.ndarray:
     """Points of many brightnesses (few bright ones) and slightly different colours; (3, Y, X)."""
-    n = int(900 * (side_px / 512) ** 2)
+    n = int(600 * (side_px / 512) ** 2)
     points = np.zeros((3, side_px, side_px))
     rows, columns = rng.integers(0, side_px, (2, n))
     brightness = np.minimum(0.25 * (1 - rng.random(n)) ** -0.85, 14)

@@ -77,7 +77,7 @@ def test_the_whole_way(journey, qtbot):
     paint(viewer, canvas, last)  # painting goes on meanwhile
     assert job.running
     assert np.count_nonzero(negative.data) > before
-    qtbot.waitUntil(lambda: not job.running, timeout=300_000)
+    qtbot.waitUntil(lambda: not (job.running or session.showing), timeout=300_000)
 
     assert panel.train_button.text() == "Train"
     results = {role: book.member(image, role) for role in RESULTS}

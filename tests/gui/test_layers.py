@@ -28,6 +28,11 @@ def segmentation(shape, value=0.25, refined=True):
     return Segmentation(probability, mask, 0.5, mask.copy() if refined else None, "grid" if refined else "")
 
 
+def show(book, image, result):
+    for role in RESULTS:
+        book.show(image, role, getattr(result, role))
+
+
 def same_place(one, other):
     points = np.random.default_rng(0).uniform(0, 30, (5, one.ndim))
     return (
@@ -108,7 +113,7 @@ def test_images_of_every_kind_become_samples(viewer, shape, rgb, channels, spati
     planes = spatial[0] if len(spatial) == 3 else 1
     assert [sample.count(code) for code in (POSITIVE, NEGATIVE, IGNORE)] == [planes] * 3
     assert sample.labels[..., 3, 4].min() == POSITIVE
-    book.show(image, segmentation(spatial))
+    show(book, image, segmentation(spatial))
     assert book.member(image, "mask").data.shape == image.data.shape[: image.ndim]
 
 
@@ -140,7 +145,7 @@ def test_a_multiscale_image_gets_single_scale_layers(viewer, monkeypatch):
     assert np.allclose(edges(coarse), edges(layer)), "both cover the same ground"
     sample = book.snapshot(image).sample()
     assert sample.image.shape == (1, 32, 24)
-    book.show(image, segmentation((32, 24)))
+    show(book, image, segmentation((32, 24)))
     assert same_place(book.member(image, "mask"), coarse)
 
 
@@ -177,7 +182,7 @@ def test_results_appear_over_the_image_and_under_the_strokes(viewer):
     book = LayerBook(viewer)
     book.add_brushes(image)
     book.paint(image, "negative")
-    book.show(image, segmentation((30, 40)))
+    show(book, image, segmentation((30, 40)))
     names = [layer.name for layer in viewer.layers]
     assert names == ["it", "it · probability", "it · mask", "it · refined", "other", "it · negative", "it · positive"]
     for role in RESULTS:
@@ -193,13 +198,13 @@ def test_results_appear_over_the_image_and_under_the_strokes(viewer):
 def test_results_are_updated_in_place_whatever_they_are_called(viewer):
     image = viewer.add_image(np.zeros((30, 40)), name="it")
     book = LayerBook(viewer)
-    book.show(image, segmentation((30, 40), 0.25))
+    show(book, image, segmentation((30, 40), 0.25))
     first = {role: book.member(image, role) for role in RESULTS}
     first["probability"].name = "mine now"
     first["probability"].contrast_limits = (0.2, 0.6)
     image.name = "renamed"
     decoy = viewer.add_image(np.zeros((30, 40)), name="it · probability")
-    book.show(image, segmentation((30, 40), 0.75))
+    show(book, image, segmentation((30, 40), 0.75))
     assert {role: book.member(image, role) for role in RESULTS} == first
     assert first["probability"].data.max() == 0.75
     assert tuple(first["probability"].contrast_limits) == (0.2, 0.6), "the user's display settings stay"
@@ -210,7 +215,7 @@ def test_results_are_updated_in_place_whatever_they_are_called(viewer):
 def test_a_deleted_result_is_made_anew_and_a_duplicate_is_the_users_own(viewer):
     image = viewer.add_image(np.zeros((30, 40)), name="it")
     book = LayerBook(viewer)
-    book.show(image, segmentation((30, 40)))
+    show(book, image, segmentation((30, 40)))
     mask = book.member(image, "mask")
     duplicate = Labels(mask.data.copy(), name="copy", metadata=copy.deepcopy(mask.metadata))
     viewer.add_layer(duplicate)
@@ -218,7 +223,7 @@ def test_a_deleted_result_is_made_anew_and_a_duplicate_is_the_users_own(viewer):
     assert book.member(image, "mask") is None
     new = segmentation((30, 40))
     new.mask[:] = 0
-    book.show(image, new)
+    show(book, image, new)
     assert book.member(image, "mask") not in (None, mask, duplicate)
     assert duplicate.data.all(), "a copy that the user keeps is not written to"
 
@@ -226,9 +231,9 @@ def test_a_deleted_result_is_made_anew_and_a_duplicate_is_the_users_own(viewer):
 def test_an_outdated_refined_mask_goes_away(viewer):
     image = viewer.add_image(np.zeros((30, 40)))
     book = LayerBook(viewer)
-    book.show(image, segmentation((30, 40)))
+    show(book, image, segmentation((30, 40)))
     assert book.member(image, "refined") is not None
-    book.show(image, segmentation((30, 40), refined=False))
+    show(book, image, segmentation((30, 40), refined=False))
     assert book.member(image, "refined") is None
     assert book.member(image, "mask") is not None
 
@@ -238,7 +243,7 @@ def test_a_result_without_its_image_is_dropped_with_a_sentence(viewer):
     book = LayerBook(viewer)
     viewer.layers.remove(image)
     with pytest.raises(InputError, match="'it' was removed"):
-        book.show(image, segmentation((30, 40)))
+        show(book, image, segmentation((30, 40)))
     assert len(viewer.layers) == 0
 
 
@@ -247,7 +252,7 @@ def test_two_viewers_do_not_meet(make_viewer):
     books = [LayerBook(viewer) for viewer in viewers]
     images = [viewer.add_image(np.zeros((30, 40)), name="it") for viewer in viewers]
     books[0].add_brushes(images[0])
-    books[0].show(images[0], segmentation((30, 40)))
+    show(books[0], images[0], segmentation((30, 40)))
     assert len(viewers[0].layers) == 6
     assert len(viewers[1].layers) == 1
     assert books[1].member(images[1], "positive") is None

@@ -76,7 +76,8 @@ def hashes(viewer):
 
 
 def wait(qtbot, session, timeout=60_000):
-    qtbot.waitUntil(lambda: session.runner.current is None, timeout=timeout)
+    """Until no job runs and all results are shown."""
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=timeout)
 
 
 def trained(qtbot, session):
@@ -204,6 +205,7 @@ def test_the_threshold_moves_the_mask_at_once(qtbot, session):
     probability = session.book.member(session.image, "probability").data
     for threshold in (0.2, 0.9):
         session.set_threshold(threshold)
+        wait(qtbot, session)
         assert np.array_equal(mask.data, probability >= np.float32(threshold))
         assert session.result.segmentation.threshold == threshold
     session.set_threshold(None)
@@ -232,6 +234,7 @@ def test_refinement_follows_the_choices(qtbot, session):
     assert session.book.member(session.image, "refined") is refined
     session.crf = None
     session.refine()
+    wait(qtbot, session)
     assert session.book.member(session.image, "refined") is None
 
 

@@ -31,7 +31,7 @@ class TrainSettings(Settings):
         gt=0,
         le=1,
         title="Learning rate",
-        description="Highest step size of the one-cycle schedule; deep networks take a tenth of it.",
+        description="Highest step size of the one-cycle schedule; deep networks take a part of it.",
     )
     weight_decay: float = advanced(
         default=1e-2, ge=0, le=1, title="Weight decay", description="Pull of the weights towards zero (AdamW)."

@@ -23,8 +23,6 @@ from .looks import brush_layer, result_layer
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_pu_segment.core.pipeline import Segmentation
-
 KEY = "napari_pu_segment"  # our entry in a layer's metadata
 BRUSHES = ("positive", "negative", "ignore")
 RESULTS = ("probability", "mask", "refined")  # from the bottom to the top
@@ -175,10 +173,17 @@ class LayerBook:
         size = tuple(abs(float(step)) for step in placement["scale"]) if known else ()
         return Snapshot(data, _axes(image), strokes, image.name, size, unit if known else "px")
 
-    def show(self, image: Image, segmentation: Segmentation) -> None:
-        """Show results over their image: update our layers, or make those that are missing.
+    def show(self, image: Image, role: str, data: np.ndarray | None) -> None:
+        """Show one result over its image: update our layer, or make it where it is missing.
 
         The selected layer and its mode stay as they are, so that the user can go on painting.
+
+        Parameters
+        ----------
+        image : Image
+        role : {"probability", "mask", "refined"}
+        data : ndarray, ([Z,] Y, X), or None
+            None takes the layer away: an old result beside a new one would be a lie.
 
         Raises
         ------
@@ -187,21 +192,19 @@ class LayerBook:
         """
         if not self.contains(image):
             raise InputError(f"The image {image.name!r} was removed meanwhile, so its result is not shown.")
-        shape, _ = _grid(image)
-        below: Layer = image
-        for role in RESULTS:
-            data = getattr(segmentation, role)
-            layer = self.member(image, role)
-            if data is None:
-                if layer is not None:  # an old refined mask beside a new probability would be a lie
-                    self._viewer.layers.remove(layer)
-                continue
-            if layer is None:
-                layer = result_layer(image.name, role, data.reshape(shape), **_placement(image))
-                self._add(image, role, layer, above=below)
-            else:
-                layer.data = data.reshape(shape)
-            below = layer
+        layer = self.member(image, role)
+        if data is None:
+            if layer is not None:
+                self._viewer.layers.remove(layer)
+        elif layer is None:
+            shape, _ = _grid(image)
+            below = [self.member(image, lower) for lower in RESULTS[: RESULTS.index(role)]]
+            layer = result_layer(image.name, role, data.reshape(shape), **_placement(image))
+            self._add(image, role, layer, above=next((one for one in reversed(below) if one is not None), image))
+            _tag(layer)["shown"] = data
+        elif _tag(layer).get("shown") is not data:
+            layer.data = data.reshape(_grid(image)[0])
+            _tag(layer)["shown"] = data
 
     def _layers(self) -> list[Layer]:
         return [_own(layer) for layer in self._viewer.layers]

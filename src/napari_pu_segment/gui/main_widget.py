@@ -38,7 +38,6 @@ class MainWidget(QWidget):
         self.train_panel = TrainPanel(self.session, self.keys)
         self.predict_panel = PredictPanel(self.session)
         self.progress_bar = QProgressBar()
-        self.progress_label = QLabel()
         self.status_label = QLabel()
         self.status_label.setWordWrap(True)
         self._lay_out()
@@ -84,34 +83,30 @@ class MainWidget(QWidget):
         layout.setContentsMargins(2, 6, 2, 2)
         layout.addWidget(scroll)
         layout.addWidget(self.progress_bar)
-        layout.addWidget(self.progress_label)
         layout.addWidget(self.status_label)
         self.progress_bar.hide()
-        self.progress_label.hide()
 
     def _on_job(self, job: Job) -> None:
         self.progress_bar.setRange(0, 0)
-        self.progress_label.setText(f"{job.title} …")
+        self.progress_bar.setFormat(f"{job.title} …")
         self.progress_bar.show()
-        self.progress_label.show()
         job.progress.connect(lambda progress: self._on_progress(job, progress))
         job.finished.connect(self._on_finished)
 
     def _on_progress(self, job: Job, progress: Progress) -> None:
-        self.progress_bar.setRange(0, progress.total)
-        self.progress_bar.setValue(progress.step)
         parts = [progress.message or job.title]
         if progress.risk is not None:
             parts.append(f"risk {progress.risk:.3f}")
         seconds = job.remaining_s(progress)
         if seconds is not None:
-            parts.append(f"{seconds:.0f} s left" if seconds >= 1 else "less than 1 s left")
-        self.progress_label.setText(" · ".join(parts))
+            parts.append(f"{max(1, round(seconds))} s left")
+        self.progress_bar.setRange(0, progress.total)
+        self.progress_bar.setFormat(" · ".join(parts).replace("%", "%%"))
+        self.progress_bar.setValue(progress.step)  # repaints, so it comes last
 
     def _on_finished(self) -> None:
         if self.session.runner.current is None:
             self.progress_bar.hide()
-            self.progress_label.hide()
 
     def _say(self, text: str, failed: bool = False) -> None:
         self.status_label.setText(text)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from napari.layers import Image
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings, Refined, refine
-from napari_pu_segment.core.errors import InputError, PuSegmentError
+from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model, save_model
@@ -23,7 +24,7 @@ from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
 
 from .jobs import Job, JobRunner
-from .layers import LayerBook
+from .layers import RESULTS, LayerBook
 
 LOG = logging.getLogger(__name__)
 REFINING = "Refining"
@@ -93,11 +94,17 @@ class Session:
         self.threshold: float | None = None
         self.crf: CrfSettings | None = next(iter(CRF_PRESETS.values()))
         self._cache = FeatureCache()
+        self._to_show: list[str] = []
 
     @property
     def busy(self) -> bool:
         """Whether a job runs that will make a new result; a mere refinement does not count, it gives way."""
         return self.runner.current is not None and self.runner.current.title != REFINING
+
+    @property
+    def showing(self) -> bool:
+        """Whether some layers of the present result are still to be brought up to date."""
+        return bool(self._to_show)
 
     def cancel(self) -> None:
         """Cancel the running job, if any; model and result stay as they are."""
@@ -266,15 +273,22 @@ class Session:
         self.model_changed.emit(model)
 
     def _show(self, result: Result) -> bool:
-        try:
-            self.book.show(result.layer, result.segmentation)
-        except PuSegmentError as error:
+        if not self.book.contains(result.layer):
             self.result = None
-            self.said.emit(str(error), True)
+            self.said.emit(f"The image {result.layer.name!r} was removed meanwhile, so its result is not shown.", True)
             return False
         self.result = result
+        self._to_show = list(RESULTS)
+        self._show_next()
         self.result_changed.emit(result)
         return True
+
+    def _show_next(self) -> None:
+        # One layer for each turn of the event loop: a new layer takes napari up to a tenth of a second.
+        if self._to_show and self.result is not None and self.book.contains(self.result.layer):
+            role = self._to_show.pop(0)
+            self.book.show(self.result.layer, role, getattr(self.result.segmentation, role))
+            QTimer.singleShot(0, self._show_next)
 
     def _summary(self, result: Result) -> str:
         mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined

@@ -18,7 +18,7 @@ class _PatchClassifier(Network):
     patch_px = 32
     n_labelled = 8
     n_unlabelled = 16
-    rate = 0.1
+    rate = 0.2
     window_px = 256
 
     layers: nn.Module

@@ -17,7 +17,7 @@ class UNet(Network):
     patch_px = 64
     n_labelled = 8
     n_unlabelled = 16
-    rate = 0.1
+    rate = 0.5
     stride_px = 8
     window_px = 256
     halo_px = 96
