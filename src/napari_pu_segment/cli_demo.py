@@ -42,6 +42,8 @@ class Trial:
 def run_demo(out: Path, seed: int) -> None:
     """Train, predict and refine; print a table, and write all files and an overview picture.
 
+    Dice is that of the pixels inside the rim of the sky.
+
     Parameters
     ----------
     out : Path
@@ -99,7 +101,7 @@ def _write_frame(frame: AuroraFrame, out: Path) -> None:
 
 
 def _table(trials: list[Trial]) -> Table:
-    table = Table(title=f"Built-in aurora frame, class prior {_PRIOR}, scored inside the rim of the sky")
+    table = Table(title=f"Built-in aurora frame, class prior {_PRIOR}")
     for head in ("strokes", "Dice mask", "Dice refined", "train s", "predict s", "refine s"):
         table.add_column(head, justify="left" if head == "strokes" else "right")
     for trial in trials:

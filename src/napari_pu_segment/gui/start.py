@@ -13,18 +13,23 @@ from .main_widget import add_brush_layers
 
 
 def open_viewer(files: Mapping[str, ImageFile]) -> None:
-    """Show images in napari and wait until the window is closed.
+    """Open napari and wait until its window is closed; see `fill`."""
+    fill(napari.Viewer(title="PU segment"), files)
+    napari.run()
+
+
+def fill(viewer: napari.Viewer, files: Mapping[str, ImageFile]) -> None:
+    """Show images in a viewer, with the widget and brush layers for the last of them.
 
     Parameters
     ----------
+    viewer : napari.Viewer
     files : mapping
         Images by the names of their layers. RGB images become one layer, other channels a layer each.
     """
-    viewer = napari.Viewer(title="PU segment")
     for name, file in files.items():
         _add_image(viewer, name, file)
     add_brush_layers(viewer)
-    napari.run()
 
 
 def _add_image(viewer: napari.Viewer, name: str, file: ImageFile) -> None:
