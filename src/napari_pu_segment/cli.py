@@ -83,7 +83,7 @@ def gui(images: Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE...]"
         raise InputError("There is no screen for a window here. Use the commands train and predict instead.")
     from .io import read_image
 
-    files = {image.stem: read_image(image) for image in images or []}
+    files = [(image.stem, read_image(image)) for image in images or []]
     from .gui.start import open_viewer
 
     open_viewer(files)

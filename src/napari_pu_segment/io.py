@@ -20,6 +20,7 @@ from .core.errors import InputError
 from .core.files import write_atomically
 from .core.samples import Array, check_labels, to_channels_first
 from .io_formats import TIFF_TYPES, Decoded, decode, write_tiff
+from .io_formats import clean_unit as clean_unit
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}

@@ -18,7 +18,7 @@ def opened(make_viewer):
 
     def open_files(*paths):
         viewer = make_viewer()
-        fill(viewer, {path.stem: read_image(path) for path in paths})
+        fill(viewer, [(path.stem, read_image(path)) for path in paths])
         return viewer
 
     return open_files

@@ -16,7 +16,7 @@ from psygnal import Signal
 
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.samples import Sample, codes_from_masks, to_channels_first
-from napari_pu_segment.io_formats import clean_unit
+from napari_pu_segment.io import clean_unit
 
 from .looks import brush_layer, result_layer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import napari
 import numpy as np
@@ -12,22 +12,22 @@ from napari_pu_segment.io import ImageFile
 from .main_widget import add_brush_layers
 
 
-def open_viewer(files: Mapping[str, ImageFile]) -> None:
+def open_viewer(files: Sequence[tuple[str, ImageFile]]) -> None:
     """Open napari and wait until its window is closed; see `fill`."""
     fill(napari.Viewer(title="PU segment"), files)
     napari.run()
 
 
-def fill(viewer: napari.Viewer, files: Mapping[str, ImageFile]) -> None:
+def fill(viewer: napari.Viewer, files: Sequence[tuple[str, ImageFile]]) -> None:
     """Show images in a viewer, with the widget and brush layers for the last of them.
 
     Parameters
     ----------
     viewer : napari.Viewer
-    files : mapping
-        Images by the names of their layers. RGB images become one layer, other channels a layer each.
+    files : sequence of (str, ImageFile)
+        Images and the names of their layers. RGB images become one layer, other channels a layer each.
     """
-    for name, file in files.items():
+    for name, file in files:
         _add_image(viewer, name, file)
     add_brush_layers(viewer)
 
