@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("napari")
 
 import psutil
-from tests.mouse import canvas_of, paint, paths
 from qtpy.QtCore import Qt
 
 from napari_pu_segment import predict, train
@@ -22,6 +21,7 @@ from napari_pu_segment.core.samples import Sample, codes_from_masks
 from napari_pu_segment.gui.layers import RESULTS
 from napari_pu_segment.gui.main_widget import PLUGIN, TITLE
 from napari_pu_segment.synthetic import aurora_frame
+from tests.mouse import canvas_of, paint, paths
 
 FRAME = aurora_frame(0)
 

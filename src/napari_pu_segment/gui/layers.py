@@ -213,11 +213,11 @@ class LayerBook:
         layers = self._viewer.layers
         selection, active = {_own(one) for one in layers.selection}, _own(layers.selection.active)
         index = next(i for i, own in enumerate(self._layers()) if own is above)
+        _sign(layer, role, image)  # before those who hear of the new layer ask whose it is
         layers.insert(index + 1, layer)
         layers.selection.clear()
         layers.selection.update(selection)
         layers.selection.active = active
-        _sign(layer, role, image)
 
     def _on_layers(self, event: Any) -> None:
         if event.type == "inserted":

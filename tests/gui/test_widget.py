@@ -1,0 +1,325 @@
+"""The dock widget: what is shown when, keys, samples, the manifest, and that the viewer stays responsive."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from npe2 import PluginManifest
+from npe2.manifest.utils import import_python_name
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QWidget
+
+import napari_pu_segment
+from napari_pu_segment.core.crf import CRF_PRESETS
+from napari_pu_segment.core.methods import METHODS
+from napari_pu_segment.core.progress import Progress
+from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.main_widget import PLUGIN, TITLE, add_brush_layers, free_keys
+from napari_pu_segment.gui.predict_panel import CUSTOM
+
+MANIFEST = Path(napari_pu_segment.__file__).with_name("napari.yaml")
+SAMPLES = [contribution.key for contribution in PluginManifest.from_file(MANIFEST).contributions.sample_data]
+
+
+@pytest.fixture
+def opened(make_viewer, qtbot):
+    """A viewer with a small bright square, and the widget docked."""
+    viewer = make_viewer(show=True)
+    viewer.window.resize(1200, 850)
+    image = np.random.default_rng(0).normal(0, 0.1, (64, 64)).astype(np.float32)
+    image[10:30, 10:30] += 1
+    viewer.add_image(image, name="square")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE)
+    qtbot.waitExposed(widget)
+    quick = {"n_steps": 20, "prior": "fixed", "class_prior": 0.1, "threads": 1}
+    widget.train_panel.form.set_value(widget.train_panel.form.value().changed(quick))
+    return viewer, widget
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    def train(samples, settings, *, start=None, cache=None):
+        for step in range(100_000):
+            time.sleep(0.01)
+            yield Progress(step + 1, 100_000, "Slowly", 0.25)
+
+    monkeypatch.setitem(METHODS, "pu", replace(METHODS["pu"], train=train))
+
+
+def click(qtbot, button):
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def stroke(widget):
+    widget.train_panel.add_brushes()
+    book, image = widget.session.book, widget.session.image
+    book.member(image, "positive").data[20, 12:28] = 1
+    book.member(image, "negative").data[50, 12:48] = 1
+
+
+def train(qtbot, widget):
+    click(qtbot, widget.train_panel.train_button)
+    session = widget.session
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=120_000)
+
+
+def test_the_manifest_is_valid_and_offers_all_that_it_should():
+    manifest = PluginManifest.from_file(MANIFEST)
+    contributions = manifest.contributions
+    assert {"napari/layers/segment", "napari/layers/annotate"} <= set(contributions.menus)
+    assert [widget.display_name for widget in contributions.widgets] == [TITLE]
+    assert set(SAMPLES) == {"aurora", "cell", "ihc", "hubble_deep_field", "retina", "coins", "microaneurysms"}
+    for command in contributions.commands:
+        assert callable(import_python_name(command.python_name))
+    root = MANIFEST.parents[2] / "napari.yaml"
+    if root.parent.joinpath("setup.cfg").exists():
+        assert root.is_symlink()
+        assert root.resolve() == MANIFEST.resolve()
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_samples_open_offline_with_brush_layers_ready(make_viewer, sample):
+    viewer = make_viewer()
+    assert len(viewer.layers) == 0
+    viewer.open_sample(PLUGIN, sample)
+    book = LayerBook(viewer)
+    (image,) = book.images()
+    assert image.name == sample
+    for role in ("positive", "negative"):
+        brush = book.member(image, role)
+        assert brush.data.shape == image.data.shape[:2]
+        assert not brush.data.any()
+        assert brush.units == image.units
+        assert np.array_equal(brush.scale, image.scale)
+    assert bool(book.member(image, "ignore")) == (sample == "aurora")
+    before = len(viewer.layers)
+    book.add_brushes(image)
+    assert len(viewer.layers) == before
+    assert book.paint(image, "positive")
+
+
+def test_two_copies_of_a_sample_do_not_meet(make_viewer):
+    viewer = make_viewer()
+    viewer.open_sample(PLUGIN, "coins")
+    viewer.open_sample(PLUGIN, "coins")
+    book = LayerBook(viewer)
+    first, second = book.images()
+    assert book.member(first, "positive") is not book.member(second, "positive")
+
+
+def test_the_command_of_the_menu_opens_the_widget_and_adds_brush_layers(make_viewer):
+    viewer = make_viewer(show=True)
+    image = viewer.add_image(np.zeros((30, 40)), name="it")
+    viewer.add_image(np.zeros((30, 40)), name="other")
+    viewer.layers.selection.active = image
+    add_brush_layers(viewer)
+    assert [layer.name for layer in viewer.layers][-2:] == ["it · negative", "it · positive"]
+
+
+def test_from_empty_to_result(opened, qtbot):
+    _, widget = opened
+    train_panel, predict_panel, session = widget.train_panel, widget.predict_panel, widget.session
+    assert not predict_panel.save_button.isEnabled()
+    assert not predict_panel.apply_button.isEnabled()
+    assert not train_panel.warm_box.isEnabled()
+    assert not train_panel.warm_box.isChecked()
+    assert not any(button.isEnabled() for button in train_panel.brush_buttons.values())
+    click(qtbot, train_panel.train_button)
+    assert "no strokes" in widget.status_label.text()
+    click(qtbot, train_panel.add_brushes_button)
+    assert all(button.isEnabled() for button in train_panel.brush_buttons.values())
+    stroke(widget)
+    train(qtbot, widget)
+    assert widget.status_label.text().startswith(("Done", "Refined"))
+    assert predict_panel.save_button.isEnabled()
+    assert train_panel.warm_box.isEnabled()
+    assert predict_panel.threshold_box.value() == pytest.approx(session.model.card.threshold, abs=1e-6)
+    assert "backend" in predict_panel.refined_label.text()
+    assert predict_panel.refined_label.isVisible()
+    train_panel.warm_box.setChecked(True)
+    first = session.model
+    train(qtbot, widget)
+    assert session.model is not first
+
+
+def test_progress_is_shown_while_a_job_runs_and_cancel_takes_its_button(opened, qtbot, slow):
+    _, widget = opened
+    button, bar = widget.train_panel.train_button, widget.progress_bar
+    stroke(widget)
+    assert button.text() == "Train"
+    assert not bar.isVisible()
+    click(qtbot, button)
+    assert button.text() == "Cancel"
+    assert bar.isVisible()
+    qtbot.waitUntil(lambda: "s left" in bar.format(), timeout=10_000)
+    assert bar.format().startswith("Slowly · risk 0.250")
+    assert bar.value() > 0
+    click(qtbot, button)
+    assert button.text() == "Train"
+    assert not bar.isVisible()
+    assert "cancelled" in widget.status_label.text()
+
+
+def test_threshold_slider_and_number_go_together(opened, qtbot):
+    _, widget = opened
+    panel = widget.predict_panel
+    panel.crf_box.setChecked(False)
+    stroke(widget)
+    train(qtbot, widget)
+    mask = widget.session.book.member(widget.session.image, "mask")
+    before = mask.data.copy()
+    panel.threshold_slider.setValue(30)
+    assert panel.threshold_box.value() == 0.03
+    assert widget.session.threshold == 0.03
+    qtbot.waitUntil(lambda: mask.data.sum() > before.sum(), timeout=5000)
+    panel.threshold_box.setValue(0.9)
+    assert panel.threshold_slider.value() == 900
+    click(qtbot, panel.threshold_reset)
+    assert widget.session.threshold is None
+    qtbot.waitUntil(lambda: np.array_equal(mask.data, before), timeout=5000)
+
+
+def test_refinement_is_switched_and_set(opened, qtbot):
+    _, widget = opened
+    panel, session = widget.predict_panel, widget.session
+    assert panel.crf_box.isChecked()
+    assert session.crf == CRF_PRESETS[panel.preset_combo.currentText()]
+    panel.crf_box.click()
+    assert session.crf is None
+    stroke(widget)
+    train(qtbot, widget)
+    book = session.book
+    assert book.member(session.image, "refined") is None
+    panel.crf_box.click()
+    qtbot.waitUntil(lambda: book.member(session.image, "refined") is not None, timeout=60_000)
+    panel.preset_combo.setCurrentText("aurora original")
+    panel.preset_combo.textActivated.emit("aurora original")
+    assert session.crf == CRF_PRESETS["aurora original"]
+    panel.crf_form.set_value(CRF_PRESETS["aurora original"].changed({"steps": 2}))
+    assert panel.preset_combo.currentText() == CUSTOM
+    qtbot.waitUntil(lambda: session.result.crf is not None and session.result.crf.steps == 2, timeout=60_000)
+
+
+def test_keys_switch_brushes_and_are_let_go(opened, qtbot):
+    viewer, widget = opened
+    assert set(widget.keys) == {"positive", "negative"}
+    for role, key in widget.keys.items():
+        assert key in widget.train_panel.brush_buttons[role].text()
+    widget.train_panel.add_brushes()
+    book, image = widget.session.book, widget.session.image
+    viewer.layers.selection.active = image
+    for role in ("negative", "positive"):
+        (canvas,) = [
+            one for one in widget.window().findChildren(QWidget) if type(one).__name__ == "CanvasBackendDesktop"
+        ]
+        qtbot.keyClick(canvas, widget.keys[role])
+        assert viewer.layers.selection.active is book.member(image, role)
+        assert viewer.layers.selection.active.mode == "paint"
+    bound = len(viewer.keymap)
+    viewer.window.remove_dock_widget(widget)
+    assert len(viewer.keymap) == bound - 2
+
+
+def test_keys_that_are_taken_are_left_alone(make_viewer):
+    viewer = make_viewer()
+    first = free_keys(viewer)
+    viewer.bind_key(first[1], lambda viewer: None)
+    second = free_keys(viewer)
+    assert second
+    assert not set(first) & set(second)
+
+
+def test_closing_the_dock_ends_the_job(opened, qtbot, slow):
+    viewer, widget = opened
+    stroke(widget)
+    click(qtbot, widget.train_panel.train_button)
+    job = widget.session.runner.current
+    assert job.running
+    viewer.window.remove_dock_widget(widget)
+    assert not job.running
+    assert job.join(1.0)
+
+
+def test_the_widget_finds_layers_of_an_earlier_one(opened, qtbot):
+    viewer, widget = opened
+    stroke(widget)
+    train(qtbot, widget)
+    names = [layer.name for layer in viewer.layers]
+    viewer.window.remove_dock_widget(widget)
+    _, again = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE)
+    assert again is not widget
+    again.train_panel.form.set_value(widget.train_panel.form.value())
+    train(qtbot, again)
+    assert [layer.name for layer in viewer.layers] == names
+
+
+def test_image_choice_follows_the_viewer(opened, qtbot):
+    viewer, widget = opened
+    combo, session = widget.train_panel.image_combo, widget.session
+    first = session.image
+    second = viewer.add_image(np.zeros((9, 9)), name="second")
+    assert session.image is first, "a new image does not take over"
+    assert combo.count() == 2
+    combo.set_value(second)
+    assert session.image is second
+    second.name = "renamed"
+    assert combo.currentText() == "renamed"
+    viewer.layers.remove(second)
+    assert session.image is first
+    viewer.layers.remove(first)
+    assert session.image is None
+    assert not widget.train_panel.train_button.isEnabled()
+
+
+def test_model_files_through_the_dialogs(opened, qtbot, tmp_path, monkeypatch):
+    _, widget = opened
+    panel, session = widget.predict_panel, widget.session
+    stroke(widget)
+    train(qtbot, widget)
+    path = str(tmp_path / "model.safetensors")
+    dialogs = "napari_pu_segment.gui.predict_panel.QFileDialog"
+    monkeypatch.setattr(f"{dialogs}.getSaveFileName", lambda *args: (path, ""))
+    monkeypatch.setattr(f"{dialogs}.getOpenFileName", lambda *args: (path, ""))
+    click(qtbot, panel.save_button)
+    assert Path(path).is_file()
+    trained = session.model
+    click(qtbot, panel.load_button)
+    assert session.model is not trained
+    assert session.model.card == trained.card
+    Path(path).write_bytes(b"damaged")
+    loaded = session.model
+    click(qtbot, panel.load_button)
+    assert session.model is loaded
+    assert "not a model" in widget.status_label.text()
+
+
+@pytest.mark.parametrize("width", [320, 400])
+def test_nothing_is_cut_off_at_the_side(opened, qtbot, width):
+    _, widget = opened
+    dock = widget.parent()
+    widget.window().resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+    qtbot.waitUntil(lambda: abs(dock.width() - width) < 30, timeout=5000)
+    for child in (*widget.train_panel.findChildren(QWidget), *widget.predict_panel.findChildren(QWidget)):
+        if child.isVisible():
+            right = child.mapTo(widget, child.rect().topRight()).x()
+            assert right <= widget.width(), f"{child} reaches {right} px of {widget.width()}"
+
+
+def test_the_viewer_stays_responsive_while_a_job_runs(opened, qtbot, slow):
+    _, widget = opened
+    stroke(widget)
+    click(qtbot, widget.train_panel.train_button)
+    job, ticks, timer = widget.session.runner.current, [], QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    timer.start(10)
+    qtbot.waitUntil(lambda: len(ticks) >= 100, timeout=30_000)
+    assert job.running
+    assert np.diff(ticks).max() < 0.5
