@@ -141,7 +141,7 @@ def test_from_empty_to_result(opened, qtbot):
     assert widget.status_label.text().startswith(("Done", "Refined"))
     assert predict_panel.save_button.isEnabled()
     assert train_panel.warm_box.isEnabled()
-    assert predict_panel.threshold_box.value() == pytest.approx(session.model.card.threshold, abs=1e-6)
+    assert predict_panel.threshold_box.value() == round(session.model.card.threshold, 3)
     assert "backend" in predict_panel.refined_label.text()
     assert predict_panel.refined_label.isVisible()
     train_panel.warm_box.setChecked(True)

@@ -94,15 +94,16 @@ class MainWidget(QWidget):
         job.finished.connect(self._on_finished)
 
     def _on_progress(self, job: Job, progress: Progress) -> None:
-        parts = [progress.message or job.title]
-        if progress.risk is not None:
-            parts.append(f"risk {progress.risk:.3f}")
+        facts = "" if progress.risk is None else f" · risk {progress.risk:.3f}"
         seconds = job.remaining_s(progress)
         if seconds is not None:
-            parts.append(f"{max(1, round(seconds))} s left")
-        self.progress_bar.setRange(0, progress.total)
-        self.progress_bar.setFormat(" · ".join(parts).replace("%", "%%"))
-        self.progress_bar.setValue(progress.step)  # repaints, so it comes last
+            facts += f" · {max(1, round(seconds))} s left"
+        bar, metrics = self.progress_bar, self.progress_bar.fontMetrics()
+        room = bar.width() - metrics.horizontalAdvance(facts) - 12
+        title = metrics.elidedText(progress.message or job.title, Qt.TextElideMode.ElideRight, room)
+        bar.setRange(0, progress.total)
+        bar.setFormat((title + facts).replace("%", "%%"))
+        bar.setValue(progress.step)  # repaints, so it comes last
 
     def _on_finished(self) -> None:
         if self.session.runner.current is None:

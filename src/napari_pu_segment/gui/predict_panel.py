@@ -51,7 +51,9 @@ class PredictPanel(QWidget):
         self.threshold_slider.setRange(0, SLIDER_STEPS)
         self.threshold_box = NumberBox()
         self.threshold_box.setRange(0, 1)
-        self.threshold_box.setFixedWidth(90)
+        self.threshold_box.setFixedWidth(100)
+        for widget in (self.threshold_slider, self.threshold_box):
+            widget.setToolTip("The mask covers what is at least so probable. It follows the model until you move it.")
         self.threshold_reset = QToolButton()
         self.threshold_reset.setText("↺")
         self.threshold_reset.setToolTip("Back to the threshold of the model, found when it was trained")
@@ -141,11 +143,11 @@ class PredictPanel(QWidget):
 
     def _choose_threshold(self, threshold: float | None) -> None:
         model = self._session.model
+        self._session.set_threshold(threshold)
+        if threshold is None and model is not None:
+            threshold = model.card.threshold
         if threshold is not None:
             self._show_threshold(threshold)
-        elif model is not None:
-            self._show_threshold(model.card.threshold)
-        self._session.set_threshold(threshold)
         self._debounce.start()
 
     def _choose_preset(self, name: str) -> None:
@@ -173,9 +175,11 @@ class PredictPanel(QWidget):
             self.preset_combo.setCurrentText(next(name for name, preset in CRF_PRESETS.items() if preset == crf))
 
     def _show_threshold(self, threshold: float) -> None:
+        if self._session.threshold is None:
+            threshold = round(threshold, 3)  # the model's own has as many digits as a float; it is used in full
         with signals_blocked(self.threshold_slider), signals_blocked(self.threshold_box):
             self.threshold_slider.setValue(round(threshold * SLIDER_STEPS))
-            self.threshold_box.setValue(float(f"{threshold:.6g}"))
+            self.threshold_box.setValue(threshold)
 
     def _on_model(self, model: Model) -> None:
         if self._session.threshold is None:

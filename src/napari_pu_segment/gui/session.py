@@ -146,6 +146,7 @@ class Session:
             return (yield from self._segment(layer, sample, model))
 
         self._start(work(), "Training", self._on_result)
+        self.said.emit("You can go on painting meanwhile.", False)
 
     def apply(self, layer: Image) -> None:
         """Segment an image layer with the current model, in the background.

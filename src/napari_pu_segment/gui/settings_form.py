@@ -179,9 +179,15 @@ def fold(title: str, inner: QWidget) -> QCollapsible:
 
 
 def narrow(combo: QComboBox) -> QComboBox:
-    """Keep long entries from widening the dock, and the wheel from changing the choice in passing."""
+    """Keep long entries from widening the dock, and the wheel from changing the choice in passing.
+
+    The list that pops up shows the entries that are there by now in full.
+    """
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(6)
+    view = combo.view()
+    if view is not None:
+        view.setMinimumWidth(view.sizeHintForColumn(0) + 30)
     _still(combo)
     return combo
 
