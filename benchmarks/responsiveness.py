@@ -1,7 +1,8 @@
 """How long the viewer stalls while a training runs and the user paints.
 
-A timer of 10 ms ticks on the viewer's event loop while the widget trains on a 1024 x 1024 image and mouse strokes are
-painted on the canvas, and again while nothing runs, for comparison. A tick that comes late is a stall.
+A timer of 10 ms ticks on the viewer's event loop while the widget trains on a 1024 x 1024 image, with and without mouse
+strokes being painted on the canvas, and for comparison while nothing is trained. A tick that comes late is a stall.
+Drawing counts too: where OpenGL is emulated in software, painting alone stalls the loop.
 
 Needs a screen with OpenGL, such as Xvfb (see CONTRIBUTING).
 """
@@ -79,31 +80,37 @@ def main() -> None:
         session.book.member(session.image, role).data = getattr(frame, role).astype(np.uint8)
     form = widget.train_panel.form
     form.set_value(form.value().changed({"threads": options.threads}))
-    canvas = canvas_of(viewer, widget)
     spin(1.0)
-    print(json.dumps({"painting, nothing else": stroke(viewer, canvas, frame, lambda s: s < options.seconds)}))
-    for name in ("first training", "second training"):
-        begin = time.perf_counter()
-        widget.train_panel.train_button.click()
-        phases: dict[str, float] = {}
-        session.runner.current.progress.connect(
-            lambda progress, phases=phases, begin=begin: phases.setdefault(
-                progress.message, round(time.perf_counter() - begin, 1)
-            )
-        )
-        figures = stroke(viewer, canvas, frame, lambda _: session.runner.current is not None)
-        print(json.dumps({f"painting, {name}": figures, "phases_begin_s": phases}))
+    strokes = paths(frame.negative, 30)
+    report("idle", lambda seconds: seconds < options.seconds)
+    report("painting", lambda seconds: seconds < options.seconds, viewer, widget, strokes)
+    for name in ("first training", "training", "training"):
+        train(widget, name)
+    train(widget, "training and painting", viewer, widget, strokes)
     viewer.close()
 
 
-def stroke(viewer: napari.Viewer, canvas: object, frame: object, going) -> dict[str, float]:
-    """Paint on and on while `going(seconds so far)`; figures of the ticks meanwhile."""
-    lines, begin, ticks, n = paths(frame.negative, 30), time.perf_counter(), Ticks(), 0
+def train(widget: MainWidget, name: str, *painting) -> None:
+    """Press Train, and report until the results are shown; `painting` as in `report`."""
+    session, phases, begin = widget.session, {}, time.perf_counter()
+    widget.train_panel.train_button.click()
+    session.runner.current.progress.connect(
+        lambda progress: phases.setdefault(progress.message, round(time.perf_counter() - begin, 1))
+    )
+    report(name, lambda _: session.runner.current is not None or session.showing, *painting)
+    print(json.dumps({"phases begin at s": phases}))
+
+
+def report(name: str, going, viewer=None, widget=None, strokes=()) -> None:
+    """Run the event loop, and paint `strokes` on and on, while `going(seconds so far)`; print the ticks' figures."""
+    begin, ticks, n = time.perf_counter(), Ticks(), 0
     while going(time.perf_counter() - begin):
-        paint(viewer, canvas, lines[n % len(lines)])
+        if strokes:
+            paint(viewer, canvas_of(viewer, widget), strokes[n % len(strokes)])
+            n += 1
         spin(0.05)
-        n += 1
-    return {**ticks.figures(), "strokes": n, "seconds": round(time.perf_counter() - begin, 1)}
+    seconds = round(time.perf_counter() - begin, 1)
+    print(json.dumps({name: ticks.figures(), "strokes": n, "seconds": seconds, "load": os.getloadavg()[0]}))
 
 
 if __name__ == "__main__":
