@@ -102,6 +102,35 @@ def test_training_makes_a_model_and_results(qtbot, viewer, session, said):
     assert not said[-1][1]
 
 
+def lazy(stack):
+    return pytest.importorskip("dask.array").from_array(stack, chunks=(1, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda square: {"data": np.stack([square] * 3)}, (3, 64, 64)),
+        (lambda square: {"data": lazy(np.stack([square] * 3))}, (3, 64, 64)),
+        (lambda square: {"data": np.stack([(square * 200 + 20).clip(0, 255).astype(np.uint8)] * 4, -1)}, (64, 64)),
+        (lambda square: {"data": [square, square[::2, ::2]], "multiscale": True}, (64, 64)),
+        (lambda square: {"data": np.where(square > 1, np.nan, square)}, (64, 64)),
+    ],
+    ids=["stack", "lazy stack", "RGBA", "multiscale", "NaN"],
+)
+def test_images_of_every_kind_are_segmented(qtbot, viewer, session, said, make, shape):
+    image = viewer.add_image(name="kind", **make(session.image.data))
+    session.choose_image(image)
+    session.book.add_brushes(image)
+    session.book.member(image, "positive").data[..., 20, 12:28] = 1
+    session.crf = CRF_PRESETS["default"]
+    assert session.book.member(image, "probability") is None
+    trained(qtbot, session)
+    assert not said[-1][1], said[-1][0]
+    for role in RESULTS:
+        assert session.book.member(image, role).data.shape == shape
+    assert np.isfinite(session.book.member(image, "probability").data).all()
+
+
 def test_what_is_missing_is_said(session, viewer):
     with pytest.raises(InputError, match="no model yet"):
         session.train("pu", QUICK, warm=True)

@@ -28,6 +28,7 @@ from .layers import RESULTS, LayerBook
 
 LOG = logging.getLogger(__name__)
 REFINING = "Refining"
+SHOW_MS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,11 +286,13 @@ class Session:
         return True
 
     def _show_next(self) -> None:
-        # One layer for each turn of the event loop: a new layer takes napari up to a tenth of a second.
-        if self._to_show and self.result is not None and self.book.contains(self.result.layer):
+        # One layer at a time, with time to draw between: a new layer takes napari up to a tenth of a second.
+        if self.result is None or not self.book.contains(self.result.layer):
+            self._to_show = []
+        if self._to_show and self.result is not None:
             role = self._to_show.pop(0)
             self.book.show(self.result.layer, role, getattr(self.result.segmentation, role))
-            QTimer.singleShot(0, self._show_next)
+            QTimer.singleShot(SHOW_MS, self._show_next)
 
     def _summary(self, result: Result) -> str:
         mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
