@@ -21,7 +21,6 @@ from .figures import Panel, colour, overview, with_outline, with_strokes
 from .io import write_image, write_picture
 from .synthetic import AuroraFrame, aurora_frame
 
-_PRIOR = 0.2  # what a person would guess from a look at the frame: aurora on a fifth of the sky
 _TITLES = {"P": "P: strokes on aurora alone", "P+N": "P+N: strokes on aurora and on sky without it"}
 
 
@@ -78,7 +77,7 @@ def _trial(frame: AuroraFrame, strokes: str, negative: np.ndarray | None, seed: 
     labels = codes_from_masks(frame.positive, negative, ~frame.valid)
     sample = Sample(frame.image, labels, name="aurora", channel_names=("red", "green", "blue"))
     method = METHODS["pu"]
-    settings = method.settings().changed({"seed": seed, "prior": "fixed", "class_prior": _PRIOR})
+    settings = method.settings().changed({"seed": seed})
     times = [time.perf_counter()]
     model = drive(method.train([sample], settings), "Training")
     times.append(time.perf_counter())
@@ -101,12 +100,13 @@ def _write_frame(frame: AuroraFrame, out: Path) -> None:
 
 
 def _table(trials: list[Trial]) -> Table:
-    table = Table(title=f"Built-in aurora frame, class prior {_PRIOR}")
-    for head in ("strokes", "Dice mask", "Dice refined", "train s", "predict s", "refine s"):
+    table = Table(title="Built-in aurora frame")
+    for head in ("strokes", "class prior", "Dice mask", "Dice refined", "train s", "predict s", "refine s"):
         table.add_column(head, justify="left" if head == "strokes" else "right")
     for trial in trials:
         seconds = [f"{value:.1f}" for value in trial.seconds]
-        table.add_row(trial.strokes, f"{trial.dice:.3f}", f"{trial.dice_refined:.3f}", *seconds)
+        prior = f"{trial.model.card.class_prior:.2f}"
+        table.add_row(trial.strokes, prior, f"{trial.dice:.3f}", f"{trial.dice_refined:.3f}", *seconds)
     return table
 
 

@@ -52,7 +52,7 @@ class AuroraFrame:
         return float(self.truth[self.valid].mean())
 
 
-def aurora_frame(seed: int = 27, side_px: int = 512) -> AuroraFrame:
+def aurora_frame(seed: int = 0, side_px: int = 512) -> AuroraFrame:
     """Make a frame; the same seed and side give the same frame.
 
     Parameters
@@ -173,13 +173,13 @@ def _clouds_and_moon(
     candidates = np.flatnonzero(clear > 0.7 * clear.max())
     row, column = np.unravel_index(rng.choice(candidates), u.shape)
     away = np.hypot(u - u[row, column], v - v[row, column])
-    glare = 1.1 * np.exp(-away / 0.06) + 0.16 * np.exp(-away / 0.22)
+    glare = 1.1 * np.exp(-away / 0.06) + 0.4 * np.exp(-away / 0.25)
     disc = 8 * expit((0.028 - away) / 0.003)
     rough = sum(_smooth_noise(rng, u.shape, cells) / cells**0.7 for cells in (3, 6, 12, 24, 48))
     cloud = np.clip(rough - 0.15, 0, 1.2) * (0.35 + np.exp(-away / 0.6))
     opaque = np.clip(0.30 * cloud, 0, 0.4)
     white = np.array([1.0, 0.97, 0.88])[:, None, None]
-    light = light * (1 - opaque) + (0.5 * cloud + glare + disc) * white
+    light = light * (1 - opaque) + (1.2 * cloud + glare + disc) * white
     return light, away < 0.10
 
 

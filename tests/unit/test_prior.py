@@ -3,41 +3,87 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pu_segment.core.prior import HIGHEST, LOWEST, PRIORS, Evidence, best_bin, iterate, otsu
+from napari_pu_segment.core.prior import HIGHEST, LOWEST, PRIORS, Evidence, Fold, best_bin, find_humps
 from napari_pu_segment.core.progress import Progress, run
 
-
-def two_humps(prior, n=20_000, gap=5.0):
-    rng = np.random.default_rng(0)
-    inside = rng.random(n) < prior
-    return Evidence(rng.normal(gap, 1, 2000), rng.normal(0, 1, n) + gap * inside)
+RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("prior", [0.1, 0.3, 0.6])
-@pytest.mark.parametrize("name", list(PRIORS))
-def test_well_separated_scores(name, prior):
-    assert PRIORS[name].estimate(two_humps(prior)) == pytest.approx(prior, rel=0.15)
+def evidence(prior=0.2, gap=6.0, stroke_level=None, negative_level=None, folds=None, n_channels=2, tails=False):
+    """Pixels of two classes `gap` standard deviations apart in the first channel."""
+    inside = RNG.random(20_000) < prior
+    unlabelled = RNG.normal(0, 1, (20_000, n_channels))
+    unlabelled[:, 0] += gap * inside
+    if tails:
+        unlabelled = RNG.standard_t(2, unlabelled.shape)
+    positive = RNG.normal(0, 0.3, (300, n_channels))
+    positive[:, 0] += gap if stroke_level is None else stroke_level
+    negative = np.empty((0, n_channels))
+    if negative_level is not None:
+        negative = RNG.normal(0, 0.3, (300, n_channels))
+        negative[:, 0] += negative_level
+
+    def made():
+        yield Progress(0, 1, "scoring")
+        return folds or [Fold(RNG.normal(5, 1, 500), RNG.normal(0, 1, 20_000) + 5 * inside)]
+
+    return Evidence(positive, negative, unlabelled, made)
+
+
+@pytest.mark.parametrize("prior", [0.05, 0.2, 0.6])
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_two_clear_humps(prior, n_channels):
+    given = evidence(prior, n_channels=n_channels)
+    humps = find_humps(given)
+    assert humps.clear
+    assert humps.fraction == pytest.approx(prior, rel=0.1)
+    estimate = run(PRIORS["auto"].estimate(given))
+    assert estimate.prior == humps.fraction
+    assert "humps" in estimate.source
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        evidence(gap=0.0, stroke_level=3.0, tails=True),  # one hump, and the strokes are in its tail
+        evidence(0.02, stroke_level=1.5),  # two humps, but the strokes are on neither
+        evidence(0.5, negative_level=6.0),  # negative strokes on the same side
+    ],
+)
+def test_humps_that_are_not_believed(given):
+    assert not find_humps(given).clear
+    assert "best bin" in run(PRIORS["auto"].estimate(given)).source
+
+
+def test_constant_image_has_no_humps():
+    given = Evidence(np.ones((5, 1)), np.empty((0, 1)), np.ones((9, 1)), evidence().folds)
+    assert not find_humps(given).clear
 
 
 def test_best_bin_by_hand():
     # every positive scores 1; of four unlabelled pixels one does: q_u / q_p = 1/4 at the only threshold
-    assert best_bin(Evidence(np.ones(1000), np.array([0.0, 0, 0, 1]))) == pytest.approx(0.25)
+    assert best_bin(Fold(np.ones(1000), np.array([0.0, 0, 0, 1]))) == pytest.approx(0.25)
 
 
-def test_constant_scores_do_not_fail():
-    assert otsu(Evidence(np.ones(5), np.ones(9))) == 0.5
-    assert 0 <= best_bin(Evidence(np.ones(5), np.ones(9))) <= 1
+@pytest.mark.parametrize("prior", [0.1, 0.3, 0.6])
+def test_best_bin_of_fair_strokes(prior):
+    inside = RNG.random(20_000) < prior
+    fold = Fold(RNG.normal(5, 1, 2000), RNG.normal(0, 1, 20_000) + 5 * inside)
+    assert best_bin(fold) == pytest.approx(prior, rel=0.15)
 
 
-def test_iterate_hands_on_and_bounds():
-    asked = []
+def test_folds_are_averaged_and_corrected_for_the_brush():
+    def fold(fraction):
+        return Fold(np.ones(1000), (np.arange(1000) < 1000 * fraction).astype(float))
 
-    def score(prior):
-        asked.append(prior)
-        yield Progress(0, 1, "scoring")
-        return two_humps(0.3)
+    estimate = run(PRIORS["best_bin"].estimate(evidence(folds=[fold(0.1), fold(0.4)])))
+    assert estimate.prior == pytest.approx(1.5 * 0.2)  # the geometric mean of the two is 0.2
 
-    estimates = iter([0.4, 7.0, -1.0])
-    result = run(iterate(lambda evidence: next(estimates), score))
-    assert asked == [None, 0.4, HIGHEST]
-    assert result == LOWEST
+
+@pytest.mark.parametrize("name", list(PRIORS))
+@pytest.mark.parametrize("scores", [0.0, 1.0])
+def test_estimates_are_bounded(name, scores):
+    fold = Fold(np.ones(50), np.full(50, scores))
+    estimate = run(PRIORS[name].estimate(evidence(0.001, folds=[fold])))
+    assert LOWEST <= estimate.prior <= HIGHEST
+    assert estimate.source

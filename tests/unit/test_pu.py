@@ -37,7 +37,7 @@ def test_every_risk_ranks_objects_above_background(risk, surrogate):
     rng = np.random.default_rng(0)
     inside, outside = (rng.choice(probability[part], 2000) for part in (truth, ~truth))
     # area under the ROC curve; the two that know no clipping overfit to the strokes, which is why nnPU exists
-    assert (inside > outside).mean() > (0.52 if risk in ("upu", "pu_naive") else 0.95)
+    assert (inside > outside).mean() > (0.52 if risk in ("upu", "pu_naive") else 0.9)
 
 
 @pytest.mark.parametrize("network", ["unet", "resnet18", "cnn", "cnn_nnpu"])

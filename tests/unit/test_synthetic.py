@@ -45,7 +45,7 @@ def test_aurora_is_green_and_bright_and_moon_cloud_and_stars_are_bright_too(fram
     assert 0.1 < frame.class_prior < 0.5
 
 
-@pytest.mark.parametrize("seed", [26, 27])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_no_threshold_finds_the_aurora(seed):
     frame = aurora_frame(seed)
     best = max(scores(frame.image[1] > t, frame.truth, frame.valid)["dice"] for t in range(10, 250, 6))

@@ -17,14 +17,13 @@ from ..intensity import TRANSFORMS, measure
 from ..losses.pu import RISKS, SURROGATES, Risk, RiskOptions, Scores
 from ..model import Model, make_card
 from ..networks import NETWORKS, Network, NetworkSpec, build_network
-from ..prior import PRIORS, Evidence, iterate
+from ..prior import PRIORS, Evidence, Fold
 from ..progress import Progress, Work
 from ..runtime import choose_device, set_threads
 from ..samples import Sample, spatial_ndim
 from ..settings import OneOf, advanced
 from ..training_data import TrainingData, make_sampler, prepare
 
-_PRIOR_STEPS = 100
 _AUTO = {"auto": "Automatic"}
 
 
@@ -82,6 +81,10 @@ class PuSettings(TrainSettings):
         advanced(default=(0.7, 1.0, 1.6, 3.5, 5.0, 10.0), title="Scales (px)", description="Sigmas of the filter bank.")
     )
     width: int = advanced(default=64, ge=4, le=512, title="Width", description="Units of the network's first layers.")
+
+
+# A generous prior, and no large scales: they would tell the middle of an object, where strokes are, from its rim.
+_PRIOR_SETTINGS = PuSettings(n_steps=80, prior="fixed", class_prior=0.3, sigmas_px=(1.0, 1.6, 3.5))
 
 
 def train(
@@ -202,39 +205,46 @@ def _coverage(network: Network, sampler: Sampler, prior: float, seed: int) -> fl
 def _prior(
     data: TrainingData, settings: PuSettings, start: Model | None, cache: FeatureCache | None
 ) -> Work[tuple[float, str]]:
-    """The class prior and how it was found; estimated with the pixel network, whichever network is trained."""
+    """The class prior and how it was found: with a small pixel network, whichever network is trained."""
     if settings.prior == "fixed":
         return settings.class_prior, "fixed"
     if start is not None:
         return start.card.class_prior, start.card.class_prior_source
-    quick = PuSettings(
-        seed=settings.seed,
-        device=settings.device,
-        n_steps=_PRIOR_STEPS,
-        dimensions=settings.dimensions,
-        threads=settings.threads,
-    )
+    quick = _PRIOR_SETTINGS.changed(settings.model_dump(include={"seed", "device", "threads", "dimensions"}))
     ndim = spatial_ndim(data.samples) if settings.dimensions == "volume" else 2
     spec = _spec(quick, len(data.stats), ndim)
-    parts = data.halves(settings.seed)
     samplers = []
-    for part in parts:
+    for part in data.halves(settings.seed):
         samplers.append((yield from make_sampler(part, _network(spec, quick, None), spec, settings.seed, cache)))
 
-    def score(prior: float | None) -> Work[Evidence]:
-        network = _network(spec, quick, None)
-        network.calibrate(samplers[0].everything(np.random.default_rng(settings.seed)).features)
-        naive = RiskOptions(prior=0.5, surrogate="logistic")
-        objective = (
-            _objective(quick, prior, False) if prior else lambda scores: RISKS["pu_naive"].compute(scores, naive)
-        )
-        yield from fit(network, samplers[0], objective, quick, message="Estimating the class prior")
-        scores = _scores(network, samplers[1], settings.seed)
-        assert scores.unlabelled is not None
-        return Evidence(scores.positive.scores.cpu().numpy(), scores.unlabelled.scores.cpu().numpy())
+    def folds() -> Work[list[Fold]]:
+        found = []
+        for seen, unseen in (samplers, samplers[::-1]):
+            network = _network(spec, quick, None)
+            network.calibrate(seen.everything(np.random.default_rng(settings.seed)).features)
+            objective = _objective(quick, quick.class_prior, False)
+            yield from fit(network, seen, objective, quick, message="Estimating the class prior")
+            scores = _scores(network, unseen, settings.seed)
+            assert scores.unlabelled is not None
+            found.append(Fold(scores.positive.scores.cpu().numpy(), scores.unlabelled.scores.cpu().numpy()))
+        return found
 
-    prior = yield from iterate(PRIORS[settings.prior].estimate, score)
-    return prior, settings.prior
+    estimate = yield from PRIORS[settings.prior].estimate(_evidence(samplers, len(data.stats), settings.seed, folds))
+    return estimate.prior, f"{settings.prior}: {estimate.source}"
+
+
+def _evidence(
+    samplers: Sequence[Sampler], n_channels: int, seed: int, folds: Callable[[], Work[list[Fold]]]
+) -> Evidence:
+    """Intensities at the smallest scale of the filter bank: its Gaussian maps come right after the image itself."""
+    batches = [sampler.everything(np.random.default_rng(seed)) for sampler in samplers]
+
+    def rows(kind: str) -> np.ndarray:
+        parts = [batch.features[batch.parts[kind]] for batch in batches if kind in batch.parts]
+        columns = slice(n_channels, 2 * n_channels)
+        return np.concatenate([part[:, columns].numpy() for part in parts] or [np.empty((0, n_channels))])
+
+    return Evidence(rows("positive"), rows("negative"), rows("unlabelled"), folds)
 
 
 def _model(

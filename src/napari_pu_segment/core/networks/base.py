@@ -50,8 +50,8 @@ class Network(nn.Module):
     stride_px: int = 1
     window_px: int = 0
     patch_px: int = 1
-    n_labelled: int = 512
-    n_unlabelled: int = 2048
+    n_labelled: int = 256
+    n_unlabelled: int = 1024
     rate: float = 1.0
 
     def stem(self, x: torch.Tensor) -> torch.Tensor:
