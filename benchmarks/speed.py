@@ -1,4 +1,4 @@
-"""Seconds of training, retraining, predicting and refining, and of a random forest on the same features in the same run.
+"""Seconds of training, retraining, predicting and refining, and of a random forest on the same features in one run.
 
     python benchmarks/speed.py [--side 512] [--threads 1] [--repeats 3]
 
