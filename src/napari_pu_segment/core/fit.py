@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Annotated, Protocol
@@ -10,6 +11,7 @@ from typing import Annotated, Protocol
 import numpy as np
 import torch
 from pydantic import Field
+from torch.optim.adamw import adamw
 
 from .losses.pu import Risk, Scores
 from .networks import Network
@@ -111,20 +113,15 @@ def fit(
     """
     n_steps = n_steps or settings.n_steps
     rng, ticker, device = np.random.default_rng(settings.seed), Ticker(), next(network.parameters()).device
-    rate = settings.learning_rate * network.rate
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=n_steps + 1)
+    optimiser = _Optimiser(network, settings.weight_decay)
     keeper = _Keeper(network, check, n_steps)
     try:
         for step in range(n_steps):
             network.train()
             batch = sampler.draw(rng).to(device)
             risk = objective(batch.scores(network.head(batch.features)))
-            optimiser.zero_grad(set_to_none=True)
             risk.surrogate.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
-            schedule.step()
+            optimiser.step(settings.learning_rate * network.rate * one_cycle(step / n_steps))
             if keeper.enough(step + 1):
                 break
             if ticker.due():
@@ -132,6 +129,55 @@ def fit(
         keeper.restore()
     finally:
         network.eval()
+
+
+def one_cycle(done: float) -> float:
+    """Factor 0..1 on the learning rate after a fraction `done` of the training (Smith & Topin 2018, arXiv:1708.07120).
+
+    From 1/25 up to 1 in the first three tenths, then down to 0, both along half a cosine.
+    """
+    if done < 0.3:
+        return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * done / 0.3)) / 2
+    return (1 + math.cos(math.pi * (done - 0.3) / 0.7)) / 2
+
+
+class _Optimiser:
+    """AdamW over torch's own step function.
+
+    The class torch.optim.AdamW imports torch's compiler when it is made: a second of computing that the first training
+    would spend, with the viewer standing still (measured).
+    """
+
+    def __init__(self, network: Network, weight_decay: float) -> None:
+        self._parameters: list[torch.Tensor] = list(network.parameters())
+        self._means = [torch.zeros_like(p) for p in self._parameters]
+        self._squares = [torch.zeros_like(p) for p in self._parameters]
+        self._steps = [torch.zeros(()) for _ in self._parameters]
+        self._weight_decay = weight_decay
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Take a step along the gradients, clipped to norm 5, and clear them."""
+        torch.nn.utils.clip_grad_norm_(self._parameters, 5.0)
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
+        adamw(
+            self._parameters,
+            gradients,
+            self._means,
+            self._squares,
+            [],
+            self._steps,
+            foreach=False,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate,
+            weight_decay=self._weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )
+        for parameter in self._parameters:
+            parameter.grad = None
 
 
 class _Keeper:

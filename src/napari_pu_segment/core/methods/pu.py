@@ -80,7 +80,13 @@ class PuSettings(TrainSettings):
     sigmas_px: Annotated[tuple[Annotated[float, Field(ge=0.3, le=64)], ...], Field(min_length=1, max_length=16)] = (
         advanced(default=(0.7, 1.0, 1.6, 3.5, 5.0, 10.0), title="Scales (px)", description="Sigmas of the filter bank.")
     )
-    width: int = advanced(default=64, ge=4, le=512, title="Width", description="Units of the network's first layers.")
+    width: int = advanced(
+        default=0,
+        ge=0,
+        le=512,
+        title="Width",
+        description="Units of the network's first layers, at least 4; 0 takes what suits the network.",
+    )
 
 
 # A generous prior, and no large scales: they would tell the middle of an object, where strokes are, from its rim.
@@ -147,7 +153,7 @@ def _spec(settings: PuSettings, n_channels: int, ndim: int) -> NetworkSpec:
         name=settings.network,
         in_channels=n_channels,
         ndim=3 if ndim == 3 else 2,
-        width=settings.width,
+        width=max(settings.width, 4) if settings.width else NETWORKS[settings.network].width,
         filters=settings.filters if bank else (),
         sigmas_px=settings.sigmas_px if bank else (),
     )

@@ -26,6 +26,8 @@ class NetworkRow:
         Row of `RISKS`' surrogates that is best for it: the bounded sigmoid lets a deep network memorise the strokes.
     balanced : bool
         Whether the imbalanced form of the risk (target prior 1/2) is best for it.
+    width : int
+        `NetworkSpec.width` where nobody asks for another.
     reference : str
     """
 
@@ -33,15 +35,22 @@ class NetworkRow:
     build: Callable[[NetworkSpec], Network]
     surrogate: str
     balanced: bool
+    width: int
     reference: str
 
 
 NETWORKS: dict[str, NetworkRow] = {
-    "pixel": NetworkRow("Filter bank + small network", PixelNetwork, "sigmoid", True, "Arganda-Carreras et al. 2017"),
-    "unet": NetworkRow("Residual U-Net", UNet, "logistic", False, "Kerfoot et al. 2018; MONAI"),
-    "resnet18": NetworkRow("ResNet-18", ResNet18, "logistic", False, "He et al. 2015, arXiv:1512.03385"),
-    "cnn": NetworkRow("Small CNN", SmallCnn, "logistic", False, "three convolutions, as used on 32 px aurora patches"),
-    "cnn_nnpu": NetworkRow("CNN of the nnPU paper", CnnNnpu, "logistic", False, "Kiryo et al. 2017, arXiv:1703.00593"),
+    "pixel": NetworkRow(
+        "Filter bank + small network", PixelNetwork, "sigmoid", True, 32, "Arganda-Carreras et al. 2017"
+    ),
+    "unet": NetworkRow("Residual U-Net", UNet, "logistic", False, 64, "Kerfoot et al. 2018; MONAI"),
+    "resnet18": NetworkRow("ResNet-18", ResNet18, "logistic", False, 64, "He et al. 2015, arXiv:1512.03385"),
+    "cnn": NetworkRow(
+        "Small CNN", SmallCnn, "logistic", False, 64, "three convolutions, as used on 32 px aurora patches"
+    ),
+    "cnn_nnpu": NetworkRow(
+        "CNN of the nnPU paper", CnnNnpu, "logistic", False, 64, "Kiryo et al. 2017, arXiv:1703.00593"
+    ),
 }
 
 

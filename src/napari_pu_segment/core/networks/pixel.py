@@ -9,7 +9,7 @@ from torch.nn import functional
 from .. import filters
 from .base import Network, NetworkSpec
 
-_CHUNK = 16384  # pixels in one matrix product: always the same size, so that its rounding is always the same
+_CHUNK = 2048  # pixels in one matrix product: always the same size, so that its rounding is always the same
 _CLIP = 10.0  # standard deviations; one hot pixel must not outweigh an image
 
 
@@ -57,9 +57,8 @@ class PixelNetwork(Network):
         return self._columns(functional.pad(columns, (0, _CHUNK - n)))[:, :n]
 
     def _columns(self, x: torch.Tensor) -> torch.Tensor:
-        x = ((x - self.mean[:, None]) * self.scale[:, None]).clamp(-_CLIP, _CLIP)
-        for i, layer in enumerate(self.layers):
-            x = layer.weight @ x + layer.bias[:, None]  # type: ignore[operator, index]
-            if i + 1 < len(self.layers):
-                x = torch.relu(x)
-        return x
+        x = (x - self.mean[:, None]).mul_(self.scale[:, None]).clamp_(-_CLIP, _CLIP)
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = torch.addmm(layer.bias[:, None], layer.weight, x).relu_()  # type: ignore[index, arg-type]
+        return torch.addmm(last.bias[:, None], last.weight, x)  # type: ignore[index, arg-type]
