@@ -18,7 +18,6 @@ from napari_pu_segment.core.crf_prepare import guide, object_width_px, unary
 from napari_pu_segment.core.errors import InputError, JobError, OutOfMemoryError
 from napari_pu_segment.core.progress import Progress, run
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
-from napari_pu_segment.core.settings import build
 
 GRID = CrfSettings(backend="grid")
 UNARY_ALONE = CrfSettings(backend="grid", gaussian_weight=0, bilateral_weight=0)
@@ -227,7 +226,7 @@ def test_bad_input_is_refused_before_a_child_starts(change, words, monkeypatch):
 )
 def test_parameters_out_of_range_are_refused_by_name(values):
     with pytest.raises(InputError, match=next(iter(values))):
-        build(CrfSettings, values)
+        CrfSettings(**values)
 
 
 def test_every_setting_explains_itself_and_presets_are_what_they_say():

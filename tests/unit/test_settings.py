@@ -5,7 +5,6 @@ import pytest
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
-from napari_pu_segment.core.settings import build
 
 
 @pytest.mark.parametrize("name", list(METHODS))
@@ -13,7 +12,7 @@ def test_every_field_is_described_and_survives_json(name):
     kind = METHODS[name].settings
     settings = kind()
     assert settings.to_dict()["method"] == name
-    assert build(kind, settings.to_dict()) == settings
+    assert kind(**settings.to_dict()) == settings
     for field_name, field in kind.model_fields.items():
         assert field.title, field_name
         assert field.description, field_name

@@ -20,7 +20,7 @@ from .crf_prepare import Problem, guide, object_width_px, unary
 from .errors import InputError
 from .progress import Progress, Work
 from .samples import IGNORE, Array, Sample
-from .settings import OneOf, Settings, advanced, build
+from .settings import OneOf, Settings, advanced
 
 _WIDTH_SHARE, _WIDTH_RANGE_PX = 0.15, (2.0, 20.0)  # automatic bilateral width: this share of the object width
 
@@ -261,7 +261,7 @@ def _installed(name: str) -> str:
 
 
 def _compute(arrays: dict[str, np.ndarray], parameters: dict[str, Any]) -> Work[np.ndarray]:
-    settings = build(CrfSettings, parameters["settings"])
+    settings = CrfSettings(**parameters["settings"])
     probability = arrays["probability"]
     planewise = probability.ndim == 3 and settings.planewise
     result = np.empty_like(probability)

@@ -46,4 +46,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of numpy or torch (CPU or GPU) means that memory ran out."""
     if isinstance(error, MemoryError | OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and ("out of memory" in str(error) or "can't allocate" in str(error))
+    # torch: a subclass of RuntimeError on a GPU, RuntimeError itself on a processor
+    signs = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)

@@ -35,9 +35,21 @@ def advanced(**kwargs: Any) -> Any:
 
 
 class Settings(BaseModel):
-    """Parent of all settings: immutable, no unknown names, the same on a form, in a file and on the command line."""
+    """Parent of all settings: immutable, no unknown names, the same on a form, in a file and on the command line.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or a value out of range; the text says which.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(_sentence(error, type(self))) from None
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
@@ -51,21 +63,7 @@ class Settings(BaseModel):
         InputError
             If a name is unknown or a value out of range; the text says which.
         """
-        return build(type(self), {**self.to_dict(), **values})
-
-
-def build(kind: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
-    """Settings of class `kind` from plain values.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown or a value out of range.
-    """
-    try:
-        return kind.model_validate(dict(values))
-    except ValidationError as error:
-        raise InputError(_sentence(error, kind)) from None
+        return type(self)(**{**self.to_dict(), **values})
 
 
 def _sentence(error: ValidationError, kind: type[Settings]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
-from napari_pu_segment.core.errors import JobError, OutOfMemoryError, PuSegmentError
+from napari_pu_segment.core.errors import JobError, OutOfMemoryError, PuSegmentError, is_out_of_memory
 from napari_pu_segment.core.progress import Progress, Ticker, Work
 
 LOG = logging.getLogger(__name__)
@@ -207,13 +207,7 @@ def as_ours(error: BaseException, title: str) -> PuSegmentError:
     if isinstance(error, PuSegmentError):
         return error
     text = " ".join(str(error).split()) or "no details"
-    if (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in text
-        or "not enough memory" in text
-        or "out of memory" in text
-    ):
+    if is_out_of_memory(error):
         ours: PuSegmentError = OutOfMemoryError(
             f"{title} ran out of memory. Close other programs, or use a smaller image or network."
         )

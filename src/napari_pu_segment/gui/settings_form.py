@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
-from napari_pu_segment.core.settings import OneOf, SettingsT, build
+from napari_pu_segment.core.settings import OneOf, SettingsT
 
 LARGEST_INT = 2**31 - 1  # what a Qt spin box can hold
 
@@ -132,7 +132,7 @@ class SettingsForm(QWidget, Generic[SettingsT]):
         InputError
             If something shown cannot be used; the text says which setting and why.
         """
-        return build(self._kind, {name: _get(row) for name, row in self._rows.items()})
+        return self._kind(**{name: _get(row) for name, row in self._rows.items()})
 
     def set_value(self, settings: SettingsT) -> None:
         """Show these settings; `changed` is emitted once, and only if they differ from what was shown."""

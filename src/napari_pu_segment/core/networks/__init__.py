@@ -40,9 +40,7 @@ class NetworkRow:
 
 
 NETWORKS: dict[str, NetworkRow] = {
-    "pixel": NetworkRow(
-        "Filter bank", PixelNetwork, "sigmoid", True, 32, "Arganda-Carreras et al. 2017"
-    ),
+    "pixel": NetworkRow("Filter bank", PixelNetwork, "sigmoid", True, 32, "Arganda-Carreras et al. 2017"),
     "unet": NetworkRow("Residual U-Net", UNet, "logistic", False, 64, "Kerfoot et al. 2018; MONAI"),
     "resnet18": NetworkRow("ResNet-18", ResNet18, "logistic", False, 64, "He et al. 2015, arXiv:1512.03385"),
     "cnn": NetworkRow(
