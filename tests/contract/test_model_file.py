@@ -74,7 +74,7 @@ def set_(**values):
         (lambda card: card.pop("class_prior"), "does not understand"),
         (lambda card: card["network"].update(width=10**9), "does not understand"),
         (lambda card: card["network"].update(name="nonsense"), "no network"),
-        (lambda card: card["network"].update(width=32), "wrong shape"),
+        (lambda card: card["network"].update(width=48), "wrong shape"),
         (lambda card: card["network"].update(name="unet"), "does not hold the tensors"),
         (lambda card: card["network"].update(in_channels=2), "contradicts itself"),
         (set_(axes="CZYX", network=None), "does not understand"),

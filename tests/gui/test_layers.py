@@ -247,6 +247,19 @@ def test_a_result_without_its_image_is_dropped_with_a_sentence(viewer):
     assert len(viewer.layers) == 0
 
 
+@pytest.mark.parametrize("shape", [(20, 20), (40, 30)])
+def test_a_result_of_an_image_that_was_cropped_or_turned_is_dropped_with_a_sentence(viewer, shape):
+    image = viewer.add_image(np.zeros((30, 40)), name="it")
+    book = LayerBook(viewer)
+    show(book, image, segmentation((30, 40), 0.25))
+    image.data = np.zeros(shape)
+    with pytest.raises(InputError, match="'it' .* changed its shape"):
+        show(book, image, segmentation((30, 40), 0.75))
+    assert book.member(image, "probability").data.max() == 0.25
+    show(book, image, segmentation(shape, 0.75))
+    assert book.member(image, "probability").data.shape == shape
+
+
 def test_two_viewers_do_not_meet(make_viewer):
     viewers = make_viewer(), make_viewer()
     books = [LayerBook(viewer) for viewer in viewers]

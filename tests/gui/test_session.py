@@ -228,6 +228,18 @@ def test_a_removed_image_drops_the_result_with_a_sentence(qtbot, viewer, session
     assert len(viewer.layers) == 2
 
 
+def test_an_image_of_another_shape_drops_the_result_with_a_sentence(qtbot, session, said):
+    session.train("pu", QUICK, warm=False)
+    session.image.data = session.image.data[:40, :30]
+    wait(qtbot, session)
+    assert any(failed and "changed its shape" in text for text, failed in said)
+    assert session.result is None
+    assert session.model is not None, "the model itself is good"
+    assert session.book.member(session.image, "mask") is None
+    with pytest.raises(InputError, match="add brush layers again"):
+        session.train("pu", QUICK, warm=False)
+
+
 def test_the_threshold_moves_the_mask_at_once(qtbot, session):
     trained(qtbot, session)
     mask = session.book.member(session.image, "mask")
