@@ -188,22 +188,25 @@ class LayerBook:
         Raises
         ------
         InputError
-            If the image is no longer in the viewer.
+            If the image is no longer in the viewer, or no longer of that shape.
         """
-        if not self.contains(image):
-            raise InputError(f"The image {image.name!r} was removed meanwhile, so its result is not shown.")
+        shape, _ = _grid(image)
+        planes = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape  # as `Snapshot.sample` takes it
+        if not self.contains(image) or (data is not None and data.shape not in (shape, planes)):
+            raise InputError(
+                f"The image {image.name!r} was removed or changed its shape meanwhile, so its result is not shown."
+            )
         layer = self.member(image, role)
         if data is None:
             if layer is not None:
                 self._viewer.layers.remove(layer)
         elif layer is None:
-            shape, _ = _grid(image)
             below = [self.member(image, lower) for lower in RESULTS[: RESULTS.index(role)]]
             layer = result_layer(image.name, role, data.reshape(shape), **_placement(image))
             self._add(image, role, layer, above=next((one for one in reversed(below) if one is not None), image))
             _tag(layer)["shown"] = data
         elif _tag(layer).get("shown") is not data:
-            layer.data = data.reshape(_grid(image)[0])
+            layer.data = data.reshape(shape)
             _tag(layer)["shown"] = data
 
     def _layers(self) -> list[Layer]:

@@ -275,24 +275,24 @@ class Session:
         self.model_changed.emit(model)
 
     def _show(self, result: Result) -> bool:
-        if not self.book.contains(result.layer):
-            self.result = None
-            self.said.emit(f"The image {result.layer.name!r} was removed meanwhile, so its result is not shown.", True)
-            return False
         self.result = result
         self._to_show = list(RESULTS)
         self._show_next()
-        self.result_changed.emit(result)
-        return True
+        if self.result is not None:
+            self.result_changed.emit(result)
+        return self.result is not None
 
     def _show_next(self) -> None:
         # One layer at a time, with time to draw between: a new layer takes napari up to a tenth of a second.
-        if self.result is None or not self.book.contains(self.result.layer):
-            self._to_show = []
-        if self._to_show and self.result is not None:
-            role = self._to_show.pop(0)
+        if self.result is None or not self._to_show:
+            return
+        role = self._to_show.pop(0)
+        try:
             self.book.show(self.result.layer, role, getattr(self.result.segmentation, role))
             QTimer.singleShot(SHOW_MS, self._show_next)
+        except InputError as error:
+            self.result, self._to_show = None, []
+            self.said.emit(str(error), True)
 
     def _summary(self, result: Result) -> str:
         mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
