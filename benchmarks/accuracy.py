@@ -1,154 +1,190 @@
-"""Dice of the default method on cases with truth and strokes: a table on the screen, all runs in a CSV file.
+"""Dice of the plugin and of its rivals on images with truth: all runs in a CSV file, tables on the screen, plots.
 
-    python benchmarks/accuracy.py FOLDER [--prior true] [--csv accuracy.csv]
+    python benchmarks/accuracy.py [FOLDER] [--methods ours forest] [--prior auto true 0.67 1.5] [--plots DIR]
 
-FOLDER holds cases, or is one: `images/`, `truth/` (non-zero = object), `strokes/` (codes 0, 1 positive, 2 negative;
-`<stem>_seed<k>`), optionally `valid/` (1 = pixel is scored). Of a stack, the plane with the strokes is used.
+FOLDER is a case or holds cases: `images/`, `truth/` (same names; non-zero = object), and where there are any
+`strokes/` (`<stem>_seed<k>`, codes 0, 1 positive, 2 negative) and `valid/` (1 = pixel is scored). Missing strokes are
+simulated. Of a stack, the plane with the strokes is used. Without FOLDER, synthetic frames of the aurora are made.
+
+One process, one image after the other, threads fixed; all methods of a run see the same strokes. Dice is that of the
+mask a user gets (our method: its own threshold; others: 0.5), `dice_refined` that after the same dense CRF for every
+method, and `dice_at_coverage` that of the mask which is made as large as the truth: a reference that no user has.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from napari_pu_segment import io
+from benchmarks.cases import MODES, Case, Plan, find_cases, synthetic_cases
+from benchmarks.foreign import foreign_peers
+from benchmarks.peers import PEERS, Job, Outcome, Peer, Stopwatch
+from benchmarks.report import Row, against, cases_table, priors_table, strokes_table, summary, write_rows
+from benchmarks.strokes import SIMULATORS
 from napari_pu_segment.core.crf import CrfSettings
-from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.metrics import scores
-from napari_pu_segment.core.pipeline import segment
-from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.samples import NEGATIVE, UNLABELED, Sample
+from napari_pu_segment.core.pipeline import refine, threshold_mask
+from napari_pu_segment.core.runtime import set_threads
 
-MODES = ("positive", "both")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One stroke file with its image (C, Y, X), truth (Y, X) and scored pixels (Y, X)."""
-
-    case: str
-    stem: str
-    seed: int
-    image: np.ndarray
-    strokes: np.ndarray
-    truth: np.ndarray
-    valid: np.ndarray
+_LOWEST, _HIGHEST = 0.001, 0.98  # bounds of a prior that is told
 
 
-def find_cases(folder: Path) -> Iterator[Case]:
-    """Every stroke file below a folder of cases."""
-    for stroke_file in sorted(folder.glob("strokes/*")) or sorted(folder.glob("*/strokes/*")):
-        home = stroke_file.parent.parent
-        stem, _, seed = stroke_file.stem.rpartition("_seed")
-        image = io.read_image(_same_stem(home / "images", stem)).image
-        truth = io.read_mask(_same_stem(home / "truth", stem))
-        strokes = io.read_labels(stroke_file)
-        valid_file = _same_stem(home / "valid", stem)
-        valid = io.read_mask(valid_file) if valid_file else np.ones(truth.shape, bool)
-        if truth.ndim == 3:
-            z = int((strokes > 0).sum((1, 2)).argmax())
-            image, truth, strokes, valid = image[:, z], truth[z], strokes[z], valid[z]
-        yield Case(home.name, stem, int(seed), image, strokes, truth, valid)
+def told_prior(case: Case, told: str) -> float | None:
+    """The prior that a method is told: None for "auto", else the true one times the factor."""
+    if told == "auto":
+        return None
+    factor = 1.0 if told == "true" else float(told)
+    return float(np.clip(case.class_prior * factor, _LOWEST, _HIGHEST))
 
 
-def _same_stem(folder: Path, stem: str) -> Path | None:
-    return next(iter(sorted(folder.glob(f"{stem}.*"))), None)
-
-
-def evaluate(case: Case, mode: str, prior: str, values: dict[str, str], save: Path | None) -> dict[str, object]:
-    """One training and its scores."""
-    labels = case.strokes.copy()
-    if mode == "positive":
-        labels[labels == NEGATIVE] = UNLABELED
-    true_prior = float(case.truth[case.valid].mean())
-    settings = METHODS["pu"].settings().changed(values)
-    if prior == "true":
-        settings = settings.changed({"prior": "fixed", "class_prior": true_prior})
-    begin = time.perf_counter()
-    model = run(METHODS["pu"].train([Sample(case.image, labels)], settings))
-    trained = time.perf_counter()
-    result = run(segment(model, case.image, labels=labels, crf=CrfSettings()))
+def evaluate(name: str, peer: Peer, job: Job, told: str, save: Path | None = None) -> Row:
+    """Run a method once, refine what it made, and score both."""
+    case = job.case
+    outcome = peer.run(job)
+    mask = threshold_mask(outcome.probability, outcome.threshold, job.labels)
+    watch = Stopwatch()
+    refined = refine(
+        case.image, outcome.probability, CrfSettings(), labels=job.labels, threshold=outcome.threshold
+    ).mask
+    refine_s = watch.lap()
     if save is not None:
-        np.savez(
-            save / f"{case.case}-{case.stem}-{case.seed}-{mode}.npz",
-            probability=result.probability,
-            threshold=result.threshold,
-            image=case.image,
-            labels=labels,
-            truth=case.truth,
-            valid=case.valid,
-        )
+        _save(save, name, job, outcome)
+    covered = np.quantile(outcome.probability[case.valid], 1 - case.class_prior)
+    found = scores(mask, case.truth, case.valid)
     return {
-        "case": case.case,
-        "image": case.stem,
-        "seed": case.seed,
-        "strokes": mode,
-        "dice": scores(result.mask, case.truth, case.valid)["dice"],
-        "dice_at_half": scores(result.probability >= 0.5, case.truth, case.valid)["dice"],
-        "dice_refined": scores(result.refined, case.truth, case.valid)["dice"],
-        "true_prior": true_prior,
-        "prior": model.card.class_prior,
-        "train_s": trained - begin,
-        "predict_and_refine_s": time.perf_counter() - trained,
+        **{"case": case.case, "image": case.stem, "seed": case.seed, "strokes": job.mode, "method": name},
+        **{"n_strokes": case.n_strokes, "simulator": case.simulator},
+        **{"told_prior": told if told in ("auto", "true", "-") else f"x{told}", "true_prior": case.class_prior},
+        **{"prior": outcome.prior, "mpx": case.truth.size / 1e6},
+        **{key: found[key] for key in ("dice", "precision", "recall")},
+        "dice_refined": scores(refined, case.truth, case.valid)["dice"],
+        "dice_at_coverage": scores(outcome.probability >= covered, case.truth, case.valid)["dice"],
+        "dice_at_half": scores(outcome.probability >= 0.5, case.truth, case.valid)["dice"],
+        **{"train_s": outcome.train_s, "predict_s": outcome.predict_s, "refine_s": refine_s},
     }
 
 
-def table(rows: list[dict[str, object]]) -> str:
-    """Mean Dice for each case and kind of strokes, and the mean over cases."""
-    columns = ("dice_at_half", "dice", "dice_refined")
-    cells: dict[tuple[str, str], dict[str, float]] = {}
-    grouped = defaultdict(list)
-    for row in rows:
-        grouped[row["case"], row["strokes"]].append(row)
-    for key, group in grouped.items():
-        cells[key] = {column: float(np.mean([row[column] for row in group])) for column in columns}
-    names = sorted({case for case, _ in cells})
-    for mode in MODES:
-        present = [cells[name, mode] for name in names if (name, mode) in cells]
-        cells["mean over cases", mode] = {c: float(np.mean([cell[c] for cell in present])) for c in columns}
-    lines = ["| case | " + " | ".join(f"{m}: {c}" for m in MODES for c in columns) + " |", "|---" * 7 + "|"]
-    for name in [*names, "mean over cases"]:
-        numbers = [f"{cells[name, mode][c]:.3f}" if (name, mode) in cells else "" for mode in MODES for c in columns]
-        lines.append(f"| {name} | " + " | ".join(numbers) + " |")
-    return "\n".join(lines)
+def _save(folder: Path, name: str, job: Job, outcome: Outcome) -> None:
+    case = job.case
+    np.savez(
+        folder / f"{case.case}-{case.stem}-{case.seed}-{job.mode}-{name}.npz",
+        probability=outcome.probability,
+        threshold=outcome.threshold,
+        image=case.image,
+        labels=job.labels,
+        truth=case.truth,
+        valid=case.valid,
+    )
 
 
-def main() -> None:
-    """Read the command line, run, print, write."""
+def measure(cases: Iterator[Case], peers: dict[str, Peer], options: argparse.Namespace) -> Iterator[Row]:
+    """All rows: cases x strokes x methods x priors, as they are measured. What is told no prior runs once."""
+    settings = dict(pair.split("=", 1) for pair in options.set)
+    for case in cases:
+        if not (case.strokes == 1).any() or not 0 < case.class_prior < 1:
+            print(f"{case.case}/{case.stem} has no object, or nothing else: left out", file=sys.stderr)
+            continue
+        for mode in MODES if options.strokes == "all" else (options.strokes,):
+            for name, peer in peers.items():
+                if mode not in peer.modes:
+                    continue
+                for told in options.prior if peer.uses_prior else ("-",):
+                    prior = None if told == "-" else told_prior(case, told)
+                    job = Job(case, mode, prior, options.threads, settings)
+                    yield evaluate(name, peer, job, told, options.save)
+
+
+def warm_up(peers: dict[str, Peer], case: Case, threads: int) -> None:
+    """Run everything once on a small piece, so that no import is timed."""
+    small = replace(
+        case, image=case.image[:, :96, :96], truth=np.indices((96, 96))[0] < 40, valid=np.ones((96, 96), bool)
+    )
+    strokes = np.zeros((96, 96), np.uint8)
+    strokes[5:15, 5:30], strokes[70:80, 5:30] = 1, 2
+    for name, peer in peers.items():
+        if not peer.slow:
+            evaluate(name, peer, Job(replace(small, strokes=strokes), peer.modes[-1], 0.4, threads), "true")
+
+
+def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--prior", choices=["true", "auto"], default="true", help="true: the fraction of the truth")
-    parser.add_argument("--strokes", choices=[*MODES, "all"], default="all")
-    parser.add_argument("--seeds", type=int, default=1000, help="use stroke seeds below this")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method")
+    quick = [name for name, peer in PEERS.items() if not peer.slow]
+    parser.add_argument("folder", type=Path, nargs="?", help="default: synthetic frames")
+    parser.add_argument("--methods", nargs="+", default=quick, choices=[*PEERS], metavar="NAME", help=", ".join(PEERS))
+    parser.add_argument("--prior", nargs="+", default=["auto"], help="auto, true, or factors on the true prior")
+    parser.add_argument("--strokes", choices=[*MODES, "all"], default="all", help="kinds of strokes")
+    parser.add_argument("--n-strokes", type=int, nargs="+", default=[], help="simulate so many strokes of each kind")
+    parser.add_argument("--simulator", choices=[*SIMULATORS], default="centre_line", help="of strokes")
+    parser.add_argument("--cases", nargs="+", default=[], help="names of cases; default: all")
+    parser.add_argument("--seeds", type=int, default=3, help="use stroke seeds below this")
+    parser.add_argument("--frames", type=int, default=2, help="number of synthetic frames")
+    parser.add_argument("--side", type=int, default=384, help="side of the synthetic frames, px")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--external", nargs="+", default=[], metavar="NAME=PYTHON", help="apoc, convpaint: see README")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our method")
     parser.add_argument("--csv", type=Path, default=Path("accuracy.csv"))
+    parser.add_argument("--plots", type=Path, help="folder for plots")
     parser.add_argument("--save", type=Path, help="folder for probabilities, for tuning what comes after")
-    arguments = parser.parse_args()
-    if arguments.save:
-        arguments.save.mkdir(parents=True, exist_ok=True)
-    values = dict(pair.split("=", 1) for pair in arguments.set)
-    modes = MODES if arguments.strokes == "all" else (arguments.strokes,)
-    rows = [
-        evaluate(case, mode, arguments.prior, values, arguments.save)
-        for case in find_cases(arguments.folder)
-        if case.seed < arguments.seeds
-        for mode in modes
-    ]
-    if not rows:
-        parser.error(f"no stroke files below {arguments.folder}")
-    with arguments.csv.open("w", newline="") as handle:
-        writer = csv.DictWriter(handle, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    print(table(rows))
-    print(f"\n{len(rows)} runs, prior: {arguments.prior}; all of them in {arguments.csv}")
+    options = parser.parse_args(words)
+    for told in options.prior:
+        if told not in ("auto", "true"):
+            try:
+                float(told)
+            except ValueError:
+                parser.error(f"--prior takes auto, true or a number, not {told!r}")
+    return options
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Read the command line, run, write, print."""
+    options = read_options(words)
+    for folder in (options.save, options.plots, options.csv.parent):
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+    plan = Plan(options.seeds, tuple(options.n_strokes), options.simulator, tuple(options.cases))
+    peers = {name: PEERS[name] for name in options.methods} | foreign_peers(options.external)
+    set_threads(options.threads)
+    with threadpool_limits(options.threads):
+        cases = (
+            find_cases(options.folder, plan) if options.folder else synthetic_cases(plan, options.frames, options.side)
+        )
+        first = next(cases, None)
+        if first is None:
+            sys.exit(
+                f"There are no cases in {options.folder}: it needs folders images and truth, or folders with these."
+            )
+        warm_up(peers, first, options.threads)
+        again = (
+            find_cases(options.folder, plan) if options.folder else synthetic_cases(plan, options.frames, options.side)
+        )
+        rows = write_rows(options.csv, measure(again, peers, options))
+    show(rows, options)
+
+
+def show(rows: list[Row], options: argparse.Namespace) -> None:
+    """Print the tables, and draw the plots."""
+    tables = [summary(rows), cases_table(rows)]
+    if "ours" in options.methods:
+        tables.append(priors_table(rows))
+        if "forest" in options.methods and options.strokes != "positive":
+            tables.append(against(rows))
+    if len(options.n_strokes) > 1:
+        tables.append(strokes_table(rows))
+    print("\n\n".join(tables))
+    print(f"\n{len(rows)} runs; all of them in {options.csv}")
+    if options.plots:
+        from benchmarks.plots import draw
+
+        print("plots: " + ", ".join(map(str, draw(rows, options.plots))))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,228 @@
+"""From rows of `accuracy.py` to tables in Markdown, and from those into the documentation.
+
+    python benchmarks/report.py              fills docs/benchmarks.md, and draws its plots, from benchmarks/results
+    python benchmarks/report.py RUNS.csv     prints the tables of a file
+
+Means are taken over the stroke files of a case first, then over cases, so that a case counts once however many images
+it has. Two spreads are given: within (standard deviation over the stroke files of a case, averaged over cases), and
+between (standard deviation over the cases' means).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from math import log2
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+TEXT = ("case", "image", "strokes", "simulator", "method", "told_prior")
+FIELDS = (
+    *("case", "image", "seed", "strokes", "n_strokes", "simulator", "method", "told_prior", "true_prior", "prior"),
+    *("dice", "dice_refined", "dice_at_coverage", "dice_at_half", "precision", "recall"),
+    *("train_s", "predict_s", "refine_s", "mpx"),
+)
+
+Row = dict[str, str | float]
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> list[Row]:
+    """Write rows as they come, so that an interrupted run leaves what it measured; and return them."""
+    done = []
+    with path.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, FIELDS)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _cell(row[name]) for name in FIELDS})
+            handle.flush()
+            done.append(row)
+    return done
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a file of `write_rows`, with numbers as numbers."""
+    with path.open(newline="") as handle:
+        return [
+            {name: row[name] if name in TEXT else float(row[name]) for name in FIELDS} for row in csv.DictReader(handle)
+        ]
+
+
+def _cell(value: str | float) -> str | float:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def grouped(rows: Iterable[Row], *names: str) -> dict[tuple[str | float, ...], list[Row]]:
+    """Rows by the values of some columns, in order of appearance."""
+    groups: dict[tuple[str | float, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[name] for name in names)].append(row)
+    return groups
+
+
+def by_case(rows: Sequence[Row], column: str) -> dict[str, list[float]]:
+    """Values of a column for each case."""
+    return {str(case): [float(row[column]) for row in group] for (case,), group in grouped(rows, "case").items()}
+
+
+def mean(rows: Sequence[Row], column: str) -> float:
+    """Mean over cases of the mean over the stroke files of a case."""
+    return statistics.fmean(statistics.fmean(values) for values in by_case(rows, column).values())
+
+
+def spreads(rows: Sequence[Row], column: str) -> tuple[float, float]:
+    """Standard deviation within cases (averaged) and between cases."""
+    cases = by_case(rows, column).values()
+    within = statistics.fmean(statistics.pstdev(values) for values in cases)
+    return within, statistics.pstdev([statistics.fmean(values) for values in cases])
+
+
+def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    rule = "|".join("---" for _ in header)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, *lines]).replace("\n", f"\n|{rule}|\n", 1)
+
+
+def _title(key: tuple[str | float, ...]) -> list[str]:
+    return [f"`{key[0]}`", str(key[1]), str(key[2])]
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """One line for each method, kind of strokes and prior: Dice with spreads, refined, at the true coverage, seconds."""
+    header = (
+        "method",
+        "strokes",
+        "prior",
+        "Dice",
+        "within",
+        "between",
+        "refined",
+        "at true size",
+        "train s",
+        "s/Mpx",
+    )
+    lines = []
+    for key, group in grouped(rows, "method", "strokes", "told_prior").items():
+        within, between = spreads(group, "dice")
+        columns = [f"{mean(group, name):.3f}" for name in ("dice_refined", "dice_at_coverage")]
+        seconds = f"{mean(group, 'train_s'):.2f}", f"{sum_of(group, 'predict_s') / sum_of(group, 'mpx'):.2f}"
+        dice = [f"**{mean(group, 'dice'):.3f}**", f"{within:.3f}", f"{between:.3f}"]
+        lines.append([*_title(key), *dice, *columns, *seconds])
+    return table(header, lines)
+
+
+def sum_of(rows: Sequence[Row], column: str) -> float:
+    """Sum of a column."""
+    return sum(float(row[column]) for row in rows)
+
+
+def cases_table(rows: Sequence[Row], column: str = "dice") -> str:
+    """Dice of each method (columns) on each case (lines), with the first prior of the file."""
+    groups = grouped([row for row in rows if row["told_prior"] in ("-", rows[0]["told_prior"])], "method", "strokes")
+    names = sorted({str(row["case"]) for row in rows})
+    cells = {key: by_case(group, column) for key, group in groups.items()}
+    header = ["case", *(f"`{method}` {strokes}" for method, strokes in groups)]
+    lines = [[name, *(_mean_text(cells[key].get(name)) for key in groups)] for name in names]
+    return table(header, [*lines, ["mean", *(f"**{mean(group, column):.3f}**" for group in groups.values())]])
+
+
+def _mean_text(values: list[float] | None) -> str:
+    return f"{statistics.fmean(values):.3f}" if values else ""
+
+
+def priors_table(rows: Sequence[Row]) -> str:
+    """How the class prior that our method was told, or found, changes its Dice; and how far off it was."""
+    lines = []
+    for key, group in grouped([row for row in rows if row["method"] == "ours"], "told_prior", "strokes").items():
+        refined, worst = mean(group, "dice_refined"), worst_change(group)
+        numbers = f"**{mean(group, 'dice'):.3f}**", f"{refined:.3f}", f"{worst:+.3f}", f"{prior_error(group):.2f}"
+        lines.append([str(key[0]), str(key[1]), *numbers])
+    header = ("prior", "strokes", "Dice", "refined", "worst change by refining", "median abs(log2(prior / truth))")
+    return table(header, lines)
+
+
+def prior_error(rows: Sequence[Row]) -> float:
+    """Median over all rows of abs(log2(prior used / true prior))."""
+    return statistics.median(abs(log2(float(row["prior"]) / float(row["true_prior"]))) for row in rows)
+
+
+def worst_change(rows: Sequence[Row]) -> float:
+    """The least gain in a case's mean Dice by refining."""
+    before, after = by_case(rows, "dice"), by_case(rows, "dice_refined")
+    return min(statistics.fmean(after[name]) - statistics.fmean(before[name]) for name in before)
+
+
+def against(rows: Sequence[Row], rival: str = "forest") -> str:
+    """Our Dice minus a rival's (which has both kinds of strokes), in the same run: mean and worst case."""
+    theirs = by_case([row for row in rows if row["method"] == rival and row["strokes"] == "both"], "dice")
+    lines = []
+    for key, group in grouped([row for row in rows if row["method"] == "ours"], "told_prior", "strokes").items():
+        for column in ("dice", "dice_refined"):
+            gains = {
+                name: statistics.fmean(values) - statistics.fmean(theirs[name])
+                for name, values in by_case(group, column).items()
+                if name in theirs
+            }
+            if gains:
+                worst = min(gains, key=gains.__getitem__)
+                numbers = [f"**{statistics.fmean(gains.values()):+.3f}**", f"{gains[worst]:+.3f} ({worst})"]
+                lines.append([str(key[0]), str(key[1]), column.replace("_", " "), *numbers])
+    return table(("prior", "strokes", "our", f"mean gain over `{rival}`", "worst case"), lines)
+
+
+def strokes_table(rows: Sequence[Row]) -> str:
+    """Dice of each method (lines) against the number of simulated strokes of each kind (columns)."""
+    counts = sorted({float(row["n_strokes"]) for row in rows})
+    lines = []
+    for key, group in grouped(rows, "method", "strokes").items():
+        by_count = {n: [row for row in group if row["n_strokes"] == n] for n in counts}
+        lines.append(
+            [f"`{key[0]}`", str(key[1]), *(f"{mean(part, 'dice'):.3f}" if part else "" for part in by_count.values())]
+        )
+    return table(("method", "strokes", *(f"{n:.0f}" for n in counts)), lines)
+
+
+TABLES: dict[str, Callable[[Sequence[Row]], str]] = {
+    "summary": summary,
+    "cases": cases_table,
+    "priors": priors_table,
+    "against": against,
+    "strokes": strokes_table,
+}
+
+
+def fill(page: str, folder: Path) -> str:
+    """A page with the text between `<!-- table NAME FILE.csv -->` and `<!-- end -->` made anew."""
+
+    def made(match: re.Match[str]) -> str:
+        name, file = match["name"], folder / match["file"]
+        return f"{match['open']}\n\n{TABLES[name](read_rows(file))}\n\n<!-- end -->"
+
+    pattern = r"(?P<open><!-- table (?P<name>\w+) (?P<file>[\w.-]+) -->).*?<!-- end -->"
+    return re.sub(pattern, made, page, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Print the tables of a file, or refresh the documentation."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("csv", type=Path, nargs="?", help="print its tables; default: refresh docs/benchmarks.md")
+    arguments = parser.parse_args()
+    if arguments.csv:
+        rows = read_rows(arguments.csv)
+        print("\n\n".join(TABLES[name](rows) for name in ("summary", "cases", "priors", "against")))
+        return
+    from benchmarks.plots import draw_documentation
+
+    page = ROOT / "docs" / "benchmarks.md"
+    page.write_text(fill(page.read_text("utf-8"), ROOT / "benchmarks" / "results"), "utf-8")
+    draw_documentation(ROOT / "benchmarks" / "results", ROOT / "docs" / "images")
+
+
+if __name__ == "__main__":
+    main()
