@@ -152,9 +152,16 @@ def test_a_multiscale_image_gets_single_scale_layers(viewer, monkeypatch):
 @pytest.mark.parametrize("labels", [("t", "z", "y", "x"), ("channel", "y", "x")])
 def test_other_axes_are_refused_by_name(viewer, labels):
     image = viewer.add_image(np.zeros((2, 3, 30, 40)[-len(labels) :]), name="odd", axis_labels=labels)
-    with pytest.raises(InputError, match="'odd' has"):
+    with pytest.raises(InputError, match="'odd' has") as refused:
         LayerBook(viewer).add_brushes(image)
+    assert f"({', '.join(labels)})" in str(refused.value)
     assert len(viewer.layers) == 1
+
+
+def test_axes_without_names_are_refused_without_numbers_for_names(viewer):
+    image = viewer.add_image(np.zeros((2, 3, 30, 40)), name="odd")
+    with pytest.raises(InputError, match=r"'odd' has 4 axes\. Choose"):
+        LayerBook(viewer).add_brushes(image)
 
 
 def test_a_brush_layer_of_another_shape_is_refused_by_name(viewer):
@@ -253,7 +260,7 @@ def test_a_result_of_an_image_that_was_cropped_or_turned_is_dropped_with_a_sente
     book = LayerBook(viewer)
     show(book, image, segmentation((30, 40), 0.25))
     image.data = np.zeros(shape)
-    with pytest.raises(InputError, match="'it' .* changed its shape"):
+    with pytest.raises(InputError, match="'it' was removed or changed its shape"):
         show(book, image, segmentation((30, 40), 0.75))
     assert book.member(image, "probability").data.max() == 0.25
     show(book, image, segmentation(shape, 0.75))

@@ -250,9 +250,10 @@ def _belongs(layer: Layer, image: Image) -> bool:
 def _axes(image: Image) -> str:
     named = [str(label).lower() for label in image.axis_labels]
     if image.ndim > 3 or any(label in ("c", "channel", "channels") for label in named):
+        names = "" if named[0].startswith("-") else f" ({', '.join(named)})"  # napari numbers those without a name
         raise InputError(
-            f"The image {image.name!r} has {image.ndim} axes ({', '.join(named)}). Choose an image with rows and "
-            "columns, and planes if need be; split the others with Layer > Data > Split stack."
+            f"The image {image.name!r} has {image.ndim} axes{names}. Choose an image with rows and columns, and "
+            "planes if need be; split the others with Layers > Data > Split Stack."
         )
     return "ZYX"[3 - image.ndim :] + ("S" if image.rgb else "")
 

@@ -238,10 +238,9 @@ class Session:
         return self.image
 
     def _segment(self, layer: Image, sample: Sample, model: Model) -> Work[Result]:
-        crf = self.crf  # runs in the job's thread: the choices as they are when training is done
-        segmentation = yield from segment(
-            model, sample.image, labels=sample.labels, threshold=self.threshold, crf=crf, name=sample.name
-        )
+        crf, name = self.crf, f"The image {sample.name!r}"  # in the job's thread: the choices when training is done
+        work = segment(model, sample.image, labels=sample.labels, threshold=self.threshold, crf=crf, name=name)
+        segmentation = yield from work
         return Result(layer, sample, model, segmentation, crf, segmentation.threshold)
 
     def _start(self, work: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
