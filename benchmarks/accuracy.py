@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -26,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.cases import MODES, Case, Plan, find_cases, synthetic_cases
 from benchmarks.foreign import foreign_peers
-from benchmarks.peers import PEERS, Job, Outcome, Peer, Stopwatch
+from benchmarks.peers import PEERS, Job, Outcome, Peer, Stopwatch, toy_job
 from benchmarks.report import Row, against, cases_table, priors_table, strokes_table, summary, write_rows
 from benchmarks.strokes import SIMULATORS
 from napari_pu_segment.core.crf import CrfSettings
@@ -102,16 +101,11 @@ def measure(cases: Iterator[Case], peers: dict[str, Peer], options: argparse.Nam
                     yield evaluate(name, peer, job, told, options.save)
 
 
-def warm_up(peers: dict[str, Peer], case: Case, threads: int) -> None:
-    """Run everything once on a small piece, so that no import is timed."""
-    small = replace(
-        case, image=case.image[:, :96, :96], truth=np.indices((96, 96))[0] < 40, valid=np.ones((96, 96), bool)
-    )
-    strokes = np.zeros((96, 96), np.uint8)
-    strokes[5:15, 5:30], strokes[70:80, 5:30] = 1, 2
+def warm_up(peers: dict[str, Peer], n_channels: int, threads: int) -> None:
+    """Run everything once on a small image, so that no import is timed."""
     for name, peer in peers.items():
         if not peer.slow:
-            evaluate(name, peer, Job(replace(small, strokes=strokes), peer.modes[-1], 0.4, threads), "true")
+            evaluate(name, peer, toy_job(n_channels, peer.modes[-1], threads), "true")
 
 
 def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -162,7 +156,7 @@ def main(words: Sequence[str] | None = None) -> None:
             sys.exit(
                 f"There are no cases in {options.folder}: it needs folders images and truth, or folders with these."
             )
-        warm_up(peers, first, options.threads)
+        warm_up(peers, len(first.image), options.threads)
         again = (
             find_cases(options.folder, plan) if options.folder else synthetic_cases(plan, options.frames, options.side)
         )

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.cases import Case
-from benchmarks.peers import Job, Outcome, Peer
-from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, UNLABELED
+from benchmarks.peers import Job, Outcome, Peer, toy_job
+from napari_pu_segment.core.samples import IGNORE, UNLABELED
 
 TITLES = {"apoc": "APOC (OpenCL)", "convpaint": "napari-convpaint (gaussian, CatBoost)"}
 
@@ -27,7 +26,7 @@ class Worker:
     def __call__(self, job: Job) -> Outcome:
         if self._process is None:
             self._process = self._start(job.threads)
-            self._ask(warm_up())
+            self._ask(toy_job())
         return self._ask(job)
 
     def _start(self, threads: int) -> subprocess.Popen[str]:
@@ -58,16 +57,6 @@ class Worker:
                     f"The peer {self._name!r} failed in {self._python}. Run benchmarks/external.py {self._name} there."
                 ) from None
             return Outcome(np.load(files["out"]), answer["train_s"], answer["predict_s"])
-
-
-def warm_up() -> Job:
-    """A tiny job, so that no import and no compiler is timed."""
-    image = np.random.default_rng(0).normal(size=(1, 64, 64)).astype(np.float32)
-    labels = np.zeros((64, 64), np.uint8)
-    labels[5:10], labels[40:45] = POSITIVE, NEGATIVE
-    image[0, :20] += 5
-    truth = np.indices((64, 64))[0] < 20
-    return Job(Case("warm up", "", 0, image, labels, truth, np.ones_like(truth)), "both", 0.3)
 
 
 def foreign_peers(pairs: list[str]) -> dict[str, Peer]:

@@ -93,7 +93,7 @@ def loss(scores: torch.Tensor, codes: torch.Tensor, prior: float, published: boo
         total = total + (1 - eta) * pn
     if eta > 0:
         rest = masked_mean(-scores, unlabelled, published) - prior * masked_mean(-scores, positive, published)
-        total = total + eta * (-GAMMA * rest if float(rest) < -BETA else prior * p_plus + rest)
+        total = total + eta * (-GAMMA * rest if float(rest.detach()) < -BETA else prior * p_plus + rest)
     return total
 
 

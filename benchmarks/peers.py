@@ -90,6 +90,15 @@ class Stopwatch:
         return self._begin - begin
 
 
+def toy_job(n_channels: int = 1, mode: str = "both", threads: int = 1) -> Job:
+    """A tiny job, 64 px wide and easy: what runs first pays for imports and compilers, and shall not be timed."""
+    truth = np.indices((64, 64))[0] < 20
+    image = np.random.default_rng(0).normal(5 * truth, 1, (n_channels, 64, 64)).astype(np.float32)
+    strokes = np.zeros((64, 64), np.uint8)
+    strokes[5:10, 5:60], strokes[40:45, 5:60] = POSITIVE, NEGATIVE
+    return Job(Case("toy", "toy", 0, image, strokes, truth, np.ones_like(truth)), mode, 0.3, threads)
+
+
 def ours(**fixed: Any) -> Callable[[Job], Outcome]:
     """The plugin's method, with some settings fixed for a comparison."""
 
@@ -162,7 +171,7 @@ def patch_network(published: bool) -> Callable[[Job], Outcome]:
     return outcome
 
 
-def _forest(threads: int) -> RandomForestClassifier:
+def forest(threads: int) -> RandomForestClassifier:
     return RandomForestClassifier(100, n_jobs=threads, random_state=0)
 
 
@@ -180,10 +189,10 @@ _NO_PRIOR = {"prior": "fixed", "class_prior": 0.5, "weighting": "balanced", "thr
 
 PEERS: dict[str, Peer] = {
     "ours": Peer("napari-pu-segment", ours(), uses_prior=True),
-    "forest": Peer("random forest", pixel_classifier(_forest), _BOTH),
+    "forest": Peer("random forest", pixel_classifier(forest), _BOTH),
     "extra_trees": Peer("extra trees", pixel_classifier(_extra_trees), _BOTH),
     "boosting": Peer("gradient boosting", pixel_classifier(_boosting), _BOTH),
-    "naive_forest": Peer("random forest, unlabelled = negative", pixel_classifier(_forest, naive=True), _POSITIVE),
+    "naive_forest": Peer("random forest, unlabelled = negative", pixel_classifier(forest, naive=True), _POSITIVE),
     "naive": Peer("our network, unlabelled = negative", ours(risk="pu_naive", **_NO_PRIOR), _POSITIVE),
     "pn": Peer("our network, PN risk", ours(risk="pn", **_NO_PRIOR), _BOTH),
     "otsu": Peer("Otsu's threshold", otsu),

@@ -94,7 +94,7 @@ def _title(key: tuple[str | float, ...]) -> list[str]:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """One line for each method, kind of strokes and prior: Dice with spreads, refined, at the true coverage, seconds."""
+    """One line for each method, kind of strokes and prior: Dice with its spreads, refined, at true size; seconds."""
     header = (
         "method",
         "strokes",

@@ -1,22 +1,34 @@
-"""Seconds of training, retraining, predicting and refining, and of a random forest on the same features in one run.
+"""Seconds and peak memory of training, retraining, predicting and refining, and of random forests in the same run.
 
-    python benchmarks/speed.py [--side 512] [--threads 1] [--repeats 3]
+    python benchmarks/speed.py [--side 256 512 ... 8192] [--ndim 2 3] [--threads 1] [--repeats 3] [--csv FILE]
 
-Times are medians over repeats, after imports. The machine's noise cancels in the ratio, which is the figure to quote.
+Times are medians over repeats, after imports. The machine's noise cancels in the ratios, which are the figures to
+quote: the forest and our head see the same features of the same pixels. `forest, own features` is the rival as it is
+used, with scikit-image's features. Memory is the process's peak during a step above what it held before (Linux); that
+of the refinement, which runs in a process of its own, is the largest such process so far, whole. On a GPU it is torch's
+peak. Beyond --forest-max and --refine-max px the slow steps are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import ctypes
+import gc
+import resource
 import statistics
-import time
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from sklearn.ensemble import RandomForestClassifier
+from threadpoolctl import threadpool_limits
 
-from napari_pu_segment.core import filters
+from benchmarks.peers import Stopwatch, features, forest
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.intensity import normalise
@@ -27,92 +39,167 @@ from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
 
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
-def blobs(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Image (1, side, side) of noisy disks on a grid, and strokes (side, side) on a dozen of them and between."""
+
+def blobs(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Image (1, [Z,] Y, X) of noisy disks (or rods) on a grid, and strokes ([Z,] Y, X) on a dozen and between."""
     rng = np.random.default_rng(0)
-    y, x = np.indices((side, side))
-    truth = ((y % 64 - 32) ** 2 + (x % 64 - 32) ** 2) < 15**2
-    image = (truth * 60 + rng.normal(100, 25, (side, side))).astype(np.float32)[None]
-    labels = np.zeros((side, side), np.uint8)
+    y, x = np.ogrid[: shape[-2], : shape[-1]]
+    disks = np.broadcast_to((((y % 64 - 32) ** 2 + (x % 64 - 32) ** 2) < 15**2) * np.float32(60), shape)
+    image = rng.standard_normal(shape, dtype=np.float32)
+    image *= 25
+    image += disks + 100
+    labels = np.zeros(shape, np.uint8)
+    plane = labels if len(shape) == 2 else labels[shape[0] // 2]
     for i in range(4):
         for j in range(3):
-            labels[64 * i + 30 : 64 * i + 33, 64 * j + 26 : 64 * j + 38] = POSITIVE
-            labels[64 * i : 64 * i + 3, 64 * j + 20 : 64 * j + 44] = NEGATIVE
-    return image, labels
+            plane[64 * i + 30 : 64 * i + 33, 64 * j + 26 : 64 * j + 38] = POSITIVE
+            plane[64 * i : 64 * i + 3, 64 * j + 20 : 64 * j + 44] = NEGATIVE
+    return image[None], labels
 
 
-def seconds(job: Callable[[], object]) -> float:
-    """Time of one call."""
-    begin = time.perf_counter()
-    job()
-    return time.perf_counter() - begin
+@dataclass
+class Meter:
+    """Seconds and peak bytes of steps, by name."""
+
+    device: torch.device
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_bytes: dict[str, float] = field(default_factory=dict)
+
+    def measure(self, name: str, job: Callable[[], object]) -> None:
+        """Do a step."""
+        before = self._reset()
+        watch = Stopwatch()
+        job()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.seconds[name] = watch.lap()
+        self.peak_bytes[name] = self._peak() - before
+
+    def _reset(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            return float(torch.cuda.memory_allocated())
+        gc.collect()
+        if _RESET.exists():
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed is given back, else using it again costs nothing
+            _RESET.write_text("5")  # the peak starts anew from what is held now
+        return _status("VmRSS")
+
+    def _peak(self) -> float:
+        return float(torch.cuda.max_memory_allocated()) if self.device.type == "cuda" else _status("VmHWM")
 
 
-def once(side: int, settings: PuSettings) -> dict[str, float]:
-    """All times of one round, in seconds."""
-    image, labels = blobs(side)
-    cache, times = FeatureCache(), {}
+def _status(name: str) -> float:
+    """A size of this process in bytes, or nan where the system does not tell."""
+    if not _STATUS.exists():
+        return float("nan")
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(name))
+    return float(line.split()[1]) * 1024
+
+
+def once(shape: tuple[int, ...], settings: PuSettings, options: argparse.Namespace) -> Meter:
+    """All steps of one round."""
+    image, labels = blobs(shape)
+    cache, models = FeatureCache(), []
+    meter = Meter(torch.device("cuda" if settings.device == "cuda" else "cpu"))
     fewer = labels.copy()
-    fewer[: 64 + 16, :64] = 0  # without the last stroke
-    models = []
-    times["cold train"] = seconds(lambda: models.append(run(train([Sample(image, fewer)], settings, cache=cache))))
-    times["predict"] = seconds(lambda: predict(models[0], image))
-    times["retrain after a stroke"] = seconds(
-        lambda: models.append(run(train([Sample(image, labels)], settings, cache=cache)))
-    )
-    probability = predict(models[1], image)
-    threshold = models[1].card.threshold
-    times["refine"] = seconds(lambda: refine(image, probability, CrfSettings(), threshold=threshold))
-    times.update(forest(image, labels, models[1], settings))
-    return times
+    fewer[..., : 64 + 16, :64] = 0  # without the last stroke
+    for name, strokes in (("cold train", fewer), ("retrain after a stroke", labels)):
+        sample = Sample(image, strokes)
+        meter.measure(name, lambda sample=sample: models.append(run(train([sample], settings, cache=cache))))
+    probability = []
+    meter.measure("predict", lambda: probability.append(predict(models[1], image)))
+    if max(shape) <= options.refine_max:
+        threshold = models[1].card.threshold
+        meter.measure("refine", lambda: refine(image, probability[0], CrfSettings(), threshold=threshold))
+        meter.peak_bytes["refine"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024.0
+    if len(shape) == 2 and max(shape) <= options.forest_max:
+        forests(image, labels, models[1], settings, meter)
+    return meter
 
 
-def forest(image: np.ndarray, labels: np.ndarray, ours: Model, settings: PuSettings) -> dict[str, float]:
-    """Scikit-learn's forest of 100 trees, and our head, on the same features of the same pixels."""
+def forests(image: np.ndarray, labels: np.ndarray, ours: Model, settings: PuSettings, meter: Meter) -> None:
+    """Scikit-learn's forest of 100 trees, and our head, on the same features; and the forest on its own features."""
     maps: list[torch.Tensor] = []
 
-    def features() -> None:
-        x = torch.from_numpy(normalise(image, ours.card.intensity))[None]
-        maps.append(filters.compute(x, settings.filters, settings.sigmas_px))
+    def stem() -> None:
+        x = torch.from_numpy(normalise(image, ours.card.intensity))[None].to(ours.device)
+        with torch.inference_mode():
+            maps.append(ours.network.stem(x))
 
-    t_features = seconds(features)
-    with torch.inference_mode():
-        t_head = seconds(lambda: ours.network.head(maps[0]))
-    rows, codes = maps[0][0].flatten(1).T.contiguous().numpy(), labels.ravel()
-    model = RandomForestClassifier(100, n_jobs=settings.threads, random_state=0)
-    t_fit = seconds(lambda: model.fit(rows[codes > 0], codes[codes > 0]))
-    t_predict = seconds(lambda: model.predict_proba(rows))
-    return {
-        "features": t_features,
-        "forest: train": t_fit,
-        "forest: on the features": t_predict,
-        "ours: on the features": t_head,
-    }
+    def head() -> None:
+        with torch.inference_mode():
+            ours.network.head(maps[0])
+
+    meter.measure("features", stem)
+    meter.measure("ours: on the features", head)
+    rows = maps.pop()[0].flatten(1).T.contiguous().cpu().numpy()
+    codes, models = labels.ravel(), [forest(settings.threads), forest(settings.threads)]
+    meter.measure("forest: train", lambda: models[0].fit(rows[codes > 0], codes[codes > 0]))
+    meter.measure("forest: on the features", lambda: models[0].predict_proba(rows))
+    own = features(image)
+    models[1].fit(own[codes > 0], codes[codes > 0])
+    meter.measure("forest, own features", lambda: models[1].predict_proba(features(image)))
+
+
+RATIOS = {  # of seconds, in one round
+    "forest / ours, on the same features": ("forest: on the features", "ours: on the features"),
+    "forest / ours, each with its own features": ("forest, own features", "predict"),
+}
+
+
+def show(shape: tuple[int, ...], rounds: list[Meter], settings: PuSettings) -> list[dict[str, object]]:
+    """Print the medians and ratios of one size, and return them as rows."""
+    size = {"shape": "x".join(map(str, shape)), "device": settings.device, "threads": settings.threads}
+    print(f"\n{size['shape']}, {settings.threads} thread(s), {settings.device}, median of {len(rounds)}")
+    pixels, rows = float(np.prod(shape)), []
+    for step in rounds[0].seconds:
+        seconds = statistics.median(r.seconds[step] for r in rounds)
+        peak = max(r.peak_bytes[step] for r in rounds)
+        sizes = f"{peak / 2**20:8.0f} MiB {peak / pixels:7.0f} B/px"
+        print(f"  {step:24s} {seconds:8.3f} s {seconds / pixels * 1e6:8.3f} s/Mpx {sizes}")
+        rows.append({**size, "step": step, "s": f"{seconds:.4g}", "peak_mib": f"{peak / 2**20:.0f}"})
+    for name, (theirs, ours) in RATIOS.items():
+        if theirs in rounds[0].seconds:
+            ratio = statistics.median(r.seconds[theirs] / r.seconds[ours] for r in rounds)
+            print(f"  {name}: {ratio:.1f} x")
+            rows.append({**size, "step": name, "s": f"{ratio:.3g}", "peak_mib": ""})
+    return rows
 
 
 def main() -> None:
     """Read the command line, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, nargs="+", default=[512])
+    parser.add_argument("--side", type=int, nargs="+", default=[512], help="sides of the images, px (from 256)")
+    parser.add_argument("--ndim", type=int, nargs="+", choices=[2, 3], default=[2], help="images, stacks, or both")
+    parser.add_argument("--planes", type=int, default=16, help="of a stack")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
-    settings = PuSettings().changed({"threads": arguments.threads})
-    set_threads(arguments.threads)
-    once(256, settings)  # imports and first calls
-    for side in arguments.side:
-        rounds = [once(side, settings) for _ in range(arguments.repeats)]
-        median = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
-        print(f"\n{side} x {side}, {arguments.threads} thread(s), median of {arguments.repeats}")
-        for name, value in median.items():
-            print(f"  {name:24s} {value:8.3f} s")
-        print(f"  {'cold train + predict':24s} {median['cold train'] + median['predict']:8.3f} s")
-        print(f"  {'predict, per Mpx':24s} {median['predict'] / side**2 * 1e6:8.3f} s")
-        ratios = [r["forest: on the features"] / r["ours: on the features"] for r in rounds]
-        whole = [(r["forest: on the features"] + r["features"]) / r["predict"] for r in rounds]
-        print(f"  {'forest / ours':24s} {statistics.median(ratios):8.1f} x on the same features")
-        print(f"  {'':24s} {statistics.median(whole):8.1f} x with the features counted in")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--forest-max", type=int, default=1024, help="largest side for the forests")
+    parser.add_argument("--refine-max", type=int, default=2048, help="largest side for refining")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our method")
+    parser.add_argument("--csv", type=Path, help="write the figures there")
+    options = parser.parse_args()
+    values = {"threads": options.threads, "device": options.device, **dict(pair.split("=", 1) for pair in options.set)}
+    settings = PuSettings().changed(values)
+    set_threads(options.threads)
+    rows = []
+    with threadpool_limits(options.threads):
+        for ndim in options.ndim:
+            sized = settings.changed({"dimensions": "volume"}) if ndim == 3 else settings
+            once((256, 256) if ndim == 2 else (4, 256, 256), sized, options)  # imports and first calls
+            for side in sorted(options.side):
+                shape = (side, side) if ndim == 2 else (options.planes, side, side)
+                rows += show(shape, [once(shape, sized, options) for _ in range(options.repeats)], sized)
+    if options.csv:
+        options.csv.parent.mkdir(parents=True, exist_ok=True)
+        with options.csv.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":
