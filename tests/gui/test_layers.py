@@ -202,6 +202,17 @@ def test_results_appear_over_the_image_and_under_the_strokes(viewer):
     assert book.images() == [image, other], "results are not offered as images"
 
 
+@pytest.mark.parametrize(("shape", "outlined"), [((300, 400), True), ((5, 300, 400), True), ((1100, 1000), False)])
+def test_masks_are_outlined_where_napari_draws_that_fast_and_filled_elsewhere(viewer, shape, outlined):
+    image = viewer.add_image(np.zeros(shape), name="it")
+    book = LayerBook(viewer)
+    show(book, image, segmentation(shape))
+    for role in ("mask", "refined"):
+        layer = book.member(image, role)
+        assert (layer.contour > 0) is outlined
+        assert (layer.opacity > 0.5) is outlined, "what is filled must let the image through"
+
+
 def test_results_are_updated_in_place_whatever_they_are_called(viewer):
     image = viewer.add_image(np.zeros((30, 40)), name="it")
     book = LayerBook(viewer)
