@@ -313,13 +313,21 @@ def test_nothing_is_cut_off_at_the_side(opened, qtbot, width):
             assert right <= widget.width(), f"{child} reaches {right} px of {widget.width()}"
 
 
-def test_the_viewer_stays_responsive_while_a_job_runs(opened, qtbot, slow):
+def test_the_viewer_stays_responsive_while_it_trains(opened, qtbot):
     _, widget = opened
     stroke(widget)
+    form = widget.train_panel.form
+    form.set_value(form.value().changed({"n_steps": 100_000}))
     click(qtbot, widget.train_panel.train_button)
-    job, ticks, timer = widget.session.runner.current, [], QTimer()
+    job, steps, ticks, timer = widget.session.runner.current, [], [], QTimer()
+    job.progress.connect(lambda progress: steps.append(progress.step))
+    qtbot.waitUntil(lambda: bool(steps) and steps[-1] > 10, timeout=60_000)
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
     timer.start(10)
-    qtbot.waitUntil(lambda: len(ticks) >= 100, timeout=30_000)
+    trained = steps[-1]
+    qtbot.waitUntil(lambda: len(ticks) >= 200, timeout=30_000)
     assert job.running
-    assert np.diff(ticks).max() < 0.5
+    assert steps[-1] > trained, "it trained meanwhile"
+    gaps = np.diff(ticks)
+    assert np.percentile(gaps, 99) < 0.1  # the aim is 0.05; tests may run on a busy machine
+    assert gaps.max() < 0.5
