@@ -7,8 +7,8 @@ FOLDER is a case or holds cases: `images/`, `truth/` (same names; non-zero = obj
 simulated. Of a stack, the plane with the strokes is used. Without FOLDER, synthetic frames of the aurora are made.
 
 One process, one image after the other, threads fixed; all methods of a run see the same strokes. Dice is that of the
-mask a user gets (our method: its own threshold; others: 0.5), `dice_refined` that after the same dense CRF for every
-method, and `dice_at_coverage` that of the mask which is made as large as the truth: a reference that no user has.
+mask a user gets (our method: its own threshold; others: 0.5), `dice_refined` that after the dense CRF, the same for
+every method, and `dice_at_coverage` that of the mask which is made as large as the truth: a reference that no user has.
 """
 
 from __future__ import annotations
@@ -44,16 +44,18 @@ def told_prior(case: Case, told: str) -> float | None:
     return float(np.clip(case.class_prior * factor, _LOWEST, _HIGHEST))
 
 
-def evaluate(name: str, peer: Peer, job: Job, told: str, save: Path | None = None) -> Row:
-    """Run a method once, refine what it made, and score both."""
+def evaluate(name: str, peer: Peer, job: Job, told: str, refined: bool = True, save: Path | None = None) -> Row:
+    """Run a method once, refine what it made where that is asked for, and score both."""
     case = job.case
     outcome = peer.run(job)
     mask = threshold_mask(outcome.probability, outcome.threshold, job.labels)
-    watch = Stopwatch()
-    refined = refine(
-        case.image, outcome.probability, CrfSettings(), labels=job.labels, threshold=outcome.threshold
-    ).mask
-    refine_s = watch.lap()
+    dice_refined, refine_s = float("nan"), float("nan")
+    if refined:
+        watch, settings = Stopwatch(), CrfSettings()
+        labels, threshold = job.labels, outcome.threshold
+        result = refine(case.image, outcome.probability, settings, labels=labels, threshold=threshold)
+        refine_s = watch.lap()
+        dice_refined = scores(result.mask, case.truth, case.valid)["dice"]
     if save is not None:
         _save(save, name, job, outcome)
     covered = np.quantile(outcome.probability[case.valid], 1 - case.class_prior)
@@ -64,7 +66,7 @@ def evaluate(name: str, peer: Peer, job: Job, told: str, save: Path | None = Non
         **{"told_prior": told if told in ("auto", "true", "-") else f"x{told}", "true_prior": case.class_prior},
         **{"prior": outcome.prior, "mpx": case.truth.size / 1e6},
         **{key: found[key] for key in ("dice", "precision", "recall")},
-        "dice_refined": scores(refined, case.truth, case.valid)["dice"],
+        "dice_refined": dice_refined,
         "dice_at_coverage": scores(outcome.probability >= covered, case.truth, case.valid)["dice"],
         "dice_at_half": scores(outcome.probability >= 0.5, case.truth, case.valid)["dice"],
         **{"train_s": outcome.train_s, "predict_s": outcome.predict_s, "refine_s": refine_s},
@@ -98,7 +100,7 @@ def measure(cases: Iterator[Case], peers: dict[str, Peer], options: argparse.Nam
                 for told in options.prior if peer.uses_prior else ("-",):
                     prior = None if told == "-" else told_prior(case, told)
                     job = Job(case, mode, prior, options.threads, settings)
-                    yield evaluate(name, peer, job, told, options.save)
+                    yield evaluate(name, peer, job, told, name in options.refine, options.save)
 
 
 def warm_up(peers: dict[str, Peer], n_channels: int, threads: int) -> None:
@@ -114,6 +116,7 @@ def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     quick = [name for name, peer in PEERS.items() if not peer.slow]
     parser.add_argument("folder", type=Path, nargs="?", help="default: synthetic frames")
     parser.add_argument("--methods", nargs="+", default=quick, choices=[*PEERS], metavar="NAME", help=", ".join(PEERS))
+    parser.add_argument("--refine", nargs="*", default=["ours", "forest"], metavar="NAME", help="methods to refine")
     parser.add_argument("--prior", nargs="+", default=["auto"], help="auto, true, or factors on the true prior")
     parser.add_argument("--strokes", choices=[*MODES, "all"], default="all", help="kinds of strokes")
     parser.add_argument("--n-strokes", type=int, nargs="+", default=[], help="simulate so many strokes of each kind")

@@ -26,7 +26,6 @@ from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample
 
 SIGMAS_PX = (0.5, 4.0)  # of the pixel classifiers' 16 features: better on real images than (1, 8) and (0.5, 16)
-N_NAIVE = 5000  # unlabelled pixels that a naive pixel classifier takes as background
 
 
 @dataclass(frozen=True)
@@ -128,17 +127,16 @@ def features(image: np.ndarray) -> np.ndarray:
 
 
 def pixel_classifier(make: Callable[[int], Any], naive: bool = False) -> Callable[[Job], Outcome]:
-    """A scikit-learn classifier on `features`; naive: random unlabelled pixels are its background."""
+    """A scikit-learn classifier on `features`; naive: as many random unlabelled pixels are its background."""
 
     def outcome(job: Job) -> Outcome:
         watch, codes, model = Stopwatch(), job.labels.ravel(), make(job.threads)
         rows = features(job.case.image)
-        chosen = np.flatnonzero((codes == POSITIVE) | (codes == NEGATIVE))
+        positive, negative = np.flatnonzero(codes == POSITIVE), np.flatnonzero(codes == NEGATIVE)
         if naive:
-            rng = np.random.default_rng(0)
             rest = np.flatnonzero((codes != POSITIVE) & (codes != IGNORE))
-            rest = rng.choice(rest, min(N_NAIVE, len(rest)), replace=False)
-            chosen = np.concatenate([np.flatnonzero(codes == POSITIVE), rest])
+            negative = np.random.default_rng(0).choice(rest, min(len(positive), len(rest)), replace=False)
+        chosen = np.concatenate([positive, negative])
         model.fit(rows[chosen], codes[chosen] == POSITIVE)
         train_s = watch.lap()
         probability = model.predict_proba(rows)[:, 1].reshape(job.labels.shape).astype(np.float32)
@@ -195,7 +193,7 @@ PEERS: dict[str, Peer] = {
     "naive_forest": Peer("random forest, unlabelled = negative", pixel_classifier(forest, naive=True), _POSITIVE),
     "naive": Peer("our network, unlabelled = negative", ours(risk="pu_naive", **_NO_PRIOR), _POSITIVE),
     "pn": Peer("our network, PN risk", ours(risk="pn", **_NO_PRIOR), _BOTH),
-    "otsu": Peer("Otsu's threshold", otsu),
+    "otsu": Peer("Otsu's threshold", otsu, _POSITIVE),
     "patches_published": Peer("32 px patches, losses as published", patch_network(True), slow=True),
     "patches_corrected": Peer("32 px patches, losses corrected", patch_network(False), slow=True),
 }

@@ -19,7 +19,7 @@ _DASH = {"positive": "--", "both": "-"}
 
 
 def _axes(x: str) -> Axes:
-    axes = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")[1]
+    axes = pyplot.subplots(figsize=(8.0, 4.2), layout="constrained")[1]
     axes.set_xlabel(x)
     axes.set_ylabel("mean Dice over cases")
     axes.grid(alpha=0.3)
@@ -27,7 +27,7 @@ def _axes(x: str) -> Axes:
 
 
 def _save(axes: Axes, path: Path) -> None:
-    axes.legend(fontsize="small", frameon=False)
+    axes.figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     axes.figure.savefig(path, dpi=110)
     pyplot.close(axes.figure)
 

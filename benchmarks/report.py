@@ -17,7 +17,7 @@ import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from math import log2
+from math import isnan, log2
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +89,11 @@ def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, *lines]).replace("\n", f"\n|{rule}|\n", 1)
 
 
+def number(value: float, form: str = ".3f") -> str:
+    """A number as text; nothing where it was not measured."""
+    return "" if isnan(value) else format(value, form)
+
+
 def _title(key: tuple[str | float, ...]) -> list[str]:
     return [f"`{key[0]}`", str(key[1]), str(key[2])]
 
@@ -110,7 +115,7 @@ def summary(rows: Sequence[Row]) -> str:
     lines = []
     for key, group in grouped(rows, "method", "strokes", "told_prior").items():
         within, between = spreads(group, "dice")
-        columns = [f"{mean(group, name):.3f}" for name in ("dice_refined", "dice_at_coverage")]
+        columns = [number(mean(group, name)) for name in ("dice_refined", "dice_at_coverage")]
         seconds = f"{mean(group, 'train_s'):.2f}", f"{sum_of(group, 'predict_s') / sum_of(group, 'mpx'):.2f}"
         dice = [f"**{mean(group, 'dice'):.3f}**", f"{within:.3f}", f"{between:.3f}"]
         lines.append([*_title(key), *dice, *columns, *seconds])
@@ -188,6 +193,19 @@ def strokes_table(rows: Sequence[Row]) -> str:
     return table(("method", "strokes", *(f"{n:.0f}" for n in counts)), lines)
 
 
+def speed_table(rows: Sequence[dict[str, str]]) -> str:
+    """Seconds and peak memory of each step (lines) for each size (columns), from rows of `speed.py`."""
+    shapes = list(dict.fromkeys(row["shape"] for row in rows))
+    cells = {(row["step"], row["shape"]): _speed(row) for row in rows}
+    steps = list(dict.fromkeys(row["step"] for row in rows))
+    lines = [[step, *(cells.get((step, shape), "") for shape in shapes)] for step in steps]
+    return table(("step", *shapes), lines)
+
+
+def _speed(row: dict[str, str]) -> str:
+    return f"{float(row['s']):.2f} s, {row['peak_mib']} MiB" if row["peak_mib"] else f"{float(row['s']):.1f} x"
+
+
 TABLES: dict[str, Callable[[Sequence[Row]], str]] = {
     "summary": summary,
     "cases": cases_table,
@@ -202,7 +220,12 @@ def fill(page: str, folder: Path) -> str:
 
     def made(match: re.Match[str]) -> str:
         name, file = match["name"], folder / match["file"]
-        return f"{match['open']}\n\n{TABLES[name](read_rows(file))}\n\n<!-- end -->"
+        if name == "speed":
+            with file.open(newline="") as handle:
+                text = speed_table(list(csv.DictReader(handle)))
+        else:
+            text = TABLES[name](read_rows(file))
+        return f"{match['open']}\n\n{text}\n\n<!-- end -->"
 
     pattern = r"(?P<open><!-- table (?P<name>\w+) (?P<file>[\w.-]+) -->).*?<!-- end -->"
     return re.sub(pattern, made, page, flags=re.DOTALL)

@@ -61,21 +61,23 @@ def blobs(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass
 class Meter:
-    """Seconds and peak bytes of steps, by name."""
+    """Seconds and, where `memory` is asked for, peak bytes of steps, by name; preparing for the latter costs time."""
 
     device: torch.device
+    memory: bool
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: dict[str, float] = field(default_factory=dict)
 
     def measure(self, name: str, job: Callable[[], object]) -> None:
         """Do a step."""
-        before = self._reset()
+        before = self._reset() if self.memory else 0.0
         watch = Stopwatch()
         job()
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         self.seconds[name] = watch.lap()
-        self.peak_bytes[name] = self._peak() - before
+        if self.memory:
+            self.peak_bytes[name] = self._peak() - before
 
     def _reset(self) -> float:
         if self.device.type == "cuda":
@@ -99,11 +101,11 @@ def _status(name: str) -> float:
     return float(line.split()[1]) * 1024
 
 
-def once(shape: tuple[int, ...], settings: PuSettings, options: argparse.Namespace) -> Meter:
-    """All steps of one round."""
+def once(shape: tuple[int, ...], settings: PuSettings, options: argparse.Namespace, memory: bool = False) -> Meter:
+    """All steps of one round, on the time or on memory."""
     image, labels = blobs(shape)
     cache, models = FeatureCache(), []
-    meter = Meter(torch.device("cuda" if settings.device == "cuda" else "cpu"))
+    meter = Meter(torch.device("cuda" if settings.device == "cuda" else "cpu"), memory)
     fewer = labels.copy()
     fewer[..., : 64 + 16, :64] = 0  # without the last stroke
     for name, strokes in (("cold train", fewer), ("retrain after a stroke", labels)):
@@ -114,7 +116,8 @@ def once(shape: tuple[int, ...], settings: PuSettings, options: argparse.Namespa
     if max(shape) <= options.refine_max:
         threshold = models[1].card.threshold
         meter.measure("refine", lambda: refine(image, probability[0], CrfSettings(), threshold=threshold))
-        meter.peak_bytes["refine"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024.0
+        if memory:
+            meter.peak_bytes["refine"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024.0
     if len(shape) == 2 and max(shape) <= options.forest_max:
         forests(image, labels, models[1], settings, meter)
     return meter
@@ -150,14 +153,16 @@ RATIOS = {  # of seconds, in one round
 }
 
 
-def show(shape: tuple[int, ...], rounds: list[Meter], settings: PuSettings) -> list[dict[str, object]]:
+def show(
+    shape: tuple[int, ...], rounds: list[Meter], peaks: dict[str, float], settings: PuSettings
+) -> list[dict[str, object]]:
     """Print the medians and ratios of one size, and return them as rows."""
     size = {"shape": "x".join(map(str, shape)), "device": settings.device, "threads": settings.threads}
     print(f"\n{size['shape']}, {settings.threads} thread(s), {settings.device}, median of {len(rounds)}")
     pixels, rows = float(np.prod(shape)), []
     for step in rounds[0].seconds:
         seconds = statistics.median(r.seconds[step] for r in rounds)
-        peak = max(r.peak_bytes[step] for r in rounds)
+        peak = peaks[step]
         sizes = f"{peak / 2**20:8.0f} MiB {peak / pixels:7.0f} B/px"
         print(f"  {step:24s} {seconds:8.3f} s {seconds / pixels * 1e6:8.3f} s/Mpx {sizes}")
         rows.append({**size, "step": step, "s": f"{seconds:.4g}", "peak_mib": f"{peak / 2**20:.0f}"})
@@ -193,7 +198,8 @@ def main() -> None:
             once((256, 256) if ndim == 2 else (4, 256, 256), sized, options)  # imports and first calls
             for side in sorted(options.side):
                 shape = (side, side) if ndim == 2 else (options.planes, side, side)
-                rows += show(shape, [once(shape, sized, options) for _ in range(options.repeats)], sized)
+                peaks = once(shape, sized, options, memory=True).peak_bytes
+                rows += show(shape, [once(shape, sized, options) for _ in range(options.repeats)], peaks, sized)
     if options.csv:
         options.csv.parent.mkdir(parents=True, exist_ok=True)
         with options.csv.open("w", newline="") as handle:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from benchmarks import accuracy, patches32, plots, report
+from benchmarks import accuracy, patches32, plots, report, speed
 from benchmarks.cases import Case, Plan, find_cases, synthetic_cases
 from benchmarks.foreign import foreign_peers
 from benchmarks.peers import PEERS, toy_job
@@ -131,7 +131,9 @@ def test_patch_loss_as_published_with_negatives_ignores_unlabelled_patches():
     assert corrected[0] < corrected[1]
 
 
-def test_patches_train_and_predict_every_pixel():
+def test_patches_train_and_predict_every_pixel(monkeypatch):
+    for name in ("N_LABELLED", "N_UNLABELLED"):
+        monkeypatch.setattr(patches32, name, 8)
     job = toy_job()
     network = patches32.train(job.case.image[:, :40, :36], job.labels[:40, :36], 0.5, False, epochs=1)
     probability = patches32.predict(network, job.case.image[:, :40, :36])
@@ -207,6 +209,19 @@ def test_the_whole_run_writes_rows_tables_and_plots(tmp_path, capsys):
     assert told[0]["prior"] == pytest.approx(1.5 * float(told[0]["true_prior"]), rel=1e-3)
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"pareto.png", "priors.png", "strokes.png"}
     assert "mean gain over `forest`" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of a step is told by Linux")
+def test_memory_of_a_step_is_its_peak():
+    import torch
+
+    meter = speed.Meter(torch.device("cpu"), memory=True)
+    for _ in range(2):  # what an earlier step used and freed counts again
+        meter.measure("step", lambda: np.ones(2**23).sum())
+        assert 0.9 * 2**26 < meter.peak_bytes["step"] < 1.5 * 2**26
+        meter.measure("nothing", lambda: None)
+        assert meter.peak_bytes["nothing"] < 2**22
+    assert meter.seconds["step"] > 0
 
 
 def test_what_is_told_can_be_a_factor():
