@@ -35,7 +35,7 @@ def evidence(prior=0.2, gap=6.0, stroke_level=None, negative_level=None, folds=N
 def test_two_clear_humps(prior, n_channels):
     given = evidence(prior, n_channels=n_channels)
     humps = find_humps(given)
-    assert humps.clear
+    assert humps.trust == 1
     assert humps.fraction == pytest.approx(prior, rel=0.1)
     estimate = run(PRIORS["auto"].estimate(given))
     assert estimate.prior == humps.fraction
@@ -51,13 +51,23 @@ def test_two_clear_humps(prior, n_channels):
     ],
 )
 def test_humps_that_are_not_believed(given):
-    assert not find_humps(given).clear
+    assert find_humps(given).trust == 0
     assert "best bin" in run(PRIORS["auto"].estimate(given)).source
+
+
+def test_strokes_that_agree_halfway_blend_the_two():
+    given = evidence(0.2, negative_level=0.0)
+    negative = given.negative.copy()
+    negative[: len(negative) * 3 // 8, 0] += 6  # specificity 5/8, halfway between 1/2 and 3/4
+    given = Evidence(given.positive, negative, given.unlabelled, given.folds)
+    assert find_humps(given).trust == pytest.approx(0.5, abs=0.02)
+    humps, bins, both = (run(PRIORS[name].estimate(given)).prior for name in ("humps", "best_bin", "auto"))
+    assert both == pytest.approx((humps * bins) ** 0.5, rel=0.02)
 
 
 def test_constant_image_has_no_humps():
     given = Evidence(np.ones((5, 1)), np.empty((0, 1)), np.ones((9, 1)), evidence().folds)
-    assert not find_humps(given).clear
+    assert find_humps(given).trust == 0
 
 
 def test_best_bin_by_hand():
@@ -77,7 +87,7 @@ def test_folds_are_averaged_and_corrected_for_the_brush():
         return Fold(np.ones(1000), (np.arange(1000) < 1000 * fraction).astype(float))
 
     estimate = run(PRIORS["best_bin"].estimate(evidence(folds=[fold(0.1), fold(0.4)])))
-    assert estimate.prior == pytest.approx(1.5 * 0.2)  # the geometric mean of the two is 0.2
+    assert estimate.prior == pytest.approx(1.2 * 0.2)  # the geometric mean of the two is 0.2
 
 
 @pytest.mark.parametrize("name", list(PRIORS))

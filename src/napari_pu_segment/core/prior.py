@@ -16,8 +16,9 @@ from skimage.filters import threshold_otsu
 from .progress import Work
 
 LOWEST, HIGHEST = 0.002, 0.95
-_SEPARABLE, _RECALL, _SPECIFICITY = 0.55, 0.9, 0.8  # when the two humps of the intensities are believed
-_BRUSH_BIAS = 1.5  # the truth is about this many times the best bin estimate (median over real images and strokes)
+_SEPARABLE = 0.55  # noise with long tails has less; such an image has no two humps
+_RECALL, _SPECIFICITY = (0.8, 0.95), (0.5, 0.75)  # from where on strokes begin to agree with the humps, and fully do
+_BRUSH_BIAS = 1.2  # strokes keep to the middle of objects, so the best bin estimate is low; measured on real images
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,15 @@ class Humps:
     specificity: float
 
     @property
-    def clear(self) -> bool:
-        """Whether objects and background are two humps of the intensities, and the strokes agree with that."""
-        return self.separability >= _SEPARABLE and self.recall >= _RECALL and self.specificity >= _SPECIFICITY
+    def trust(self) -> float:
+        """How far the strokes agree that objects and background are these two humps, 0..1."""
+        if self.separability < _SEPARABLE:
+            return 0.0
+        return _ramp(self.recall, *_RECALL) * _ramp(self.specificity, *_SPECIFICITY)
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def find_humps(evidence: Evidence) -> Humps:
@@ -145,11 +152,19 @@ def _bins(evidence: Evidence) -> Work[Estimate]:
 
 
 def _automatic(evidence: Evidence) -> Work[Estimate]:
-    return (yield from (_humps if find_humps(evidence).clear else _bins)(evidence))
+    """Humps as far as the strokes agree with them, best bin for the rest: a weighted geometric mean of the two."""
+    trust = find_humps(evidence).trust
+    humps = yield from _humps(evidence)
+    if trust == 1:
+        return humps
+    bins = yield from _bins(evidence)
+    if trust == 0:
+        return bins
+    return _bounded(humps.prior**trust * bins.prior ** (1 - trust), f"{trust:.0%} {humps.source}, rest {bins.source}")
 
 
 PRIORS: dict[str, PriorRow] = {
-    "auto": PriorRow("Automatic", _automatic, "intensities where they have two clear humps, else best bin"),
+    "auto": PriorRow("Automatic", _automatic, "the two below, weighed by how far the strokes agree with the humps"),
     "humps": PriorRow("Two humps of the intensities", _humps, "Otsu 1979, IEEE SMC 9:62"),
     "best_bin": PriorRow("Best bin of held-out strokes", _bins, "Garg et al. 2021, arXiv:2111.00980"),
 }
