@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ import pytest
 pytest.importorskip("napari")
 
 from napari_pu_segment.core.crf import CRF_PRESETS
-from napari_pu_segment.core.errors import InputError, ModelFileError
+from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
+from napari_pu_segment.core.model import load_model
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.gui.layers import RESULTS, LayerBook
 from napari_pu_segment.gui.session import Session
@@ -312,13 +314,54 @@ def test_save_load_and_apply_to_another_image(qtbot, viewer, session, tmp_path, 
     fresh = Session(session.book)
     fresh.crf = None
     fresh.load(tmp_path / "model.safetensors")
+    assert fresh.busy
+    assert fresh.model is None
+    wait(qtbot, fresh)
     fresh.apply(twin)
     wait(qtbot, fresh)
     assert session.book.member(twin, "probability").data.tobytes() == first.tobytes()
     (tmp_path / "broken.safetensors").write_bytes(b"not a model")
-    with pytest.raises(ModelFileError):
-        fresh.load(tmp_path / "broken.safetensors")
-    assert fresh.model is not None, "the model before stays"
+    before, heard = fresh.model, []
+    fresh.said.connect(lambda text, failed: heard.append((text, failed)))
+    fresh.load(tmp_path / "broken.safetensors")
+    wait(qtbot, fresh)
+    assert fresh.model is before is not None, "the model before stays"
+    assert heard[-1][1]
+    assert "broken.safetensors" in heard[-1][0]
+
+
+def test_files_and_lazy_images_are_never_read_on_the_main_thread(qtbot, viewer, session, tmp_path, monkeypatch):
+    dask, array = pytest.importorskip("dask"), pytest.importorskip("dask.array")
+    square, readers = session.image.data.copy(), []
+
+    def read(given):
+        readers.append(threading.current_thread())
+        return load_model(given) if isinstance(given, Path) else given
+
+    chunks = array.from_array(square, chunks=32).map_blocks(read, dtype=square.dtype, meta=square)
+    image = viewer.add_image(chunks, name="lazy", contrast_limits=(0, 1))
+    session.choose_image(image)
+    session.book.add_brushes(image)
+    session.book.member(image, "positive").data[20, 12:28] = 1
+    trained(qtbot, session)
+    session.save(tmp_path / "model.safetensors")
+    image.visible = False  # napari itself reads what it draws
+    with dask.config.set(scheduler="synchronous"):
+        readers.clear()
+        session.crf = CRF_PRESETS["default"]
+        session.refine()
+        wait(qtbot, session)
+        session.train("pu", QUICK, warm=False)
+        wait(qtbot, session)
+    assert session.book.member(image, "refined") is not None
+    assert readers
+    assert threading.main_thread() not in readers
+    monkeypatch.setattr("napari_pu_segment.gui.session.load_model", read)
+    readers.clear()
+    session.load(tmp_path / "model.safetensors")
+    wait(qtbot, session)
+    assert len(readers) == 1
+    assert threading.main_thread() not in readers
 
 
 def test_a_model_for_other_channels_is_refused_by_name(qtbot, viewer, session, said):

@@ -292,11 +292,14 @@ def test_model_files_through_the_dialogs(opened, qtbot, tmp_path, monkeypatch):
     assert Path(path).is_file()
     trained = session.model
     click(qtbot, panel.load_button)
+    assert session.model is trained, "it is read in the background"
+    qtbot.waitUntil(lambda: not session.busy, timeout=10_000)
     assert session.model is not trained
     assert session.model.card == trained.card
     Path(path).write_bytes(b"damaged")
     loaded = session.model
     click(qtbot, panel.load_button)
+    qtbot.waitUntil(lambda: not session.busy, timeout=10_000)
     assert session.model is loaded
     assert "not a model" in widget.status_label.text()
 

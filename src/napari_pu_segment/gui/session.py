@@ -19,7 +19,7 @@ from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model, save_model
 from napari_pu_segment.core.pipeline import Segmentation, segment, threshold_mask
-from napari_pu_segment.core.progress import Work
+from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
 
@@ -184,14 +184,7 @@ class Session:
         if crf is None:
             self._show(replace(result, segmentation=replace(old, refined=None, refined_by=""), crf=None))
         elif (crf, old.threshold) != (result.crf, result.refined_at):
-            work = refine(
-                np.asarray(result.sample.image),
-                old.probability,
-                crf,
-                labels=result.sample.labels,
-                threshold=old.threshold,
-            )
-            self._start(work, REFINING, lambda refined: self._on_refined(refined, crf, old.threshold))
+            self._start(_refine(result, crf), REFINING, lambda refined: self._on_refined(refined, crf, old.threshold))
 
     def save(self, path: str | Path) -> None:
         """Write the current model to a file.
@@ -205,15 +198,17 @@ class Session:
         self.said.emit(f"Model saved to {path}.", False)
 
     def load(self, path: str | Path) -> None:
-        """Read a model file and make it the current model.
+        """Read a model file in the background, and make it the current model; a U-Net's import takes seconds."""
 
-        Raises
-        ------
-        ModelFileError
-            If it cannot be used.
-        """
-        self._set_model(load_model(path))
-        self.said.emit(f"Model loaded from {path}. Choose an image and press Apply.", False)
+        def work() -> Work[Model]:
+            yield Progress(0, 0, "Reading the model")
+            return load_model(path)
+
+        def take(model: Model) -> None:
+            self._set_model(model)
+            self.said.emit(f"Model loaded from {path}. Choose an image and press Apply.", False)
+
+        self._start(work(), "Loading", take)
 
     def need_model(self) -> Model:
         """The current model.
@@ -229,6 +224,7 @@ class Session:
 
     def close(self) -> None:
         """Cancel the running job and wait for its thread, a bounded time."""
+        self._to_show = []
         if not self.runner.close():
             LOG.warning("a job did not stop in time")
 
@@ -296,3 +292,8 @@ class Session:
     def _summary(self, result: Result) -> str:
         mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
         return f"{100 * float(mask.mean()):.1f} % of {result.layer.name!r} is segmented."
+
+
+def _refine(result: Result, crf: CrfSettings) -> Work[Refined]:
+    image, old = np.asarray(result.sample.image), result.segmentation  # a lazy image is read here, in the job's thread
+    return (yield from refine(image, old.probability, crf, labels=result.sample.labels, threshold=old.threshold))
