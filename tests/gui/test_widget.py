@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("napari")
 
+from napari._app_model import get_app_model
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
 from qtpy.QtCore import Qt, QTimer
@@ -122,6 +123,25 @@ def test_the_command_of_the_menu_opens_the_widget_and_adds_brush_layers(make_vie
     viewer.layers.selection.active = image
     add_brush_layers(viewer)
     assert [layer.name for layer in viewer.layers][-2:] == ["it · negative", "it · positive"]
+
+
+def test_every_way_in_opens_the_same_widget(make_viewer):
+    viewer = make_viewer(show=True)
+    viewer.add_image(np.zeros((30, 40)), name="it")
+    assert len(viewer.window.dock_widgets) == 0
+    add_brush_layers(viewer)
+    (widget,) = viewer.window.dock_widgets.values()
+    dock = widget.parent()
+    get_app_model().commands.execute_command(f"{PLUGIN}.widget").result()  # as Plugins > Paint and segment does
+    assert list(viewer.window.dock_widgets.values()) == [widget]
+    assert not dock.isVisible(), "that entry shows and hides"
+    add_brush_layers(viewer)
+    assert list(viewer.window.dock_widgets.values()) == [widget]
+    assert dock.isVisible()
+    viewer.window.remove_dock_widget(widget)
+    get_app_model().commands.execute_command(f"{PLUGIN}.widget").result()
+    add_brush_layers(viewer)
+    assert len(viewer.window.dock_widgets) == 1
 
 
 def test_from_empty_to_result(opened, qtbot):

@@ -17,6 +17,7 @@ from .session import Session
 from .train_panel import TrainPanel
 
 PLUGIN, TITLE = "napari-pu-segment", "Paint and segment"
+DOCK = f"{TITLE} (PU segment)"  # as napari's menus name it, so that they show and hide this one and open no other
 # Neighbours under the left hand, while the right one paints; the first pair that is free is taken.
 KEY_PAIRS = (("Q", "W"), ("G", "H"), ("Shift-Q", "Shift-W"), ("Shift-G", "Shift-H"))
 
@@ -137,7 +138,13 @@ def free_keys(viewer: napari.Viewer) -> tuple[str, ...]:
 
 def add_brush_layers(viewer: napari.Viewer) -> None:
     """Open the widget and add brush layers for the selected image; a command of the napari menus."""
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, TITLE)
+    widget = next((one for one in viewer.window.dock_widgets.values() if isinstance(one, MainWidget)), None)
+    if widget is None:
+        widget = MainWidget(viewer)
+        viewer.window.add_dock_widget(widget, name=DOCK)
+    dock = widget.parentWidget()
+    if dock is not None:
+        dock.show()
     image = widget.session.book.selected_image()
     if image is not None:
         widget.train_panel.image_combo.set_value(image)
