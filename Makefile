@@ -5,9 +5,10 @@
 
 export PYTHON
 TOX := .tox/runner
+BENCH := .venv-benchmark/bin/python
 DISPLAY_SERVER := $(if $(filter Linux,$(shell uname)),xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX")
 
-.PHONY: demo test benchmark constraints clean
+.PHONY: demo test benchmark benchmark-docs constraints clean
 
 demo:
 	scripts/make_venv.sh .venv --editable .
@@ -20,9 +21,20 @@ test:
 
 benchmark:
 	scripts/make_venv.sh .venv-benchmark --editable ".[benchmarks]"
-	.venv-benchmark/bin/python benchmarks/accuracy.py --prior auto true 0.67 1.5 --n-strokes 2 4 8 --seeds 1 \
+	$(BENCH) benchmarks/accuracy.py --prior auto true 0.67 1.5 --n-strokes 2 4 8 --seeds 1 \
 		--csv benchmark_output/accuracy.csv --plots benchmark_output
-	.venv-benchmark/bin/python benchmarks/speed.py --side 256 512 --csv benchmark_output/speed.csv
+	$(BENCH) benchmarks/speed.py --side 256 512 --csv benchmark_output/speed.csv
+
+# After `make benchmark`: measures what docs/benchmarks.md quotes, all but the patch classifier, and fills the page.
+# make benchmark-docs CASES=FOLDER
+benchmark-docs:
+	$(BENCH) benchmarks/accuracy.py $(CASES) --prior auto true $(EXTERNAL) --csv benchmarks/results/methods.csv
+	$(BENCH) benchmarks/accuracy.py $(CASES) --methods ours --prior auto true 0.5 0.67 1.5 2 --seeds 1 \
+		--csv benchmarks/results/priors.csv
+	$(BENCH) benchmarks/accuracy.py $(CASES) --methods ours forest --n-strokes 1 2 4 8 16 --seeds 1 --refine \
+		--csv benchmarks/results/strokes.csv
+	$(BENCH) benchmarks/speed.py --side 256 512 1024 2048 --ndim 2 3 --planes 8 --csv benchmarks/results/speed.csv
+	$(BENCH) benchmarks/report.py
 
 clean:
 	rm -rf .venv .venv-benchmark .tox .mypy_cache .pytest_cache .ruff_cache build site demo_output benchmark_output
