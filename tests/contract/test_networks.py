@@ -123,8 +123,24 @@ def test_unknown_network_lists_the_known():
         build_network(spec_of("pixel").model_copy(update={"name": "nonsense"}))
 
 
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_the_seed_alone_decides_the_first_weights(name):
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first, again, other = (build_network(spec_of(name), seed).state_dict() for seed in (3, 3, 4))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(100)  # somebody else draws from the shared generator
+    later = build_network(spec_of(name), 3).state_dict()
+    assert all(torch.equal(first[key], again[key]) and torch.equal(first[key], later[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
 def test_wrong_image_is_refused():
     model = make_model("pixel")
+    with pytest.raises(InputError, match="needs axes"):
+        run(map_tiles(model, np.zeros((8, 8), np.float32)))
+    with pytest.raises(InputError, match="cannot be"):
+        run(map_tiles(model, np.zeros((2, 8, 8), np.float32), tile_px=-1))
     with pytest.raises(InputError, match="3 channel"):
         run(map_tiles(model, np.zeros((3, 8, 8), np.float32)))
     with pytest.raises(InputError, match="volumes"):

@@ -103,6 +103,12 @@ def test_continues_from_a_model():
         run(train([sample], QUICK.changed({"width": 8}), start=start))
 
 
+def test_continuing_on_other_channels_is_refused_by_name():
+    start = run(train([disk_sample()[0]], QUICK))
+    with pytest.raises(InputError, match=r"2 channel.*trained on 1"):
+        run(train([disk_sample(n_channels=2)[0]], QUICK, start=start))
+
+
 def test_closing_the_generator_stops_and_yields_are_rare():
     sample, _ = disk_sample()
     work = train([sample], QUICK.changed({"n_steps": 100_000}))

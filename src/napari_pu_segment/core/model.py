@@ -100,9 +100,12 @@ class Model:
         Raises
         ------
         InputError
-            If the number of channels differs from the training image's, or a volume model gets a single plane.
+            If the number of axes is not 3 or 4, the number of channels differs from the training image's, or a volume
+        model gets a single plane.
         """
         channels = len(self.card.intensity)
+        if len(shape) not in (3, 4):
+            raise InputError(f"{name} has shape {shape}; it needs axes (channel, [plane,] row, column).")
         if shape[0] != channels:
             names = f" ({', '.join(self.card.channel_names)})" if self.card.channel_names else ""
             raise InputError(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import OutOfMemoryError, is_out_of_memory
+from .errors import InputError, OutOfMemoryError, is_out_of_memory
 from .model import Model
 from .networks import Network
 from .progress import Progress, Ticker, Work
@@ -130,11 +130,13 @@ def map_tiles(model: Model, image: Array, *, tile_px: int = 0, name: str = "The 
     Raises
     ------
     InputError
-        If the model cannot see such an image.
+        If the model cannot see such an image, or `tile_px` is negative.
     OutOfMemoryError
         If memory runs out at a given or at the smallest tile size.
     """
     model.check_image(tuple(image.shape), name)
+    if tile_px < 0:
+        raise InputError(f"A tile of {tile_px} px cannot be. Give its side in pixels, or 0 for automatic.")
     set_threads(int(model.card.settings.get("threads", 0)))
     shape, network = tuple(image.shape[1:]), model.network
     planewise = model.card.network.ndim == 2 and len(shape) == 3

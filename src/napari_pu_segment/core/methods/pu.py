@@ -127,6 +127,9 @@ def train(
     """
     set_threads(settings.threads)
     ndim = spatial_ndim(samples)
+    if start is not None:
+        for sample in samples:
+            start.check_image(sample.image.shape, f"Image {sample.name!r}")
     data = prepare(samples, start.card.intensity if start else measure(samples, settings.intensity))
     spec = _spec(settings, len(data.stats), ndim if settings.dimensions == "volume" else 2)
     network = _network(spec, settings, start)
@@ -161,9 +164,7 @@ def _spec(settings: PuSettings, n_channels: int, ndim: int) -> NetworkSpec:
 
 def _network(spec: NetworkSpec, settings: PuSettings, start: Model | None) -> Network:
     device = choose_device(settings.device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = build_network(spec)
+    network = build_network(spec, settings.seed)
     if start is not None:
         if start.card.network != spec:
             raise InputError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from ..errors import pick
 from .base import Network, NetworkSpec
 from .convnets import CnnNnpu, ResNet18, SmallCnn
@@ -52,12 +54,35 @@ NETWORKS: dict[str, NetworkRow] = {
 }
 
 
-def build_network(spec: NetworkSpec) -> Network:
+def build_network(spec: NetworkSpec, seed: int | None = None) -> Network:
     """A new network, on the current default device.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    seed : int, optional
+        Of the initial weights, uniform in +-1 / sqrt(fan in) (LeCun et al. 1998). They come from a generator of their
+        own: torch's is shared by all threads, and another training may draw from it at the same time.
 
     Raises
     ------
     InputError
         If there is no network of that name.
     """
-    return pick(NETWORKS, spec.name, "network").build(spec)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are none of our business
+        network = pick(NETWORKS, spec.name, "network").build(spec)
+    if seed is not None:
+        _initialise(network, torch.Generator().manual_seed(seed))
+    return network
+
+
+@torch.no_grad()
+def _initialise(network: Network, generator: torch.Generator) -> None:
+    for module in network.modules():
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        if not isinstance(weight, torch.Tensor) or weight.ndim < 2:
+            continue  # norms begin at one and zero
+        bound = weight[0].numel() ** -0.5
+        weight.uniform_(-bound, bound, generator=generator)
+        if isinstance(bias, torch.Tensor):
+            bias.uniform_(-bound, bound, generator=generator)
