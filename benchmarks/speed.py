@@ -6,7 +6,7 @@ Times are medians over repeats, after imports. The machine's noise cancels in th
 quote: the forest and our head see the same features of the same pixels. `forest, own features` is the rival as it is
 used, with scikit-image's features. Memory is the process's peak during a step above what it held before (Linux); that
 of the refinement, which runs in a process of its own, is the largest such process so far, whole. On a GPU it is torch's
-peak. Beyond --forest-max and --refine-max px the slow steps are left out.
+peak. Beyond --forest-max and --refine-max Mpx the slow steps are left out.
 """
 
 from __future__ import annotations
@@ -113,12 +113,13 @@ def once(shape: tuple[int, ...], settings: PuSettings, options: argparse.Namespa
         meter.measure(name, lambda sample=sample: models.append(run(train([sample], settings, cache=cache))))
     probability = []
     meter.measure("predict", lambda: probability.append(predict(models[1], image)))
-    if max(shape) <= options.refine_max:
+    mpx = float(np.prod(shape)) / 1e6
+    if mpx <= options.refine_max:
         threshold = models[1].card.threshold
         meter.measure("refine", lambda: refine(image, probability[0], CrfSettings(), threshold=threshold))
         if memory:
             meter.peak_bytes["refine"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024.0
-    if len(shape) == 2 and max(shape) <= options.forest_max:
+    if len(shape) == 2 and mpx <= options.forest_max:
         forests(image, labels, models[1], settings, meter)
     return meter
 
@@ -183,8 +184,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--forest-max", type=int, default=1024, help="largest side for the forests")
-    parser.add_argument("--refine-max", type=int, default=2048, help="largest side for refining")
+    parser.add_argument("--forest-max", type=float, default=1.1, help="largest image for the forests, Mpx")
+    parser.add_argument("--refine-max", type=float, default=4.2, help="largest image or stack to refine, Mpx")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our method")
     parser.add_argument("--csv", type=Path, help="write the figures there")
     options = parser.parse_args()
