@@ -77,7 +77,7 @@ def test_the_whole_way(journey, qtbot):
     paint(viewer, canvas, last)  # painting goes on meanwhile
     assert job.running
     assert np.count_nonzero(negative.data) > before
-    qtbot.waitUntil(lambda: not (job.running or session.showing), timeout=300_000)
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=300_000)
 
     assert panel.train_button.text() == "Train"
     results = {role: book.member(image, role) for role in RESULTS}
@@ -124,8 +124,8 @@ panel.form.set_value(panel.form.value().changed({"threads": 1, "prior": "fixed",
 def train():
     if phase == "Training":
         panel.form.set_value(panel.form.value().changed({"n_steps": 100_000}))
+    session.job_started.connect(lambda job: job.progress.connect(watch))  # the CRF is a job of its own
     panel.train_button.click()
-    session.runner.current.progress.connect(watch)
 
 def watch(progress):
     inside = psutil.Process().children(recursive=True) if phase == "Refining" else progress.step > 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from qtpy.QtCore import Qt, QTimer
@@ -176,7 +177,10 @@ class PredictPanel(QWidget):
 
     def _show_threshold(self, threshold: float) -> None:
         if self._session.threshold is None:
-            threshold = round(threshold, 3)  # the model's own has as many digits as a float; it is used in full
+            # The model's own has as many digits as a float, and is used in full. Shown are three that count, from the
+            # nearer end: a network that is sure of itself has a threshold such as 0.99963, which is not 1.
+            digits = 2 - math.floor(math.log10(max(min(threshold, 1 - threshold), 1e-9)))
+            threshold = round(threshold, digits)
         with signals_blocked(self.threshold_slider), signals_blocked(self.threshold_box):
             self.threshold_slider.setValue(round(threshold * SLIDER_STEPS))
             self.threshold_box.setValue(threshold)

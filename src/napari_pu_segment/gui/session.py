@@ -234,10 +234,10 @@ class Session:
         return self.image
 
     def _segment(self, layer: Image, sample: Sample, model: Model) -> Work[Result]:
-        crf, name = self.crf, f"The image {sample.name!r}"  # in the job's thread: the choices when training is done
-        work = segment(model, sample.image, labels=sample.labels, threshold=self.threshold, crf=crf, name=name)
+        # No CRF here: probability and mask are shown as soon as they are known, and refined by a job of its own.
+        work = segment(model, sample.image, labels=sample.labels, threshold=self.threshold, name=f"{sample.name!r}")
         segmentation = yield from work
-        return Result(layer, sample, model, segmentation, crf, segmentation.threshold)
+        return Result(layer, sample, model, segmentation, None, segmentation.threshold)
 
     def _start(self, work: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
         if not self.busy:
@@ -271,7 +271,8 @@ class Session:
 
     def _show(self, result: Result) -> bool:
         self.result = result
-        self._to_show = list(RESULTS)
+        waits = result.segmentation.refined is None and self.crf is not None  # the old refined mask stays until then
+        self._to_show = [role for role in RESULTS if not (waits and role == "refined")]
         self._show_next()
         if self.result is not None:
             self.result_changed.emit(result)
