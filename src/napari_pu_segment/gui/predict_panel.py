@@ -52,7 +52,7 @@ class PredictPanel(QWidget):
         self.threshold_slider.setRange(0, SLIDER_STEPS)
         self.threshold_box = NumberBox()
         self.threshold_box.setRange(0, 1)
-        self.threshold_box.setFixedWidth(100)
+        self.threshold_box.setFixedWidth(112)
         for widget in (self.threshold_slider, self.threshold_box):
             widget.setToolTip("The mask covers what is at least so probable. It follows the model until you move it.")
         self.threshold_reset = QToolButton()
@@ -177,9 +177,9 @@ class PredictPanel(QWidget):
 
     def _show_threshold(self, threshold: float) -> None:
         if self._session.threshold is None:
-            # The model's own has as many digits as a float, and is used in full. Shown are three that count, from the
+            # The model's own has as many digits as a float, and is used in full. Shown are two that count, from the
             # nearer end: a network that is sure of itself has a threshold such as 0.99963, which is not 1.
-            digits = 2 - math.floor(math.log10(max(min(threshold, 1 - threshold), 1e-9)))
+            digits = 1 - math.floor(math.log10(max(min(threshold, 1 - threshold), 1e-9)))
             threshold = round(threshold, digits)
         with signals_blocked(self.threshold_slider), signals_blocked(self.threshold_box):
             self.threshold_slider.setValue(round(threshold * SLIDER_STEPS))
