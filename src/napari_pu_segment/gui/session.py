@@ -27,8 +27,7 @@ from .jobs import Job, JobRunner
 from .layers import RESULTS, LayerBook
 
 LOG = logging.getLogger(__name__)
-REFINING = "Refining"
-SHOW_MS = 20
+REFINING, SHOW_MS = "Refining", 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,8 +234,8 @@ class Session:
 
     def _segment(self, layer: Image, sample: Sample, model: Model) -> Work[Result]:
         # No CRF here: probability and mask are shown as soon as they are known, and refined by a job of its own.
-        work = segment(model, sample.image, labels=sample.labels, threshold=self.threshold, name=f"{sample.name!r}")
-        segmentation = yield from work
+        name, at = f"The image {sample.name!r}", self.threshold
+        segmentation = yield from segment(model, sample.image, labels=sample.labels, threshold=at, name=name)
         return Result(layer, sample, model, segmentation, None, segmentation.threshold)
 
     def _start(self, work: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
