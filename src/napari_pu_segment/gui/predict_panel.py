@@ -177,7 +177,7 @@ class PredictPanel(QWidget):
 
     def _show_threshold(self, threshold: float) -> None:
         if self._session.threshold is None:
-            # The model's own has as many digits as a float, and is used in full. Three are shown, and more near one: the
+            # The model's own has as many digits as a float, and is used in full. Three are shown, more near one: the
             # threshold of a network that is sure of itself, such as 0.99963, is not 1.
             digits = max(3, 1 - math.floor(math.log10(max(min(threshold, 1 - threshold), 1e-9))))
             threshold = round(threshold, digits)
