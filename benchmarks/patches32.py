@@ -6,8 +6,9 @@ which class its middle pixel has; Adam at 1e-4, batches of 2, 30 epochs, sigmoid
 
 Published form: patches of the other class are masked by multiplying their score with zero, so each of them still adds
 sigmoid(0) = 1/2 to every mean (which is divided by the number of the right ones), and eta 0 means plain PN. Corrected
-form: means over the patches of a class alone, the prior of the case, eta 1/2. In both, the clipped branch follows
--gamma r.
+form: means over the patches of a class alone, the prior of the case, eta 1/2, and batches of 32 in which no class is
+missing, since the estimated negative risk means nothing without its positive or its unlabelled part. In both, the
+clipped branch follows -gamma r.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from napari_pu_segment.core.samples import NEGATIVE, POSITIVE
 SIDE_PX = 32
 PUBLISHED_PRIOR = 0.4
 N_LABELLED, N_UNLABELLED = 200, 400  # patches of each kind
-EPOCHS, BATCH, RATE = 30, 2, 1e-4
+EPOCHS, BATCH, CORRECTED_BATCH, RATE = 30, 2, 32, 1e-4
 BETA, GAMMA = 0.05, 1.0
 _CHUNK = 256
 
@@ -115,11 +116,20 @@ def train(image: np.ndarray, labels: np.ndarray, prior: float, published: bool, 
     optimiser = torch.optim.Adam(network.parameters(), RATE)
     network.train()
     for _ in range(epochs):
-        for batch in np.array_split(rng.permutation(len(what)), max(1, len(what) // BATCH)):
+        for batch in batches(what.numpy(), rng, published):
             optimiser.zero_grad()
             loss(network(patches[batch])[:, 0], what[batch], prior, published).backward()
             optimiser.step()
     return network.eval()
+
+
+def batches(codes: np.ndarray, rng: np.random.Generator, published: bool) -> list[np.ndarray]:
+    """Indices of the patches of each step of an epoch; in the corrected form every class in every batch."""
+    if published:
+        return np.array_split(rng.permutation(len(codes)), max(1, len(codes) // BATCH))
+    kinds = [rng.permutation(np.flatnonzero(codes == code)) for code in np.unique(codes)]
+    n = max(1, min(len(codes) // CORRECTED_BATCH, *map(len, kinds)))
+    return [np.concatenate(parts) for parts in zip(*(np.array_split(kind, n) for kind in kinds), strict=True)]
 
 
 def predict(network: nn.Module, image: np.ndarray) -> np.ndarray:

@@ -131,6 +131,15 @@ def test_patch_loss_as_published_with_negatives_ignores_unlabelled_patches():
     assert corrected[0] < corrected[1]
 
 
+def test_corrected_batches_hold_every_class_and_every_patch_once():
+    codes = np.repeat([POSITIVE, NEGATIVE, 0], [40, 40, 80])
+    made = {form: patches32.batches(codes, np.random.default_rng(0), form) for form in (True, False)}
+    assert max(map(len, made[True])) == 2
+    assert all(set(codes[batch]) == {0, POSITIVE, NEGATIVE} for batch in made[False])
+    for batches in made.values():
+        assert sorted(np.concatenate(batches)) == list(range(160))
+
+
 def test_patches_train_and_predict_every_pixel(monkeypatch):
     for name in ("N_LABELLED", "N_UNLABELLED"):
         monkeypatch.setattr(patches32, name, 8)
