@@ -37,11 +37,12 @@ def shifted_scores(probability: np.ndarray, threshold: float) -> np.ndarray:
     """``logit(p) - logit(t)``, float32, of the shape of `probability`: 0 at the threshold, above it positive."""
     p = np.clip(probability, _EDGE, 1 - _EDGE, dtype=np.float32)
     t = min(max(float(threshold), _EDGE), 1 - _EDGE)
-    return np.log(p / (1 - p)) - np.float32(np.log(t / (1 - t)))
+    scores: np.ndarray = np.log(p / (1 - p)) - np.float32(np.log(t / (1 - t)))
+    return scores
 
 
 def _entropy(scores: np.ndarray) -> np.ndarray:
     size = np.abs(scores)
     rare = np.exp(-size)  # (1 - q) / q of the likelier class
     bits = np.log1p(rare) / np.log(2) + size * rare / ((1 + rare) * np.log(2))
-    return np.minimum(np.nan_to_num(bits, nan=0.0), 1).astype(np.float32)
+    return np.asarray(np.minimum(np.nan_to_num(bits, nan=0.0), 1), np.float32)
