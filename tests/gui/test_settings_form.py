@@ -130,12 +130,24 @@ def test_advanced_fields_are_folded_away(qtbot, form):
     ("value", "text"),
     [(1e-3, "0.001"), (1e-6, "1e-06"), (0.1 + 0.2, "0.30000000000000004"), (1 / 3, "0.3333333333333333"), (30.0, "30")],
 )
-def test_a_number_is_shown_as_it_is(qtbot, french, value, text):
+def test_a_number_is_shown_as_it_is(qtbot, value, text):
     box = NumberBox()
     qtbot.addWidget(box)
     box.setValue(value)
     assert box.text() == text
     assert box.value() == value
+
+
+def test_numbers_are_shown_as_the_locale_writes_them(qtbot, french):
+    form = SettingsForm(Example)
+    qtbot.addWidget(form)
+    assert form.findChild(NumberBox, "rate").text() == "0,001"
+    sizes = form.findChild(QLineEdit, "sizes_px")
+    assert sizes.text() == "0,7; 1; 10"
+    assert form.value() == Example()
+    for typed in ("0,7; 1,5 10", "0.7, 1.5, 10"):
+        sizes.setText(typed)
+        assert form.value().sizes_px == (0.7, 1.5, 10)
 
 
 @pytest.mark.parametrize("typed", ["0.25", "0,25", "2.5e-1"])

@@ -30,9 +30,9 @@ LARGEST_INT = 2**31 - 1  # what a Qt spin box can hold
 
 
 class NumberBox(QDoubleSpinBox):
-    """A spin box that shows a number as it is: 0.001, 1e-06, 30; with a point, whatever the locale.
+    """A spin box that shows a number as it is: 0.001, 1e-06, 30; 0,001 where the locale has a decimal comma.
 
-    A comma is understood as a point, and a step is a tenth of the number's decade.
+    Comma and point are both understood, and a step is a tenth of the number's decade.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class NumberBox(QDoubleSpinBox):
 
     def textFromValue(self, value: float) -> str:
         """The shortest text that means this number."""
-        return repr(value).removesuffix(".0")
+        return repr(value).removesuffix(".0").replace(".", decimal_point(self))
 
     def valueFromText(self, text: str | None) -> float:
         """The number that a text means."""
@@ -71,15 +71,18 @@ class NumberBox(QDoubleSpinBox):
 
 
 class ListEdit(QLineEdit):
-    """A line of values separated by commas: 0.7, 1, 1.6."""
+    """A line of values separated by commas: 0.7, 1, 1.6; where the locale has a decimal comma 0,7; 1; 1,6."""
 
     def values(self) -> list[str]:
-        """The values as text."""
+        """The values as text, with decimal points."""
+        if decimal_point(self) == ",":
+            return [part.rstrip(",").replace(",", ".") for part in re.split(r"[;\s]+", self.text()) if part]
         return [part for part in re.split(r"[,;\s]+", self.text()) if part]
 
     def set_values(self, values: Any) -> None:
         """Show these values."""
-        self.setText(", ".join(str(value).removesuffix(".0") for value in values))
+        texts, point = [str(value).removesuffix(".0") for value in values], decimal_point(self)
+        self.setText(("; " if point == "," else ", ").join(text.replace(".", point) for text in texts))
 
 
 class SettingsForm(QWidget, Generic[SettingsT]):
@@ -162,6 +165,11 @@ class SettingsForm(QWidget, Generic[SettingsT]):
             inner = QWidget()
             inner.setLayout(folded)
             layout.addWidget(fold("Advanced", inner))
+
+
+def decimal_point(widget: QWidget) -> str:
+    """What stands between the whole and the fraction of a number in the widget's locale."""
+    return widget.locale().decimalPoint()
 
 
 def fold(title: str, inner: QWidget) -> QCollapsible:
