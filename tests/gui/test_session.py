@@ -356,7 +356,7 @@ def test_files_and_lazy_images_are_never_read_on_the_main_thread(qtbot, viewer, 
     assert session.book.member(image, "refined") is not None
     assert readers
     assert threading.main_thread() not in readers
-    monkeypatch.setattr("napari_pu_segment.gui.session.load_model", read)
+    monkeypatch.setattr("napari_pu_segment.gui.work.load_model", read)
     readers.clear()
     session.load(tmp_path / "model.safetensors")
     wait(qtbot, session)

@@ -46,6 +46,8 @@ class Job(QObject):
         It is only ever run by the job's thread. Cancelling closes it, so that its `finally` blocks run there.
     title : str
         What is being done, for messages: "Training".
+    beside : bool
+        Whether it runs beside the main job of its runner.
 
     Attributes
     ----------
@@ -65,10 +67,11 @@ class Job(QObject):
     finished = Signal()
     _posted = Signal(str, object)
 
-    def __init__(self, work: Work[Any], title: str) -> None:
+    def __init__(self, work: Work[Any], title: str, *, beside: bool = False) -> None:
         super().__init__()
         self.id = next(_IDS)
         self.title = title
+        self.beside = beside
         self._work = work
         self._stop = threading.Event()
         self._over = False
@@ -81,6 +84,11 @@ class Job(QObject):
     def running(self) -> bool:
         """Whether the job has begun and neither ended nor been cancelled to the end."""
         return self._thread.ident is not None and not self._over
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread still runs; a cancelled job's may, until it comes to the generator's next yield."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Begin, in the background."""
@@ -97,7 +105,7 @@ class Job(QObject):
         self.cancel()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return not self.alive
 
     def remaining_s(self, progress: Progress) -> float | None:
         """Seconds until the present phase (features, training, prediction ...) is done, or None while unknown."""
@@ -146,7 +154,7 @@ class Job(QObject):
 
 
 class JobRunner:
-    """At most one job at a time, and the promise that none outlives its window.
+    """At most one main job at a time, lesser ones beside it, and the promise that none outlives its window.
 
     It is no Qt object, so that it can still be closed while Qt tears the window down.
     """
@@ -156,10 +164,10 @@ class JobRunner:
 
     @property
     def current(self) -> Job | None:
-        """The running job, or None."""
-        return next((job for job in self._jobs if job.running), None)
+        """The running main job, or None."""
+        return next((job for job in self._jobs if job.running and not job.beside), None)
 
-    def start(self, work: Work[Any], title: str, connect: Callable[[Job], None]) -> Job:
+    def start(self, work: Work[Any], title: str, connect: Callable[[Job], None], *, beside: bool = False) -> Job:
         """Start a job.
 
         Parameters
@@ -168,18 +176,24 @@ class JobRunner:
         title : str
         connect : callable
             Called with the job before it starts, to connect its signals.
+        beside : bool
+            Run it beside the main job. An older one beside it with the same title is cancelled.
 
         Raises
         ------
         JobError
-            If another job is running.
+            If another main job is running.
         """
         busy = self.current
-        if busy is not None:
+        if beside:
+            for old in self._jobs:
+                if old.beside and old.title == title:
+                    old.cancel()
+        elif busy is not None:
             raise JobError(f"{busy.title} is still running. Wait for it, or cancel it first.")
-        job = Job(work, title)
+        job = Job(work, title, beside=beside)
         # A cancelled job whose thread is still inside one long step stays listed, so that `close` waits for it too.
-        self._jobs = [*(old for old in self._jobs if not old.join(0.0)), job]
+        self._jobs = [*(old for old in self._jobs if old.alive), job]
         connect(job)
         job.start()
         return job

@@ -6,7 +6,7 @@ import napari
 from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QApplication, QFrame, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QLabel, QProgressBar, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_pu_segment.core.progress import Progress
 
@@ -38,6 +38,8 @@ class MainWidget(QWidget):
         self.keys = dict(zip(("positive", "negative"), free_keys(napari_viewer), strict=False))
         self.train_panel = TrainPanel(self.session, self.keys)
         self.predict_panel = PredictPanel(self.session)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
         self.progress_bar = QProgressBar()
         self.status_label = QLabel()
         self.status_label.setWordWrap(True)
@@ -69,23 +71,18 @@ class MainWidget(QWidget):
             self._viewer.bind_key(key, None, overwrite=True)
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        rows = QVBoxLayout(inner)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.addWidget(self.train_panel)
-        rows.addWidget(self.predict_panel)
-        rows.addStretch()
-        scroll = _Column()
-        scroll.setWidget(inner)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        for title, panels in self._pages().items():
+            self.tabs.addTab(_Column(panels), title)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 6, 2, 2)
-        layout.addWidget(scroll)
+        layout.addWidget(self.tabs)
         layout.addWidget(self.progress_bar)
         layout.addWidget(self.status_label)
         self.progress_bar.hide()
+
+    def _pages(self) -> dict[str, list[QWidget]]:
+        """The panels on each tab, from top to bottom."""
+        return {"Paint": [self.train_panel], "Result": [self.predict_panel]}
 
     def _on_job(self, job: Job) -> None:
         self.progress_bar.setRange(0, 0)
@@ -120,7 +117,20 @@ class MainWidget(QWidget):
 
 
 class _Column(QScrollArea):
-    """Scrolls up and down; a dock cannot be made so narrow that something is cut off at its side."""
+    """Panels one below the other; a dock cannot be made so narrow that something is cut off at their side."""
+
+    def __init__(self, panels: list[QWidget]) -> None:
+        super().__init__()
+        inner = QWidget()
+        rows = QVBoxLayout(inner)
+        rows.setContentsMargins(0, 3, 0, 0)
+        for panel in panels:
+            rows.addWidget(panel)
+        rows.addStretch()
+        self.setWidget(inner)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def minimumSizeHint(self) -> QSize:
         inner, bar = self.widget(), self.verticalScrollBar()

@@ -4,56 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from napari.layers import Image
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
-from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings, Refined, refine
+from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings, Refined
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
-from napari_pu_segment.core.model import Model, load_model, save_model
-from napari_pu_segment.core.pipeline import Segmentation, segment, threshold_mask
-from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.core.samples import Sample
+from napari_pu_segment.core.model import Model, save_model
+from napari_pu_segment.core.pipeline import threshold_mask
+from napari_pu_segment.core.progress import Work
 from napari_pu_segment.core.settings import Settings
 
+from . import work
 from .jobs import Job, JobRunner
 from .layers import RESULTS, LayerBook
+from .show import Show
+from .work import Plan, Result
+
+__all__ = ["Result", "Session"]
 
 LOG = logging.getLogger(__name__)
-REFINING, SHOW_MS = "Refining", 20
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A segmentation and where it came from.
-
-    Parameters
-    ----------
-    layer : Image
-        The image layer it lies over.
-    sample : Sample
-        The image and the strokes as they were when the job began.
-    model : Model
-    segmentation : Segmentation
-    crf : CrfSettings or None
-        How it was refined.
-    refined_at : float
-        The threshold it was refined at.
-    """
-
-    layer: Image
-    sample: Sample
-    model: Model
-    segmentation: Segmentation
-    crf: CrfSettings | None
-    refined_at: float
+REFINING = "Refining"
 
 
 class Session:
@@ -74,7 +50,12 @@ class Session:
         Operating threshold chosen by the user; None follows the model's own.
     crf : CrfSettings or None
         How to refine; None does not.
+    method, settings : str, Settings
+        How to train, as the form shows it.
+    live : bool
+        Whether every stroke is followed by a training; see `set_live`.
     image_changed, model_changed, result_changed, job_started : Signal(object)
+    live_changed : Signal(bool)
     said : Signal(str, bool)
         A sentence for the status line, and whether it tells of a failure.
     """
@@ -83,6 +64,7 @@ class Session:
     model_changed = Signal(object)
     result_changed = Signal(object)
     job_started = Signal(object)
+    live_changed = Signal(bool)
     said = Signal(str, bool)
 
     def __init__(self, book: LayerBook) -> None:
@@ -93,8 +75,11 @@ class Session:
         self.result: Result | None = None
         self.threshold: float | None = None
         self.crf: CrfSettings | None = next(iter(CRF_PRESETS.values()))
+        self.method = next(iter(METHODS))
+        self.settings: Settings = METHODS[self.method].settings()
+        self.live = False
         self._cache = FeatureCache()
-        self._to_show: list[str] = []
+        self._show_layers = Show(book, self._on_show_error)
 
     @property
     def busy(self) -> bool:
@@ -104,7 +89,7 @@ class Session:
     @property
     def showing(self) -> bool:
         """Whether some layers of the present result are still to be brought up to date."""
-        return bool(self._to_show)
+        return self._show_layers.busy
 
     def cancel(self) -> None:
         """Cancel the running job, if any; model and result stay as they are."""
@@ -116,6 +101,12 @@ class Session:
         if image is not self.image:
             self.image = image
             self.image_changed.emit(image)
+
+    def set_live(self, on: bool) -> None:
+        """Turn live mode on or off; `Live` does what it promises."""
+        if on != self.live:
+            self.live = on
+            self.live_changed.emit(on)
 
     def train(self, method: str, settings: Settings, *, warm: bool) -> None:
         """Train on the current image and its strokes, and segment it, in the background.
@@ -137,15 +128,9 @@ class Session:
         layer = self._need_image()
         if self.book.member(layer, "positive") is None:
             raise InputError("There are no strokes yet. Press “Add brush layers” and paint a few on the objects.")
-        start = self.need_model() if warm else None
+        plan = Plan(method, settings, self.need_model() if warm else None)
         snapshot = self.book.snapshot(layer)
-
-        def work() -> Work[Result]:
-            sample = snapshot.sample()
-            model = yield from METHODS[method].train([sample], settings, start=start, cache=self._cache)
-            return (yield from self._segment(layer, sample, model))
-
-        self._start(work(), "Training", self._on_result)
+        self._start(work.trained(layer, snapshot, plan, self.threshold, self._cache), "Training", self._on_result)
         self.said.emit("You can go on painting meanwhile.", False)
 
     def apply(self, layer: Image) -> None:
@@ -157,16 +142,37 @@ class Session:
             If there is no model.
         """
         model, snapshot = self.need_model(), self.book.snapshot(layer)
+        self._start(work.applied(layer, snapshot, model, self.threshold), "Prediction", self._on_result)
 
-        def work() -> Work[Result]:
-            return (yield from self._segment(layer, snapshot.sample(), model))
+    def aside(self, job: Work[Any], title: str, on_returned: Callable[[Any], None]) -> Job:
+        """Drive long work in the background, beside the main job.
 
-        self._start(work(), "Prediction", self._on_result)
+        Parameters
+        ----------
+        job : generator of Progress
+        title : str
+            What is being done; an older job beside the main one with the same title is cancelled.
+        on_returned : callable
+            Called with the result, on the main thread. Errors are said.
+        """
+
+        def connect(job: Job) -> None:
+            job.returned.connect(on_returned)
+            job.failed.connect(lambda error: self.said.emit(str(error), True))
+
+        return self.runner.start(job, title, connect, beside=True)
+
+    def adopt(self, result: Result) -> None:
+        """Make another result, and the model it came from, the current ones: an earlier round, or an alternative."""
+        if not self.busy:
+            self.cancel()  # a refinement of the present result
+        self._set_model(result.model)
+        self._show(result)
 
     def set_threshold(self, threshold: float | None) -> None:
         """Choose the operating threshold (None: the model's own); the mask follows at once, see also `refine`."""
         self.threshold = threshold
-        if self.result is not None and not self.busy:
+        if self.result is not None:
             old = self.result.segmentation
             value = self.result.model.card.threshold if threshold is None else threshold
             if value != old.threshold:
@@ -176,14 +182,15 @@ class Session:
     def refine(self) -> None:
         """Bring the refined mask up to date with `crf` and the threshold, in the background."""
         result, crf = self.result, self.crf
-        if result is None or self.busy:
+        if result is None or result.preview or self.busy:
             return
         self.cancel()  # an older refinement gives way
         old = result.segmentation
         if crf is None:
             self._show(replace(result, segmentation=replace(old, refined=None, refined_by=""), crf=None))
         elif (crf, old.threshold) != (result.crf, result.refined_at):
-            self._start(_refine(result, crf), REFINING, lambda refined: self._on_refined(refined, crf, old.threshold))
+            job = work.refined(result, crf)
+            self._start(job, REFINING, lambda refined: self._on_refined(refined, crf, old.threshold))
 
     def save(self, path: str | Path) -> None:
         """Write the current model to a file.
@@ -197,17 +204,13 @@ class Session:
         self.said.emit(f"Model saved to {path}.", False)
 
     def load(self, path: str | Path) -> None:
-        """Read a model file in the background, and make it the current model; a U-Net's import takes seconds."""
-
-        def work() -> Work[Model]:
-            yield Progress(0, 0, "Reading the model")
-            return load_model(path)
+        """Read a model file in the background, and make it the current model."""
 
         def take(model: Model) -> None:
             self._set_model(model)
             self.said.emit(f"Model loaded from {path}. Choose an image and press Apply.", False)
 
-        self._start(work(), "Loading", take)
+        self._start(work.loaded(path), "Loading", take)
 
     def need_model(self) -> Model:
         """The current model.
@@ -222,8 +225,8 @@ class Session:
         return self.model
 
     def close(self) -> None:
-        """Cancel the running job and wait for its thread, a bounded time."""
-        self._to_show = []
+        """Cancel all jobs and wait for their threads, a bounded time."""
+        self._show_layers.stop()
         if not self.runner.close():
             LOG.warning("a job did not stop in time")
 
@@ -232,13 +235,7 @@ class Session:
             raise InputError("There is no image. Open one in napari, and choose it above.")
         return self.image
 
-    def _segment(self, layer: Image, sample: Sample, model: Model) -> Work[Result]:
-        # No CRF here: probability and mask are shown as soon as they are known, and refined by a job of its own.
-        name, at = f"The image {sample.name!r}", self.threshold
-        segmentation = yield from segment(model, sample.image, labels=sample.labels, threshold=at, name=name)
-        return Result(layer, sample, model, segmentation, None, segmentation.threshold)
-
-    def _start(self, work: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
+    def _start(self, job: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
         if not self.busy:
             self.cancel()  # a refinement gives way
 
@@ -248,7 +245,7 @@ class Session:
             if title != REFINING:
                 job.cancelled.connect(lambda: self.said.emit(f"{title} was cancelled; nothing has changed.", False))
 
-        self.job_started.emit(self.runner.start(work, title, connect))
+        self.job_started.emit(self.runner.start(job, title, connect))
 
     def _on_result(self, result: Result) -> None:
         if result.model is not self.model:
@@ -271,29 +268,16 @@ class Session:
     def _show(self, result: Result) -> bool:
         self.result = result
         waits = result.segmentation.refined is None and self.crf is not None  # the old refined mask stays until then
-        self._to_show = [role for role in RESULTS if not (waits and role == "refined")]
-        self._show_next()
+        roles = [role for role in RESULTS if not (waits and role == "refined")]
+        self._show_layers.show(result.layer, {role: getattr(result.segmentation, role) for role in roles})
         if self.result is not None:
             self.result_changed.emit(result)
         return self.result is not None
 
-    def _show_next(self) -> None:
-        # One layer at a time, with time to draw between: a new layer takes napari up to a tenth of a second.
-        if self.result is None or not self._to_show:
-            return
-        role = self._to_show.pop(0)
-        try:
-            self.book.show(self.result.layer, role, getattr(self.result.segmentation, role))
-            QTimer.singleShot(SHOW_MS, self._show_next)
-        except InputError as error:
-            self.result, self._to_show = None, []
-            self.said.emit(str(error), True)
+    def _on_show_error(self, error: InputError) -> None:
+        self.result = None
+        self.said.emit(str(error), True)
 
     def _summary(self, result: Result) -> str:
         mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
         return f"{100 * float(mask.mean()):.1f} % of {result.layer.name!r} is segmented."
-
-
-def _refine(result: Result, crf: CrfSettings) -> Work[Refined]:
-    image, old = np.asarray(result.sample.image), result.segmentation  # a lazy image is read here, in the job's thread
-    return (yield from refine(image, old.probability, crf, labels=result.sample.labels, threshold=old.threshold))
