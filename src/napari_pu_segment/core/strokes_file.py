@@ -1,0 +1,207 @@
+"""Strokes as GeoJSON, for QuPath, GIS tools and scripts.
+
+Coordinates are pixels, x to the right and y down, with the corners of pixels at integers: the pixel in row r and column
+c covers x from c to c + 1 and y from r to r + 1. A polygon covers the pixels whose centres lie in it. Outlines are
+traced along the edges of pixels, so that strokes come back exactly as they were.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from .errors import InputError
+from .outlines import Canvas, trace
+
+ROLES = ("positive", "negative", "ignore")
+MAX_BYTES = 2**27
+_FORMAT = "napari_pu_segment"
+_CONVENTION = "pixels, x right, y down, corners of pixels at integers"
+_LARGEST = 2.0**31  # coordinates beyond it are taken for damage
+# What QuPath and people call them; a star marks a class that QuPath leaves out of measurements.
+_CLASSES = {
+    **{name: "positive" for name in ("positive", "object", "objects", "foreground")},
+    **{name: "negative" for name in ("negative", "background")},
+    **{name: "ignore" for name in ("ignore", "ignored")},
+}
+_DIMENSIONS = {"Point": 1, "MultiPoint": 2, "LineString": 2, "MultiLineString": 3, "Polygon": 3, "MultiPolygon": 4}
+
+
+def to_geojson(strokes: Mapping[str, np.ndarray]) -> bytes:
+    """Strokes as a GeoJSON FeatureCollection: one feature for each connected stroke of a plane.
+
+    Parameters
+    ----------
+    strokes : mapping of str to ndarray, ([Z,] Y, X)
+        Masks by role, "positive", "negative" or "ignore", where non-zero means painted; all of one shape.
+
+    Returns
+    -------
+    bytes
+        A Polygon for a stroke whose pixels hang together by their edges, a MultiPolygon where some touch at corners
+        only. Properties: `class` (the role), `plane` (0 for a single image), and `classification` for QuPath.
+
+    Raises
+    ------
+    InputError
+        If a role is unknown, or shapes differ.
+    """
+    masks = {role: np.asarray(mask) != 0 for role, mask in strokes.items()}
+    if set(masks) - set(ROLES) or len({mask.shape for mask in masks.values()}) != 1:
+        raise InputError(f"Strokes need masks of one shape, called {', '.join(ROLES)}.")
+    shape = next(iter(masks.values())).shape
+    features = [feature for role, mask in masks.items() for feature in _features(role, mask)]
+    header = {"shape": list(shape), "coordinates": _CONVENTION}
+    collection = {"type": "FeatureCollection", _FORMAT: header, "features": features}
+    return json.dumps(collection, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _features(role: str, mask: np.ndarray) -> Iterator[dict[str, Any]]:
+    stack = mask if mask.ndim == 3 else mask[None]
+    for plane in np.flatnonzero(stack.any(axis=(1, 2))):
+        strokes, _ = ndimage.label(stack[plane], np.ones((3, 3)))
+        for polygons in trace(stack[plane], strokes):
+            single = len(polygons) == 1
+            geometry: dict[str, Any] = {
+                "type": "Polygon" if single else "MultiPolygon",
+                "coordinates": polygons[0] if single else polygons,
+            }
+            if mask.ndim == 3:
+                geometry["plane"] = {"c": -1, "z": int(plane), "t": 0}  # QuPath's own member
+            properties = {
+                "objectType": "annotation",
+                "class": role,
+                "plane": int(plane),
+                "classification": {"name": role.capitalize() + ("*" if role == "ignore" else "")},
+            }
+            yield {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def from_geojson(
+    content: bytes, shape: tuple[int, ...], *, width_px: float = 3.0, where: str = "The stroke file"
+) -> dict[str, np.ndarray]:
+    """Strokes of GeoJSON, of this package, of QuPath or made by hand, as masks.
+
+    Parameters
+    ----------
+    content : bytes
+        A FeatureCollection, a list of features, or one feature. Points and lines are drawn with a round brush.
+        Properties `class` or `classification.name` tell the role, and `plane` (or QuPath's `geometry.plane.z`) the
+        plane, 0 where it is missing.
+    shape : tuple of int, ([Z,] Y, X)
+        Of the image.
+    width_px : float
+        Diameter of that brush; every pixel that a line runs through is covered in any case.
+    where : str
+        Start of the sentence in an error.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, ([Z,] Y, X)
+        All three roles. What lies outside the image is cut off.
+
+    Raises
+    ------
+    InputError
+        If it is no GeoJSON, too large, of unknown classes, made for another shape, or wholly outside the image.
+    """
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{where} is larger than {MAX_BYTES // 2**20} MB. Give the strokes as a label image.")
+    try:
+        values = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise InputError(f"{where} is no valid GeoJSON, or it is cut short. Export it again.") from None
+    features = _list_of_features(values, shape, where)
+    canvases = {role: Canvas(shape, width_px) for role in ROLES}
+    for number, feature in enumerate(features, start=1):
+        try:
+            _draw(feature, canvases)
+        except (InputError, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
+            ours = str(error) if isinstance(error, InputError) else "it is no GeoJSON feature."
+            raise InputError(f"{where} cannot be used; feature {number}: {ours}") from None
+    masks = {role: canvas.mask.reshape(shape) for role, canvas in canvases.items()}
+    if features and not any(mask.any() for mask in masks.values()):
+        raise InputError(f"{where} covers no pixel of the image, which measures {shape}. Is it of another image?")
+    return masks
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(name)  # NaN and Infinity are no JSON
+
+
+def _list_of_features(values: Any, shape: tuple[int, ...], where: str) -> list[Any]:
+    if isinstance(values, dict):
+        header = values.get(_FORMAT)
+        made_for = header.get("shape") if isinstance(header, dict) else None
+        if isinstance(made_for, list) and _shape_text(made_for) != _shape_text(shape):
+            raise InputError(
+                f"{where} was made for an image of {_shape_text(made_for)} pixels, but this one has "
+                f"{_shape_text(shape)}. Choose the strokes of this image."
+            )
+        values = [values] if values.get("type") == "Feature" else values.get("features")
+    if not isinstance(values, list):
+        raise InputError(f"{where} holds no GeoJSON features. Export annotations as a FeatureCollection.")
+    return values
+
+
+def _shape_text(shape: Iterable[Any]) -> str:
+    kept = [str(size)[:20] for size in shape]
+    return " x ".join(kept[1:] if len(kept) == 3 and kept[0] == "1" else kept)
+
+
+def _draw(feature: Any, canvases: Mapping[str, Canvas]) -> None:
+    if feature["type"] != "Feature":
+        raise InputError("it is no GeoJSON feature.")
+    geometry, properties = feature["geometry"], feature.get("properties") or {}
+    kind = geometry["type"]
+    if kind not in _DIMENSIONS:
+        raise InputError(f"its geometry {str(kind)[:30]!r} is not one of {', '.join(_DIMENSIONS)}.")
+    canvas, plane = canvases[_role(properties)], _plane(properties, geometry)
+    parts: list[Any] = [geometry["coordinates"]]
+    for _ in range(_DIMENSIONS[kind] - (3 if "Polygon" in kind else 2)):
+        parts = [inner for part in parts for inner in part]  # down to polygons, lines or lists of points
+    for part in parts:
+        if "Polygon" in kind:
+            canvas.fill(plane, [_points(ring) for ring in part])
+        elif "Line" in kind:
+            canvas.stroke(plane, _points(part))
+        else:
+            for point in _points([part] if kind == "Point" else part):
+                canvas.stroke(plane, point[None])
+
+
+def _role(properties: Mapping[str, Any]) -> str:
+    name = properties.get("class")
+    if name is None:
+        classification = properties.get("classification")
+        name = classification.get("name") if isinstance(classification, dict) else classification
+    role = _CLASSES.get(str(name).strip().rstrip("*").lower())
+    if role is None:
+        said = "has no class" if name is None else f"has the class {str(name)[:40]!r}"
+        raise InputError(f"it {said}. The classes are {', '.join(ROLES)}.")
+    return role
+
+
+def _plane(properties: Mapping[str, Any], geometry: Mapping[str, Any]) -> int:
+    plane = properties.get("plane")
+    if plane is None:
+        place = geometry.get("plane")
+        plane = place.get("z", 0) if isinstance(place, dict) else 0
+    if not isinstance(plane, int) or isinstance(plane, bool):
+        raise InputError("its plane is no whole number.")
+    return plane
+
+
+def _points(coordinates: Any) -> np.ndarray:
+    """Points (N, 2) of x and y; a third coordinate is left out."""
+    points = np.array(coordinates)
+    if points.ndim != 2 or points.dtype.kind not in "iuf" or not len(points) or points.shape[1] not in (2, 3):
+        raise InputError("its coordinates are not lists of x and y.")
+    points = points[:, :2].astype(np.float64)
+    if not (np.abs(points) <= _LARGEST).all():  # not a number is refused too
+        raise InputError("its coordinates are no pixel positions.")
+    return points
