@@ -138,7 +138,7 @@ def test_a_multiscale_image_gets_single_scale_layers(viewer, monkeypatch):
     assert book.snapshot(image).sample().image.shape == (1, 64, 48)
     for role in ("positive", "negative"):
         viewer.layers.remove(book.member(image, role))
-    monkeypatch.setattr("napari_pu_segment.gui.layers.MODEST_PX", 1000)
+    monkeypatch.setattr("napari_pu_segment.gui.snapshots.MODEST_PX", 1000)
     book.add_brushes(image)
     coarse = book.member(image, "positive")
     assert coarse.data.shape == (32, 24)
@@ -149,9 +149,9 @@ def test_a_multiscale_image_gets_single_scale_layers(viewer, monkeypatch):
     assert same_place(book.member(image, "mask"), coarse)
 
 
-@pytest.mark.parametrize("labels", [("t", "z", "y", "x"), ("channel", "y", "x")])
+@pytest.mark.parametrize("labels", [("t", "z", "y", "x"), ("c", "t", "z", "y", "x")])
 def test_other_axes_are_refused_by_name(viewer, labels):
-    image = viewer.add_image(np.zeros((2, 3, 30, 40)[-len(labels) :]), name="odd", axis_labels=labels)
+    image = viewer.add_image(np.zeros((2, 2, 3, 30, 40)[-len(labels) :]), name="odd", axis_labels=labels)
     with pytest.raises(InputError, match="'odd' has") as refused:
         LayerBook(viewer).add_brushes(image)
     assert f"({', '.join(labels)})" in str(refused.value)

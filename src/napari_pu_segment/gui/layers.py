@@ -7,61 +7,30 @@ again by identity, never by name.
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.samples import Sample, codes_from_masks, to_channels_first
 from napari_pu_segment.io import clean_unit
 
+from . import brushes, view
+from .channels import ChannelBook
 from .looks import brush_layer, result_layer
+from .snapshots import Grid, Snapshot, check_shape, own, planes
+from .tags import belongs, sign, tag
+from .view import Window
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-KEY = "napari_pu_segment"  # our entry in a layer's metadata
 BRUSHES = ("positive", "negative", "ignore")
-RESULTS = ("probability", "mask", "refined")  # from the bottom to the top
-MODEST_PX = 2**26  # the finest level of a multiscale image with at most so many pixels is worked on
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """What a job needs of the viewer: the image, and copies of the strokes that later painting cannot change.
-
-    Parameters
-    ----------
-    image : array
-        The level worked on, as it lies in the layer.
-    axes : str
-        One letter for each of its axes; see `core.samples.to_channels_first`.
-    strokes : dict of str to ndarray
-        Copies of the brush layers' data by role.
-    name, pixel_size, pixel_unit
-        As in `Sample`.
-    """
-
-    image: Any
-    axes: str
-    strokes: dict[str, np.ndarray]
-    name: str
-    pixel_size: tuple[float, ...]
-    pixel_unit: str
-
-    def sample(self) -> Sample:
-        """The snapshot as a `Sample`; may take long for large images, so it is called inside the job."""
-        image = self.image if hasattr(self.image, "transpose") else np.asarray(self.image)
-        image = to_channels_first(image, self.axes)
-        labels = None
-        if self.strokes:
-            shape = image.shape[1:]  # axes of length one are gone
-            labels = codes_from_masks(**{role: data.reshape(shape) for role, data in self.strokes.items()})
-        size = self.pixel_size[len(self.pixel_size) - (image.ndim - 1) :]
-        return Sample(image, labels, name=self.name, pixel_size=size, pixel_unit=self.pixel_unit)
+RESULTS = ("probability", "mask", "refined")  # what a segmentation consists of
+SHOWN = ("probability", "uncertainty", "band", "mask", "refined", "objects")  # from the bottom to the top
 
 
 class LayerBook:
@@ -78,24 +47,27 @@ class LayerBook:
     Attributes
     ----------
     changed : Signal()
-        A layer was added, removed, moved or renamed.
+        A layer was added, removed, moved or renamed, or other channels were chosen.
+    painted : Signal(Image)
+        The strokes of that image are others now: painted, erased, filled, undone, redone, replaced.
     """
 
     changed = Signal()
+    painted = Signal(object)
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
+        self._watches: weakref.WeakKeyDictionary[Layer, brushes.StrokeWatch] = weakref.WeakKeyDictionary()
+        self.channels = ChannelBook()
         events = viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered):
             event.connect(self._on_layers)
         for layer in self._layers():
-            layer.events.name.connect(self._on_layers)
+            self._meet(layer)
 
     def images(self) -> list[Image]:
-        """The user's image layers, from bottom to top; our probability layers are left out."""
-        return [
-            layer for layer in self._layers() if isinstance(layer, Image) and _tag(layer).get("role") not in RESULTS
-        ]
+        """The user's image layers, from bottom to top; our results are left out."""
+        return [layer for layer in self._layers() if isinstance(layer, Image) and tag(layer).get("role") not in SHOWN]
 
     def contains(self, layer: Layer | None) -> bool:
         """Whether the layer is (still) in the viewer."""
@@ -103,16 +75,16 @@ class LayerBook:
 
     def selected_image(self) -> Image | None:
         """The selected image, or the image of the selected brush layer or result."""
-        active = _own(self._viewer.layers.selection.active)
+        active = own(self._viewer.layers.selection.active)
         for image in self.images():
-            if active is image or (active is not None and _belongs(active, image)):
+            if active is image or (active is not None and belongs(active, image)):
                 return image
         return None
 
     def member(self, image: Image, role: str) -> Layer | None:
         """The brush layer or result of an image, or None if there is none in the viewer."""
         for layer in self._layers():
-            if _tag(layer).get("role") == role and _belongs(layer, image):
+            if tag(layer).get("role") == role and belongs(layer, image):
                 return layer
         return None
 
@@ -122,17 +94,17 @@ class LayerBook:
         Raises
         ------
         InputError
-            If the image has an axis besides planes, rows, columns and RGB samples.
+            If the image has an axis besides channels, planes, rows, columns and RGB samples.
         """
-        _axes(image)
-        shape, _ = _grid(image)
+        grid = self.channels.grid(image)
+        shape = grid.shape
         for role in reversed(roles):  # the positive one ends on top
             layer = self.member(image, role)
             if layer is None:
-                layer = brush_layer(image.name, role, np.zeros(shape, np.uint8), **_placement(image))
+                layer = brush_layer(image.name, role, np.zeros(shape, np.uint8), **grid.placement)
                 self._add(image, role, layer, above=self._layers()[-1])
-            elif "layer" not in _tag(layer):  # brought along by sample data
-                _sign(layer, role, image)
+            elif "layer" not in tag(layer):  # brought along by sample data
+                sign(layer, role, image)
             else:
                 continue
             layer.brush_size = max(1, round(min(shape[-2:]) / 100))  # about a hundredth of the image wide
@@ -148,30 +120,92 @@ class LayerBook:
         layer.selected_label = 1
         return True
 
-    def snapshot(self, image: Image) -> Snapshot:
-        """Freeze an image and its strokes.
+    def stamp(self, image: Image, role: str, centre: Sequence[float], radius_px: float) -> None:
+        """One dab of a brush, a disk, which napari's undo takes back; the brush layer is added where it is missing.
+
+        Parameters
+        ----------
+        image : Image
+        role : {"positive", "negative", "ignore"}
+        centre : sequence of float, ([Z,] Y, X)
+            In pixels of the image array.
+        radius_px : float
+        """
+        brushes.dab(self._brush(image, role), centre, radius_px)
+
+    def put_strokes(self, image: Image, role: str, mask: np.ndarray) -> None:
+        """Replace all strokes of a role, as one step that napari's undo takes back; see also `stamp`.
+
+        Parameters
+        ----------
+        image : Image
+        role : {"positive", "negative", "ignore"}
+        mask : ndarray, ([Z,] Y, X)
+            Painted where it is not 0.
 
         Raises
         ------
         InputError
-            If the image has an axis besides planes, rows, columns and RGB samples, or a brush layer's shape changed.
+            If the mask has another shape than the image.
         """
-        shape, data = _grid(image)
+        shape = self.channels.grid(image).shape
+        if mask.shape not in (shape, planes(shape)):
+            raise InputError(
+                f"The strokes measure {mask.shape} pixels, but the image {image.name!r} {shape}. Choose strokes that "
+                "were painted on an image of that size."
+            )
+        layer = self._brush(image, role)
+        check_shape(layer, tuple(layer.data.shape), image, shape)
+        brushes.put(layer, mask.reshape(shape))
+
+    def set_channels(self, image: Image, layers: Sequence[Image]) -> None:
+        """Choose further layers of one channel each to be used together with an image, after its own channels.
+
+        Raises
+        ------
+        InputError
+            If a layer has channels of its own, or another shape than the image.
+        """
+        self.channels.choose_layers(image, layers)
+        self.changed.emit()
+
+    def set_channel_axis(self, image: Image, axis: int | None) -> None:
+        """Choose that the first axis of an image (0) or none (None) holds channels; until then its name decides.
+
+        Raises
+        ------
+        InputError
+            If it is another axis, an RGB image, or an image without an axis to spare.
+        """
+        self.channels.choose_axis(image, axis)
+        self.changed.emit()
+
+    def snapshot(self, image: Image) -> Snapshot:
+        """Freeze an image, the further layers of its channels, and its strokes.
+
+        Raises
+        ------
+        InputError
+            If the image has an axis besides channels, planes, rows, columns and RGB samples, or the shape of a brush
+            layer or of a channel changed.
+        """
+        grid = self.channels.grid(image)
+        channels = self.channels.of(image, self.images())
+        grids = [grid, *(Grid(layer) for layer in channels.layers)]
+        for other in grids:
+            check_shape(other.image, other.shape, image, grid.shape)
         strokes = {}
         for role in BRUSHES:
             layer = self.member(image, role)
             if layer is not None:
-                if tuple(layer.data.shape) != shape:
-                    raise InputError(
-                        f"The layer {layer.name!r} measures {tuple(layer.data.shape)} pixels, but the image "
-                        f"{image.name!r} {shape}. Delete that layer and add brush layers again."
-                    )
+                check_shape(layer, tuple(layer.data.shape), image, grid.shape)
                 strokes[role] = np.array(layer.data)
-        placement = _placement(image)
-        unit = clean_unit(f"{placement['units'][-1]:~}")
+        place = grid.placement
+        unit = clean_unit(f"{place['units'][-1]:~}")
         known = unit not in ("px", "")
-        size = tuple(abs(float(step)) for step in placement["scale"]) if known else ()
-        return Snapshot(data, _axes(image), strokes, image.name, size, unit if known else "px")
+        size = tuple(abs(float(step)) for step in place["scale"]) if known else ()
+        data, axes = tuple(one.data for one in grids), tuple(one.axes for one in grids)
+        return Snapshot(data, axes, strokes, image.name, channels.names, size, unit if known else "px")
 
     def show(self, image: Image, role: str, data: np.ndarray | None) -> None:
         """Show one result over its image: update our layer, or make it where it is missing.
@@ -181,7 +215,7 @@ class LayerBook:
         Parameters
         ----------
         image : Image
-        role : {"probability", "mask", "refined"}
+        role : {"probability", "uncertainty", "band", "mask", "refined", "objects"}
         data : ndarray, ([Z,] Y, X), or None
             None takes the layer away: an old result beside a new one would be a lie.
 
@@ -190,100 +224,74 @@ class LayerBook:
         InputError
             If the image is no longer in the viewer, or no longer of that shape.
         """
-        shape, _ = _grid(image)
-        planes = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape  # as `Snapshot.sample` takes it
-        if not self.contains(image) or (data is not None and data.shape not in (shape, planes)):
+        if data is None and self.contains(image):
+            self.hide(image, role)
+            return
+        grid = self.channels.grid(image)
+        shape = grid.shape
+        if data is None or not self.contains(image) or data.shape not in (shape, planes(shape)):
             raise InputError(
                 f"The image {image.name!r} was removed or changed its shape meanwhile, so its result is not shown."
             )
         layer = self.member(image, role)
-        if data is None:
-            if layer is not None:
-                self._viewer.layers.remove(layer)
-        elif layer is None:
-            below = [self.member(image, lower) for lower in RESULTS[: RESULTS.index(role)]]
-            layer = result_layer(image.name, role, data.reshape(shape), **_placement(image))
+        if layer is None:
+            below = [self.member(image, lower) for lower in SHOWN[: SHOWN.index(role)]]
+            layer = result_layer(image.name, role, data.reshape(shape), **grid.placement)
             self._add(image, role, layer, above=next((one for one in reversed(below) if one is not None), image))
-            _tag(layer)["shown"] = data
-        elif _tag(layer).get("shown") is not data:
+            tag(layer)["shown"] = data
+        elif tag(layer).get("shown") is not data:
             layer.data = data.reshape(shape)
-            _tag(layer)["shown"] = data
+            tag(layer)["shown"] = data
+
+    def hide(self, image: Image, role: str) -> None:
+        """Take a result of ours away, if it is there."""
+        layer = self.member(image, role)
+        if layer is not None and role in SHOWN:
+            self._viewer.layers.remove(layer)
+
+    def window(self, image: Image) -> Window | None:
+        """What of an image is on screen now; None where nothing is, or in a 3-D view."""
+        return view.window(self._viewer, self.channels.grid(image)) if self.contains(image) else None
+
+    def go_to(self, image: Image, centre: Sequence[float], extent_px: float = 0) -> None:
+        """Bring a point of an image array, ([Z,] Y, X), to the middle of the screen; see `view.go_to`."""
+        view.go_to(self._viewer, self.channels.grid(image), centre, extent_px)
 
     def _layers(self) -> list[Layer]:
-        return [_own(layer) for layer in self._viewer.layers]
+        return [own(layer) for layer in self._viewer.layers]
 
     def _add(self, image: Image, role: str, layer: Layer, above: Layer) -> None:
         layers = self._viewer.layers
-        selection, active = {_own(one) for one in layers.selection}, _own(layers.selection.active)
+        selection, active = {own(one) for one in layers.selection}, own(layers.selection.active)
         index = next(i for i, own in enumerate(self._layers()) if own is above)
-        _sign(layer, role, image)  # before those who hear of the new layer ask whose it is
+        sign(layer, role, image)  # before those who hear of the new layer ask whose it is
         layers.insert(index + 1, layer)
         layers.selection.clear()
         layers.selection.update(selection)
         layers.selection.active = active
 
+    def _brush(self, image: Image, role: str) -> Labels:
+        if self.member(image, role) is None:
+            self.add_brushes(image, (role,))
+        layer = self.member(image, role)
+        assert isinstance(layer, Labels)
+        return layer
+
     def _on_layers(self, event: Any) -> None:
         if event.type == "inserted":
-            event.value.events.name.connect(self._on_layers)
+            self._meet(own(event.value))
+        elif event.type == "removed" and (watch := self._watches.pop(own(event.value), None)) is not None:
+            watch.stop()
         self.changed.emit()
 
+    def _meet(self, layer: Layer) -> None:
+        layer.events.name.connect(self._on_layers)
+        if tag(layer).get("role") in BRUSHES and isinstance(layer, Labels):
+            self._watches[layer] = brushes.StrokeWatch(layer, partial(self._on_painted, weakref.ref(layer)))
 
-def _own(layer: Any) -> Any:
-    return getattr(layer, "__wrapped__", layer)
-
-
-def _tag(layer: Layer) -> dict[str, Any]:
-    return layer.metadata.get(KEY, {})  # type: ignore[no-any-return]
-
-
-def _sign(layer: Layer, role: str, image: Image) -> None:
-    layer.metadata[KEY] = {"role": role, "image": weakref.ref(image), "layer": weakref.ref(layer)}
-
-
-def _belongs(layer: Layer, image: Image) -> bool:
-    tag = _tag(layer)
-    if "layer" in tag:  # a duplicate carries its original's tag, and is the user's own
-        return tag["layer"]() is layer and tag["image"]() is image
-    return "id" in tag and tag["id"] == _tag(image).get("id")
-
-
-def _axes(image: Image) -> str:
-    named = [str(label).lower() for label in image.axis_labels]
-    if image.ndim > 3 or any(label in ("c", "channel", "channels") for label in named):
-        names = "" if named[0].startswith("-") else f" ({', '.join(named)})"  # napari numbers those without a name
-        raise InputError(
-            f"The image {image.name!r} has {image.ndim} axes{names}. Choose an image with rows and columns, and "
-            "planes if need be; split the others with Layers > Data > Split Stack."
-        )
-    return "ZYX"[3 - image.ndim :] + ("S" if image.rgb else "")
-
-
-def _grid(image: Image) -> tuple[tuple[int, ...], Any]:
-    """Spatial shape and data of the level that is worked on."""
-    data = image.data
-    if image.multiscale:
-        data = _own(data[_level(image)])
-    return tuple(data.shape[: image.ndim]), data
-
-
-def _level(image: Image) -> int:
-    sizes = [int(np.prod(level.shape[: image.ndim])) for level in image.data]
-    return next((i for i, size in enumerate(sizes) if size <= MODEST_PX), len(sizes) - 1)
-
-
-def _placement(image: Image) -> dict[str, Any]:
-    """Where the worked-on level lies in the world, as keyword arguments of a layer."""
-    scale, translate = np.array(image.scale), np.array(image.translate)
-    if image.multiscale:
-        factor = np.asarray(image.downsample_factors)[_level(image)][: image.ndim]
-        translate = translate + (factor - 1) / 2 * scale  # a coarse pixel's centre is that of the block it stands for
-        scale = scale * factor
-    return {
-        "scale": scale,
-        "translate": translate,
-        "rotate": image.rotate,
-        "shear": image.shear,
-        "affine": image.affine,
-        "units": image.units,
-        "axis_labels": image.axis_labels,
-    }
+    def _on_painted(self, ref: weakref.ref[Layer]) -> None:
+        layer = ref()
+        for image in self.images():
+            if layer is not None and belongs(layer, image):
+                self.painted.emit(image)
+                return

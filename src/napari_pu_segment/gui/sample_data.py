@@ -10,8 +10,9 @@ from skimage import data
 
 from napari_pu_segment.synthetic import aurora_frame
 
-from .layers import BRUSHES, KEY
+from .layers import BRUSHES
 from .looks import OPACITY, name, one_colour
+from .tags import KEY
 
 LayerData: TypeAlias = tuple[np.ndarray, dict[str, Any], str]
 
