@@ -1,0 +1,277 @@
+"""Region properties of objects: a table with units."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from skimage.measure import perimeter, regionprops
+
+from .errors import InputError
+from .files import write_atomically
+from .objects import check_spatial, touching
+from .progress import Progress, Ticker, Work
+from .samples import Array
+
+STATISTICS = ("mean", "min", "max", "std")
+_WHOLE = {"label", "plane", "area_px", "volume_px"}
+_FLAGS = {"touches_border", "touches_ignored"}
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of one length, each with a unit.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray, (n,)
+        The names hold the units, as in "area_um2".
+    units : dict of str to str
+        The unit of each column, as it is shown: "um^2", "px", or "" where there is none.
+    """
+
+    columns: dict[str, np.ndarray]
+    units: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One row as plain numbers by column."""
+        return {name: column[index].item() for name, column in self.columns.items()}
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write the table as CSV (RFC 4180, UTF-8): commas, points as decimals whatever the locale, empty for NaN.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written; nothing is left behind.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(self.columns)
+        writer.writerows(zip(*(map(_cell, column) for column in self.columns.values()), strict=True))
+        write_atomically(path, text.getvalue().encode())
+
+
+def measure_objects(
+    objects: np.ndarray,
+    image: Array | None = None,
+    *,
+    probability: np.ndarray | None = None,
+    ignored: np.ndarray | None = None,
+    pixel_size: tuple[float, ...] = (),
+    pixel_unit: str = "px",
+    channel_names: Sequence[str] = (),
+    planewise: bool | None = None,
+) -> Work[Table]:
+    """Measure every object: place, size, shape, and intensities.
+
+    Lengths are in `pixel_unit` where the pixel size is known, else in pixels. Positions count from the middle of the
+    first pixel; in pixels they are the array's indices. Shapes are those of the ellipse with the same second moments
+    (`skimage.measure.regionprops`): axes, eccentricity, and orientation, in degrees: 0 is a long axis along the
+    columns (up and down), 90 or -90 one along the rows. Perimeters follow Benkrid & Crookes (2000), and are in pixels
+    where pixels are not square. Solidity is the area divided by that of the convex hull. Objects that go through
+    planes have volumes, and neither perimeter, eccentricity, solidity nor orientation.
+
+    Parameters
+    ----------
+    objects : ndarray of integers, ([Z,] Y, X)
+        Labels; values below 1 are background.
+    image : array, (C, [Z,] Y, X), optional
+        Values that are not finite are left out of the intensities.
+    probability : ndarray, ([Z,] Y, X), optional
+        Adds the mean probability.
+    ignored : ndarray, ([Z,] Y, X), optional
+        Pixels where it is non-zero are no part of an object.
+    pixel_size : tuple of float, ([Z,] Y, X), optional
+        In `pixel_unit`.
+    channel_names : sequence of str, optional
+        One for each channel.
+    planewise : bool, optional
+        Whether each plane of a stack is measured on its own. Default: if no object goes through several planes.
+
+    Yields
+    ------
+    Progress
+        At most ten times a second; a step is an object.
+
+    Returns
+    -------
+    Table
+        One row for each object (and plane, where planes are measured on their own).
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit.
+    """
+    objects = check_spatial("labels", objects)
+    if objects.dtype.kind == "f":
+        raise InputError("The labels are fractions. Objects are whole numbers; make a mask into objects first.")
+    looks, names = _channels(objects, image, probability, channel_names)
+    left_out = np.zeros(objects.shape, bool)
+    if ignored is not None:
+        left_out = check_spatial("ignored region", ignored, objects.shape) != 0
+        objects = np.where(left_out, 0, objects)
+    if planewise is None:
+        planewise = objects.ndim == 3 and not _through_planes(objects)
+    spread = objects.ndim == 3 and planewise
+    size = pixel_size if len(pixel_size) == objects.ndim else ()
+    form = _Form(objects.ndim - spread, size[spread:], pixel_unit if size else "px", tuple(names), spread)
+    rows: list[list[float]] = []
+    windows: list[int | slice] = list(range(len(objects))) if spread else [slice(None)]
+    total, ticker = sum(np.unique(objects[window]).size for window in windows), Ticker()
+    for plane, window in enumerate(windows):
+        stack = [np.asarray(one[window]) for one in looks]
+        for row in _rows(objects[window], stack, left_out[window], form):
+            rows.append([row[0], plane, *row[1:]] if spread else row)
+            if ticker.due():
+                yield Progress(len(rows), total, "Measuring")
+    return form.table(rows)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Which columns there are: for objects of 2 or 3 axes, with a size of pixels or none."""
+
+    ndim: int
+    size: tuple[float, ...]
+    unit: str
+    channels: tuple[str, ...]
+    spread: bool
+
+    @property
+    def square(self) -> bool:
+        return all(math.isclose(size, self.size[0], rel_tol=1e-6) for size in self.size)
+
+    def columns(self) -> dict[str, str]:
+        """Names and units, in the order of `_rows`."""
+        axes, extent, power = "zyx"[-self.ndim :], "area" if self.ndim == 2 else "volume", self.ndim
+        found = {"label": "", **({"plane": ""} if self.spread else {})}
+        found |= {f"centroid_{axis}_px": "px" for axis in axes} | {f"{extent}_px": "px"}
+        if self.size:
+            found |= {f"centroid_{axis}_{_ascii(self.unit)}": self.unit for axis in axes}
+            found |= {f"{extent}_{_ascii(self.unit)}{power}": f"{self.unit}^{power}"}
+        lengths = ["equivalent_diameter", "major_axis", "minor_axis"]
+        found |= {f"{name}_{_ascii(self.unit)}": self.unit for name in lengths}
+        if self.ndim == 2:
+            unit = self.unit if self.square else "px"
+            found |= {f"perimeter_{_ascii(unit)}": unit, "eccentricity": "", "solidity": "", "orientation_deg": "°"}
+        found |= {"touches_border": "", "touches_ignored": ""}
+        statistics = {name: ("mean",) if name == "probability" else STATISTICS for name in self.channels}
+        return found | {f"{what}_{name}": "" for name, whats in statistics.items() for what in whats}
+
+    def table(self, rows: Sequence[Sequence[float]]) -> Table:
+        units = self.columns()
+        values = np.array(rows, np.float64).reshape(len(rows), len(units)).T
+        kinds = [np.int64 if name in _WHOLE else bool if name in _FLAGS else np.float64 for name in units]
+        columns = {name: column.astype(kind) for name, column, kind in zip(units, values, kinds, strict=True)}
+        return Table(columns, units)
+
+
+def _rows(objects: np.ndarray, looks: list[np.ndarray], left_out: np.ndarray, form: _Form) -> Iterator[list[float]]:
+    """Values of the columns of each object, but for its plane."""
+    labels = np.unique(objects)
+    labels = labels[labels > 0]
+    if labels.size == 0:
+        return
+    small = np.where(objects > 0, np.searchsorted(labels, objects) + 1, 0)  # any numbers, made 1..n
+    at_border = set(touching(small, np.zeros_like(left_out)).tolist())
+    at_ignored = set(touching(np.pad(small, 1), np.pad(left_out, 1)).tolist())
+    spacing = form.size or (1.0,) * form.ndim
+    for region in regionprops(small, spacing=spacing):  # type: ignore[no-untyped-call]
+        row = [labels[region.label - 1], *_shape(region, form)]
+        row += [region.label in at_border, region.label in at_ignored]
+        for name, look in zip(form.channels, looks, strict=True):
+            values = look[region.slice][region.image].astype(np.float64)
+            row += _statistics(values[np.isfinite(values)], only_mean=name == "probability")
+        yield row
+
+
+def _shape(region: Any, form: _Form) -> list[float]:
+    middle = np.array([ends.start for ends in region.slice]) + np.argwhere(region.image).mean(axis=0)
+    n_pixels = int(region.image.sum())
+    found = [*middle, n_pixels]
+    if form.size:
+        found += [*(middle * form.size), region.area]
+    found += [region.equivalent_diameter_area, region.axis_major_length, _minor_axis(region)]
+    if form.ndim == 2:
+        around = region.perimeter if form.square else _perimeter_px(region)
+        found += [around, region.eccentricity, region.solidity, math.degrees(region.orientation)]
+    return found
+
+
+def _minor_axis(region: Any) -> float:
+    try:
+        return float(region.axis_minor_length)
+    except ValueError:  # the root of a number just below 0: the object is flat
+        return 0.0
+
+
+def _perimeter_px(region: Any) -> float:
+    return float(perimeter(region.image))  # type: ignore[no-untyped-call]
+
+
+def _statistics(values: np.ndarray, *, only_mean: bool) -> list[float]:
+    if values.size == 0:
+        return [math.nan] * (1 if only_mean else len(STATISTICS))
+    return [values.mean()] if only_mean else [float(getattr(values, what)()) for what in STATISTICS]
+
+
+def _channels(
+    objects: np.ndarray, image: Array | None, probability: np.ndarray | None, names: Sequence[str]
+) -> tuple[list[Array], list[str]]:
+    """What intensities are taken from, each ([Z,] Y, X), and the names of their columns."""
+    looks: list[Array] = []
+    if image is not None:
+        if tuple(image.shape[1:]) != objects.shape:
+            raise InputError(
+                f"The image measures {tuple(image.shape[1:])} pixels but the objects {objects.shape}. "
+                "Give the image that they were found in."
+            )
+        looks = [image[i] for i in range(image.shape[0])]
+    if len(names) != len(looks):
+        names = ["intensity"] if len(looks) == 1 else [f"channel_{i}" for i in range(len(looks))]
+    unique: list[str] = []
+    for name in (" ".join(name.split()) or "channel" for name in names):
+        taken = {*unique, "probability"}
+        unique.append(next(one for one in _numbered(name) if one not in taken))
+    if probability is not None:
+        looks.append(check_spatial("probability", probability, objects.shape))
+        unique.append("probability")
+    return looks, unique
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    for i in range(2, 10**6):
+        yield f"{name}_{i}"
+
+
+def _through_planes(objects: np.ndarray) -> bool:
+    seen: set[int] = set()
+    for plane in objects:
+        here = {int(one) for one in np.unique(plane) if one > 0}
+        if seen & here:
+            return True
+        seen |= here
+    return False
+
+
+def _ascii(unit: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", unit.replace("µ", "u").replace("μ", "u")).strip("_") or "unit"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, np.floating):
+        return "" if math.isnan(value) else f"{value:.9g}"
+    return str(int(value))
