@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -118,7 +119,9 @@ def _doubled(starts: np.ndarray) -> set[int]:
 
 def _parted(loop: list[int], starts: np.ndarray, crossings: set[int]) -> list[list[int]]:
     """A loop cut wherever it comes back to a corner."""
-    parts, kept, seen = [], [], {}
+    parts: list[list[int]] = []
+    kept: list[int] = []
+    seen: dict[int, int] = {}
     for edge in loop:
         corner = int(starts[edge])
         if corner in crossings:
@@ -198,7 +201,7 @@ class Canvas:
             pieces = int(np.hypot(*(end - start)) // _PIECE_PX) + 1
             self._spend(pieces * _PIECE_WORK)
             stops = start + np.linspace(0, 1, pieces + 1)[:, None] * (end - start)
-            for one, other in zip(stops[:-1], stops[1:], strict=True):
+            for one, other in pairwise(stops):
                 self._piece(mask, one, other)
 
     def _piece(self, mask: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
@@ -219,7 +222,8 @@ class Canvas:
     def _plane(self, plane: int) -> np.ndarray:
         if not 0 <= plane < len(self.mask):
             raise InputError(f"its plane is {str(plane)[:20]}, but the image has {len(self.mask)} (counted from 0).")
-        return self.mask[plane]
+        found: np.ndarray = self.mask[plane]
+        return found
 
     def _spend(self, work: int) -> None:
         self._work += work

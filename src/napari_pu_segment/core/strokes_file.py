@@ -24,9 +24,9 @@ _CONVENTION = "pixels, x right, y down, corners of pixels at integers"
 _LARGEST = 2.0**31  # coordinates beyond it are taken for damage
 # What QuPath and people call them; a star marks a class that QuPath leaves out of measurements.
 _CLASSES = {
-    **{name: "positive" for name in ("positive", "object", "objects", "foreground")},
-    **{name: "negative" for name in ("negative", "background")},
-    **{name: "ignore" for name in ("ignore", "ignored")},
+    **dict.fromkeys(("positive", "object", "objects", "foreground"), "positive"),
+    **dict.fromkeys(("negative", "background"), "negative"),
+    **dict.fromkeys(("ignore", "ignored"), "ignore"),
 }
 _DIMENSIONS = {"Point": 1, "MultiPoint": 2, "LineString": 2, "MultiLineString": 3, "Polygon": 3, "MultiPolygon": 4}
 
