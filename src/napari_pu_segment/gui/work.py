@@ -20,38 +20,6 @@ from napari_pu_segment.core.settings import Settings
 from .snapshots import Snapshot
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A segmentation and where it came from.
-
-    Parameters
-    ----------
-    layer : Image
-        The image layer it lies over.
-    sample : Sample
-        The image and the strokes as they were when the job began.
-    model : Model
-    segmentation : Segmentation
-    crf : CrfSettings or None
-        How it was refined.
-    refined_at : float
-        The threshold it was refined at.
-    start : Model or None
-        The model that its training continued from.
-    preview : bool
-        Only a part of it is new so far, and its arrays are still being filled; a complete one follows.
-    """
-
-    layer: Image
-    sample: Sample
-    model: Model
-    segmentation: Segmentation
-    crf: CrfSettings | None
-    refined_at: float
-    start: Model | None = None
-    preview: bool = False
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a training shall do.
@@ -71,11 +39,43 @@ class Plan:
     start: Model | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A segmentation and where it came from.
+
+    Parameters
+    ----------
+    layer : Image
+        The image layer it lies over.
+    sample : Sample
+        The image and the strokes as they were when the job began.
+    model : Model
+    segmentation : Segmentation
+    crf : CrfSettings or None
+        How it was refined.
+    refined_at : float
+        The threshold it was refined at.
+    plan : Plan or None
+        How its model was trained on this sample; None where the model was there already.
+    preview : bool
+        Only a part of it is new so far, and its arrays are still being filled; a complete one follows.
+    """
+
+    layer: Image
+    sample: Sample
+    model: Model
+    segmentation: Segmentation
+    crf: CrfSettings | None
+    refined_at: float
+    plan: Plan | None = None
+    preview: bool = False
+
+
 def trained(layer: Image, snapshot: Snapshot, plan: Plan, threshold: float | None, cache: FeatureCache) -> Work[Result]:
     """Train on an image and its strokes, and segment it; `threshold` as in `segmented`."""
     sample = snapshot.sample()
     model = yield from METHODS[plan.method].train([sample], plan.settings, start=plan.start, cache=cache)
-    return (yield from segmented(layer, sample, model, threshold, plan.start))
+    return (yield from segmented(layer, sample, model, threshold, plan))
 
 
 def applied(layer: Image, snapshot: Snapshot, model: Model, threshold: float | None) -> Work[Result]:
@@ -84,7 +84,7 @@ def applied(layer: Image, snapshot: Snapshot, model: Model, threshold: float | N
 
 
 def segmented(
-    layer: Image, sample: Sample, model: Model, threshold: float | None, start: Model | None = None
+    layer: Image, sample: Sample, model: Model, threshold: float | None, plan: Plan | None = None
 ) -> Work[Result]:
     """Segment a sample at a threshold, or at the model's own.
 
@@ -92,7 +92,7 @@ def segmented(
     """
     name = f"The image {sample.name!r}"
     segmentation = yield from segment(model, sample.image, labels=sample.labels, threshold=threshold, name=name)
-    return Result(layer, sample, model, segmentation, None, segmentation.threshold, start)
+    return Result(layer, sample, model, segmentation, None, segmentation.threshold, plan)
 
 
 def refined(result: Result, crf: CrfSettings) -> Work[Refined]:
