@@ -31,13 +31,18 @@ def _names(there: dict[str, bool]) -> str:
     return ", ".join(name for name in there if there[name])
 
 
-def set_threads(n_threads: int = 0) -> int:
-    """Set torch's thread count, and return it; 0 means one less than the cores this process may use, at least 1.
+def thread_count(n_threads: int = 0) -> int:
+    """The thread count that a setting means: 0 is one less than the cores this process may use, at least 1.
 
     Torch's default, all cores, spins at its barriers: beside a busy viewer it ran 7 to 40 times slower.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = n_threads or max(1, cores - 1)
+    return n_threads or max(1, cores - 1)
+
+
+def set_threads(n_threads: int = 0) -> int:
+    """Set torch's thread count, and return it; see `thread_count`."""
+    wanted = thread_count(n_threads)
     if torch.get_num_threads() != wanted:
         torch.set_num_threads(wanted)
     return wanted
