@@ -42,7 +42,8 @@ class LayerBook:
     Parameters
     ----------
     viewer : napari.Viewer
-        Given by napari as a proxy; layers are unwrapped, since identity counts here.
+        Given by napari as a proxy; layers are unwrapped, since identity counts here. For keys and the like; its layers
+        are read and written here alone.
 
     Attributes
     ----------
@@ -56,7 +57,7 @@ class LayerBook:
     painted = Signal(object)
 
     def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
+        self.viewer = viewer
         self._watches: weakref.WeakKeyDictionary[Layer, brushes.StrokeWatch] = weakref.WeakKeyDictionary()
         self.channels = ChannelBook()
         events = viewer.layers.events
@@ -75,7 +76,7 @@ class LayerBook:
 
     def selected_image(self) -> Image | None:
         """The selected image, or the image of the selected brush layer or result."""
-        active = own(self._viewer.layers.selection.active)
+        active = own(self.viewer.layers.selection.active)
         for image in self.images():
             if active is image or (active is not None and belongs(active, image)):
                 return image
@@ -115,7 +116,7 @@ class LayerBook:
         if layer is None:
             return False
         layer.visible = True
-        self._viewer.layers.selection.active = layer
+        self.viewer.layers.selection.active = layer
         layer.mode = "paint"
         layer.selected_label = 1
         return True
@@ -247,21 +248,21 @@ class LayerBook:
         """Take a result of ours away, if it is there."""
         layer = self.member(image, role)
         if layer is not None and role in SHOWN:
-            self._viewer.layers.remove(layer)
+            self.viewer.layers.remove(layer)
 
     def window(self, image: Image) -> Window | None:
         """What of an image is on screen now; None where nothing is, or in a 3-D view."""
-        return view.window(self._viewer, self.channels.grid(image)) if self.contains(image) else None
+        return view.window(self.viewer, self.channels.grid(image)) if self.contains(image) else None
 
     def go_to(self, image: Image, centre: Sequence[float], extent_px: float = 0) -> None:
         """Bring a point of an image array, ([Z,] Y, X), to the middle of the screen; see `view.go_to`."""
-        view.go_to(self._viewer, self.channels.grid(image), centre, extent_px)
+        view.go_to(self.viewer, self.channels.grid(image), centre, extent_px)
 
     def _layers(self) -> list[Layer]:
-        return [own(layer) for layer in self._viewer.layers]
+        return [own(layer) for layer in self.viewer.layers]
 
     def _add(self, image: Image, role: str, layer: Layer, above: Layer) -> None:
-        layers = self._viewer.layers
+        layers = self.viewer.layers
         selection, active = {own(one) for one in layers.selection}, own(layers.selection.active)
         index = next(i for i, own in enumerate(self._layers()) if own is above)
         sign(layer, role, image)  # before those who hear of the new layer ask whose it is
