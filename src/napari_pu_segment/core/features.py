@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .filters import count
 from .fit import FeatureCache
 from .intensity import ChannelStats, normalise
 from .networks import Network, NetworkSpec
@@ -46,7 +47,7 @@ def gather(
     list of Tensor, each (len(rows[i]), F), float32
     """
     shape = sample.spatial_shape
-    small = math.prod(shape) * n_values * 2 <= _MAP_BYTES
+    small = _is_small(shape, n_values)
     key = _fingerprint(sample, spec, stats) if small and cache is not None else ""
     maps = cache.get(key) if cache is not None and key else None
     if maps is None:
@@ -61,6 +62,19 @@ def gather(
             cache.put(key, maps)
     flat = maps.reshape(n_values, -1)
     return [flat[:, torch.from_numpy(index)].T.float().contiguous() for index in rows]
+
+
+def kept(sample: Sample, spec: NetworkSpec, stats: Sequence[ChannelStats], cache: FeatureCache) -> torch.Tensor | None:
+    """The feature maps (F, [Z,] Y, X), float16, that a training with this cache left there of an image, if it did."""
+    if not spec.filters or not _is_small(
+        sample.spatial_shape, count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
+    ):
+        return None
+    return cache.get(_fingerprint(sample, spec, stats))
+
+
+def _is_small(shape: tuple[int, ...], n_values: int) -> bool:
+    return math.prod(shape) * n_values * 2 <= _MAP_BYTES
 
 
 def _stem(network: Network, stats: Sequence[ChannelStats], planewise: bool) -> Callable[[np.ndarray], np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,10 +131,17 @@ class Model:
             `tiles.map_tiles` reads that halo and cuts it away.
         """
         x = torch.from_numpy(normalise(tile, self.card.intensity))  # (C, [Z,] Y, X)
+        return self._probability(x, self.network)
+
+    def predict_features(self, features: torch.Tensor) -> np.ndarray:
+        """Probabilities (1, [Z,] Y, X) of a tile of the network's features (F, [Z,] Y, X); the bits of `predict`."""
+        return self._probability(features, lambda x: self.network.head(x.float()))
+
+    def _probability(self, x: torch.Tensor, compute: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
         planewise = self.card.network.ndim == 2 and x.ndim == 4
         x = x.transpose(0, 1) if planewise else x[None]  # (N, C, ...)
         with torch.inference_mode():
-            scores = self.network(x.to(self.device))  # (N, 1, ...)
+            scores = compute(x.to(self.device))  # (N, 1, ...)
             probability = _sigmoid(scores).cpu().numpy()
         return np.ascontiguousarray(probability[:, 0][None] if planewise else probability[0], dtype=np.float32)
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-import numpy as np
-
 Result = TypeVar("Result")
 
 
@@ -28,15 +26,18 @@ class Progress:
         What is being done now, in a few words.
     risk : float or None
         The current value of the objective, where there is one.
-    preview : ndarray or None
-        A result so far, where there is one, ([Z,] Y, X).
+    parts : tuple of tuple of slice, ([Z,] Y, X)
+        Parts of the result that were finished since the last report, where it is filled in part by part.
+    preview : object
+        The result so far, where there is one.
     """
 
     step: int
     total: int
     message: str
     risk: float | None = None
-    preview: np.ndarray | None = None
+    parts: tuple[tuple[slice, ...], ...] = ()
+    preview: object = None
 
 
 Work: TypeAlias = Generator[Progress, None, Result]

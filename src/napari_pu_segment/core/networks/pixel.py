@@ -37,6 +37,10 @@ class PixelNetwork(Network):
         """Filter bank (N, F, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
         return filters.compute(x, self.filters, self.sigmas_px)
 
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores (N, 1, [Z,] Y, X) of a normalised image; its features are float16 numbers, as in training."""
+        return self.head(self.stem(x).half().float())
+
     def calibrate(self, features: torch.Tensor) -> None:
         """Take mean and standard deviation of every feature from (N, F, ...)."""
         rows = features.movedim(1, -1).flatten(0, -2).double()
