@@ -100,7 +100,7 @@ def check_labels(labels: np.ndarray, shape: tuple[int, ...], where: str = "The i
 
 
 def codes_from_masks(
-    positive: np.ndarray | None, negative: np.ndarray | None = None, ignore: np.ndarray | None = None
+    positive: np.ndarray | None = None, negative: np.ndarray | None = None, ignore: np.ndarray | None = None
 ) -> np.ndarray:
     """Label codes ([Z,] Y, X) uint8 from masks, where non-zero means painted.
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Layer
-from napari.utils.transforms import Affine
 
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.samples import Sample, codes_from_masks, to_channels_first
@@ -108,31 +107,34 @@ class Grid:
     @property
     def placement(self) -> dict[str, Any]:
         """Where `data` lies in the world, as keyword arguments of a layer without channels."""
-        image, axes = self.image, list(range(self.channel_axis, self.image.ndim))
-        inner = Affine(scale=image.scale, translate=image.translate, rotate=image.rotate, shear=image.shear)
-        place: Any = inner if not self.channel_axis else inner.set_slice(axes)
-        scale, translate = np.array(place.scale), np.array(place.translate)
+        image, first = self.image, int(self.channel_axis)
+        rotate, shear, affine = image.rotate, np.array(image.shear), image.affine
+        if first:  # an axis of channels is not turned into others
+            n = image.ndim - 1
+            rotate, affine = rotate[1:, 1:], affine.set_slice(list(range(1, image.ndim)))
+            shear = shear[1:, 1:] if shear.ndim == 2 else shear[len(shear) - n * (n - 1) // 2 :]
+        scale, translate = np.array(image.scale)[first:], np.array(image.translate)[first:]
         factor = self._factor
         return {
             # a coarse pixel's centre is that of the block it stands for
             "translate": translate + (factor - 1) / 2 * scale,
             "scale": scale * factor,
-            "rotate": image.rotate if not self.channel_axis else place.rotate,
-            "shear": image.shear if not self.channel_axis else place.shear,
-            "affine": image.affine if not self.channel_axis else image.affine.set_slice(axes),
-            "units": image.units[self.channel_axis :],
-            "axis_labels": image.axis_labels[self.channel_axis :],
+            "rotate": rotate,
+            "shear": shear,
+            "affine": affine,
+            "units": image.units[first:],
+            "axis_labels": image.axis_labels[first:],
         }
 
     def to_world(self, points: np.ndarray) -> np.ndarray:
         """World coordinates (N, the image layer's axes) of points (N, spatial axes) in pixels."""
-        points = np.asarray(points, float) * self._factor + (self._factor - 1) / 2
-        points = np.pad(points, ((0, 0), (int(self.channel_axis), 0)))
-        return np.array([self.image.data_to_world(point) for point in points])
+        fine: np.ndarray = np.asarray(points, float) * self._factor + (self._factor - 1) / 2
+        fine = np.pad(fine, ((0, 0), (int(self.channel_axis), 0)))
+        return np.array([self.image.data_to_world(point) for point in fine])
 
     def from_world(self, points: np.ndarray) -> np.ndarray:
         """Pixels (N, spatial axes) at world coordinates (N, axes of the image layer or more)."""
-        found = np.array([self.image.world_to_data(point) for point in points])[:, self.channel_axis :]
+        found = np.array([self.image.world_to_data(point) for point in points])[:, int(self.channel_axis) :]
         pixels: np.ndarray = (found - (self._factor - 1) / 2) / self._factor
         return pixels
 
@@ -141,7 +143,8 @@ class Grid:
         image = self.image
         if not image.multiscale:
             return np.ones(image.ndim - self.channel_axis)
-        return np.asarray(image.downsample_factors)[_level(image)][self.channel_axis : image.ndim]
+        factors: np.ndarray = np.asarray(image.downsample_factors)[_level(image)]
+        return factors[int(self.channel_axis) : image.ndim]
 
 
 def has_channel_label(image: Image) -> bool:
