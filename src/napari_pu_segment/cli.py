@@ -97,7 +97,7 @@ def train(
     positive: Annotated[list[Path] | None, _masks("Strokes on objects (non-zero)")] = None,
     negative: Annotated[list[Path] | None, _masks("Strokes on background (non-zero)")] = None,
     ignore: Annotated[list[Path] | None, _masks("Pixels to leave out (non-zero)")] = None,
-    scribbles: Annotated[list[Path] | None, _masks("Codes 0 unlabelled, 1 positive, 2 negative, 3 ignore")] = None,
+    scribbles: Annotated[list[Path] | None, _masks("Codes 0 to 3 (positive 1, negative 2), or GeoJSON")] = None,
     positive_patches: Annotated[Path | None, _folder("that are positive all over")] = None,
     negative_patches: Annotated[Path | None, _folder("that are negative all over")] = None,
     unlabelled_patches: Annotated[Path | None, _folder("of which nothing is known")] = None,
@@ -181,6 +181,7 @@ def predict(
         for kind in kinds:
             check_output(out / f"{stem}_{kind}.tif", [model, *images])
     from .core.crf import CrfSettings
+    from .core.doubts import doubts
     from .core.model import load_model
     from .core.pipeline import segment
     from .io import read_image, write_image
@@ -188,6 +189,9 @@ def predict(
     loaded, reports, crf = load_model(model), [], CrfSettings() if refine else None
     for path, stem in zip(images, stems, strict=True):
         file = read_image(path)
+        warnings = doubts(loaded.card, file.sample(str(path)))
+        for warning in warnings:
+            typer.echo(f"Warning: {warning}", err=True)
         work = segment(loaded, file.image, threshold=threshold, crf=crf, name=f"Image {str(path)!r}")
         result = drive(work, path.name)
         make_folder(out)
@@ -196,7 +200,7 @@ def predict(
             write_image(output, getattr(result, kind), file.pixel_size, file.pixel_unit)
         fraction = float((result.mask if result.refined is None else result.refined).mean())
         report = {"image": str(path), **{kind: str(output) for kind, output in outputs.items()}}
-        reports.append({**report, "positive_fraction": fraction, "refined_by": result.refined_by})
+        reports.append({**report, "positive_fraction": fraction, "refined_by": result.refined_by, "warnings": warnings})
         if not as_json:
             by = f", refined by {result.refined_by}" if refine else ""
             typer.echo(f"{out / stem}_*.tif: {100 * fraction:.1f} % positive{by}")
@@ -228,6 +232,21 @@ def refine(
     make_folder(out.parent)
     write_image(out, refined.mask, file.pixel_size, file.pixel_unit)
     typer.echo(f"{out}: {100 * float(refined.mask.mean()):.1f} % positive, refined by {refined.backend}")
+
+
+@app.command()
+@guarded
+def replay(
+    card: Annotated[Path, typer.Argument(metavar="CARD", help="Record of a session.", show_default=False)],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Its image.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Replay on an image with other pixels.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a result again from its record; the exit code is 0 if every byte is the same."""
+    from .cli_replay import run_replay
+
+    run_replay(card, image, out, force=force, as_json=as_json)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, codes_from_masks
-from .io import list_images, read_image, read_labels, read_mask
+from .io import list_images, read_image, read_mask, read_strokes
 
 _CODES = {"positive": POSITIVE, "negative": NEGATIVE, "unlabelled": UNLABELED}
 
@@ -21,7 +21,7 @@ def samples_of_images(images: Sequence[Path], strokes: Mapping[str, Sequence[Pat
     images : sequence of Path
     strokes : mapping
         Files by kind, for each kind as many as images, or none: "positive", "negative" and "ignore" masks, or
-        "scribbles" with label codes.
+        "scribbles" with label codes or as GeoJSON.
 
     Raises
     ------
@@ -36,18 +36,11 @@ def samples_of_images(images: Sequence[Path], strokes: Mapping[str, Sequence[Pat
 def _sample(image: Path, strokes: Mapping[str, Path]) -> Sample:
     file = read_image(image)
     if "scribbles" in strokes:
-        labels = read_labels(strokes["scribbles"])
+        labels = codes_from_masks(**read_strokes(strokes["scribbles"], file.image.shape[1:]))
     else:
         masks = {kind: read_mask(path) for kind, path in strokes.items()}
         labels = codes_from_masks(masks.get("positive"), masks.get("negative"), masks.get("ignore"))
-    return Sample(
-        file.image,
-        labels,
-        name=str(image),
-        channel_names=file.channel_names,
-        pixel_size=file.pixel_size,
-        pixel_unit=file.pixel_unit,
-    )
+    return file.sample(str(image), labels)
 
 
 def samples_of_patches(folders: Mapping[str, Path | None]) -> list[Sample]:

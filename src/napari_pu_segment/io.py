@@ -10,6 +10,7 @@ import hashlib
 import io
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,14 @@ from PIL import Image
 
 from .core.errors import InputError
 from .core.files import write_atomically
-from .core.samples import Array, check_labels, to_channels_first
+from .core.samples import IGNORE, NEGATIVE, POSITIVE, Array, Sample, check_labels, codes_from_masks, to_channels_first
+from .core.strokes_file import MAX_BYTES, from_geojson, to_geojson
 from .io_formats import TIFF_TYPES, Decoded, decode, write_tiff
 from .io_formats import clean_unit as clean_unit
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
+GEOJSON_SUFFIXES = (".geojson", ".json")
+_CODES = {"positive": POSITIVE, "negative": NEGATIVE, "ignore": IGNORE}
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}
 _MAX_NAME_BYTES = 150
 
@@ -46,6 +50,10 @@ class ImageFile:
     channel_names: tuple[str, ...] = ()
     pixel_size: tuple[float, ...] = ()
     pixel_unit: str = "px"
+
+    def sample(self, name: str, labels: np.ndarray | None = None) -> Sample:
+        """The image as a `Sample`, with strokes where they are known; `name` is for messages."""
+        return Sample(self.image, labels, "scribble", name, self.channel_names, self.pixel_size, self.pixel_unit)
 
 
 def read_image(path: str | Path) -> ImageFile:
@@ -143,6 +151,50 @@ def write_image(
         raise InputError(f"Cannot write {str(path)!r}: {array.dtype} values of shape {array.shape} are not a result.")
     size = pixel_size if len(pixel_size) == array.ndim else ()
     write_atomically(path, lambda name: write_tiff(name, array, size, pixel_unit))
+
+
+def read_strokes(path: str | Path, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Read strokes on an image of a shape ([Z,] Y, X): GeoJSON, or an image of label codes.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, ([Z,] Y, X)
+        By role: "positive", "negative", "ignore".
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, or is of another shape.
+    """
+    path, where = Path(path), f"Stroke file {str(path)!r}"
+    if path.suffix.lower() not in GEOJSON_SUFFIXES:
+        labels = check_labels(read_labels(path), shape, "The image")
+        return {role: labels == code for role, code in _CODES.items()}
+    try:
+        if path.stat().st_size > MAX_BYTES or not path.is_file():
+            raise InputError(f"{where} is no GeoJSON file, or it is too large. Give an image of label codes.")
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    return from_geojson(content, shape, where=where)
+
+
+def write_strokes(
+    path: str | Path, strokes: Mapping[str, np.ndarray], pixel_size: tuple[float, ...] = (), pixel_unit: str = "px"
+) -> None:
+    """Write strokes, masks ([Z,] Y, X) by role, as GeoJSON or as a TIFF of label codes, as the suffix says.
+
+    In a TIFF a pixel has one code: what is painted both positive and negative is ignored, as it is in training.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one, or the file cannot be written.
+    """
+    if Path(path).suffix.lower() in GEOJSON_SUFFIXES:
+        write_atomically(path, to_geojson(strokes))
+    else:
+        write_image(path, codes_from_masks(**strokes), pixel_size, pixel_unit)
 
 
 def write_picture(path: str | Path, array: np.ndarray) -> None:

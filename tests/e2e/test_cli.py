@@ -143,6 +143,19 @@ def test_refine_in_one_go_or_after_and_json(scene, cli, model, tmp_path):
     assert not np.array_equal(tifffile.imread(tmp_path / "none.tif"), refined)
 
 
+def test_an_image_of_another_bit_depth_is_warned_of_and_segmented(scene, cli, model, tmp_path):
+    deep = read_image(scene / "image.png").image[0].astype(np.uint16) * 257
+    write_image(tmp_path / "deep.tif", deep)
+    done = cli("predict", model, tmp_path / "deep.tif", scene / "image.png", "--out", tmp_path / "out", "--json")
+    assert done.code == 0
+    assert done.err.startswith("Warning: The intensities of ")
+    assert done.err.count("\n") == 1
+    assert "deep.tif" in done.err
+    first, second = json.loads(done.out)["images"]
+    assert (len(first["warnings"]), second["warnings"]) == (1, [])
+    assert (tmp_path / "out/deep_mask.tif").is_file()
+
+
 def test_the_command_line_and_python_agree_to_the_byte(scene, cli, model, tmp_path):
     assert cli("predict", model, scene / "image.png", "--out", tmp_path).code == 0
     image = read_image(scene / "image.png").image

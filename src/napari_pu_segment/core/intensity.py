@@ -58,6 +58,13 @@ def measure(samples: Sequence[Sample], transform: str = "linear") -> tuple[Chann
     return tuple(_channel([grid[c] for grid in grids], transform) for c in range(samples[0].image.shape[0]))
 
 
+def ranges(sample: Sample) -> tuple[tuple[float, float], ...]:
+    """The 1st and the 99th percentile of each channel's finite values, read on the same regular grid; 0, 0 if none."""
+    parts = [part[np.isfinite(part)] for part in _grid(sample)]
+    ends = [np.percentile(part, [1, 99]) if part.size else (0.0, 0.0) for part in parts]
+    return tuple((float(low), float(high)) for low, high in ends)
+
+
 def _grid(sample: Sample) -> np.ndarray:
     step = max(1, round((np.prod(sample.spatial_shape) / _STATISTICS_PX) ** (1 / len(sample.spatial_shape))))
     window = (slice(None), *[slice(None, None, step)] * len(sample.spatial_shape))
