@@ -69,17 +69,17 @@ def _by_probability(region: Region, settings: ObjectSettings) -> np.ndarray:
 
 SPLITTERS: dict[str, Splitter] = {
     "connected": Splitter(
-        "None: what touches is one object",
+        "Not at all",
         _connected,
         "Rosenfeld & Pfaltz 1966, J. ACM 13, 471: connected components",
     ),
     "distance": Splitter(
-        "At necks (watershed of distances)",
+        "At necks",
         _by_distance,
         "Beucher & Lantuéjoul 1979: watershed; Soille 2003, Morphological Image Analysis, 6.3.3: h-maxima",
     ),
     "probability": Splitter(
-        "At dips of the probability (watershed)",
+        "Where unsure",
         _by_probability,
         "Beucher & Lantuéjoul 1979: watershed; Soille 2003, Morphological Image Analysis, 6.3.3: h-maxima",
     ),
@@ -92,8 +92,8 @@ class ObjectSettings(Settings):
     splitter: Annotated[str, OneOf(SPLITTERS)] = Field(
         default="connected",
         title="Split touching",
-        description="How objects that touch are told apart: not at all, at their necks, which suits round objects, or "
-        "where the probability between them is lower.",
+        description="How objects that touch are told apart: not at all; at their necks, which suits round objects; or "
+        "where the probability between them dips. The latter two are watersheds.",
     )
     neck_px: float = Field(
         default=1.0,
@@ -108,7 +108,7 @@ class ObjectSettings(Settings):
         gt=0,
         le=1,
         title="Dip depth (0..1)",
-        description="For splitting at dips: by how much the probability between two objects must be lower than in "
+        description="For splitting where unsure: by how much the probability between two objects must be lower than in "
         "both. Larger values split less.",
     )
     min_size_px: int = Field(

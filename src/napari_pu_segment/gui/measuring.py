@@ -1,0 +1,131 @@
+"""What objects are made from, a result or a labels layer, and the long work of finding and measuring them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from napari_pu_segment.core.measure import Table, measure_objects
+from napari_pu_segment.core.objects import ObjectSettings, find_objects
+from napari_pu_segment.core.progress import Progress, Work
+from napari_pu_segment.core.samples import IGNORE, Sample
+from napari_pu_segment.io import clean_unit
+
+from .layers import BRUSHES, SHOWN, LayerBook
+from .snapshots import Grid, Snapshot, own, planes
+from .tags import tag
+from .work import Result
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Objects and their measurements.
+
+    Parameters
+    ----------
+    layer : Image or Labels
+        Where they lie: the image that the mask was made of, or a labels layer of the user's.
+    labels : ndarray of integers, ([Z,] Y, X)
+    table : Table
+    settings : ObjectSettings
+        How they were found.
+    mask : ndarray, or None
+        The mask they were found in, ([Z,] Y, X); None if they are a labels layer's own.
+    """
+
+    layer: Image | Labels
+    labels: np.ndarray
+    table: Table
+    settings: ObjectSettings
+    mask: np.ndarray | None
+
+
+def labels_layers(book: LayerBook) -> list[Labels]:
+    """The user's labels layers, from bottom to top; brush layers and our results are left out."""
+    layers = [own(layer) for layer in book.viewer.layers]
+    ours = (*BRUSHES, *SHOWN)
+    return [layer for layer in layers if isinstance(layer, Labels) and tag(layer).get("role") not in ours]
+
+
+def mask_of(result: Result) -> np.ndarray:
+    """The refined mask of a result where there is one, else its mask."""
+    segmentation = result.segmentation
+    return segmentation.mask if segmentation.refined is None else segmentation.refined
+
+
+def of_result(result: Result, settings: ObjectSettings) -> Work[Found]:
+    """Find the objects of a result's mask, and measure them."""
+    mask, probability = mask_of(result), result.segmentation.probability
+    frozen = mask.copy(), probability.copy()  # a live result is still being filled
+    labels, table = yield from _objects(*frozen, settings, _scene(result.sample))
+    return Found(result.layer, labels, table, settings, frozen[0] if result.preview else mask)
+
+
+def of_layer(layer: Labels, image: Snapshot | None, settings: ObjectSettings) -> Work[Found]:
+    """Measure the objects of a labels layer as it is now; one that has a single label is taken for a mask.
+
+    Parameters
+    ----------
+    layer : Labels
+    image : Snapshot or None
+        The image that intensities are taken from, and what is ignored in it; left out where it has another shape.
+    settings : ObjectSettings
+
+    Raises
+    ------
+    InputError
+        If the layer has axes besides planes, rows and columns.
+    """
+    grid = Grid(layer)
+    return _of_layer(layer, np.array(grid.data).reshape(planes(grid.shape)), _bare_scene(grid), image, settings)
+
+
+def exported(table: Table, path: str | Path) -> Work[None]:
+    """Write a table as CSV."""
+    yield Progress(0, 0, "Writing the table")
+    table.write_csv(path)
+
+
+def _of_layer(
+    layer: Labels, labels: np.ndarray, scene: dict[str, Any], image: Snapshot | None, settings: ObjectSettings
+) -> Work[Found]:
+    yield Progress(0, 0, "Reading the layers")
+    sample = None if image is None else image.sample()
+    if sample is not None and sample.spatial_shape == labels.shape:
+        scene = _scene(sample)
+    if np.unique(labels[labels > 0]).size == 1:
+        found, table = yield from _objects(labels > 0, None, settings, scene)
+        return Found(layer, found, table, settings, labels)
+    return Found(layer, labels, (yield from measure_objects(labels, **scene)), settings, None)
+
+
+def _objects(
+    mask: np.ndarray, probability: np.ndarray | None, settings: ObjectSettings, scene: dict[str, Any]
+) -> Work[tuple[np.ndarray, Table]]:
+    place = {"ignored": scene["ignored"], "pixel_size": scene["pixel_size"]}
+    labels = yield from find_objects(mask, settings, probability=probability, **place)
+    planewise = settings.planewise
+    return labels, (yield from measure_objects(labels, probability=probability, planewise=planewise, **scene))
+
+
+def _scene(sample: Sample) -> dict[str, Any]:
+    """What `measure_objects` needs to know of an image."""
+    return {
+        "image": sample.image,
+        "ignored": None if sample.labels is None else sample.labels == IGNORE,
+        "pixel_size": sample.pixel_size,
+        "pixel_unit": sample.pixel_unit,
+        "channel_names": sample.channel_names,
+    }
+
+
+def _bare_scene(grid: Grid) -> dict[str, Any]:
+    """The same where there is no image: the size of the labels layer's pixels."""
+    place, ndim = grid.placement, len(planes(grid.shape))
+    unit = clean_unit(f"{place['units'][-1]:~}")
+    size = tuple(abs(float(step)) for step in place["scale"][-ndim:]) if unit not in ("px", "") else ()
+    return {"image": None, "ignored": None, "pixel_size": size, "pixel_unit": unit, "channel_names": ()}
