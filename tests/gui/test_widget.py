@@ -18,12 +18,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QWidget
 
 import napari_pu_segment
-from napari_pu_segment.core.crf import CRF_PRESETS
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.main_widget import PLUGIN, TITLE, add_brush_layers, free_keys
-from napari_pu_segment.gui.predict_panel import CUSTOM
 
 MANIFEST = Path(napari_pu_segment.__file__).with_name("napari.yaml")
 SAMPLES = [contribution.key for contribution in PluginManifest.from_file(MANIFEST).contributions.sample_data]
@@ -146,9 +144,9 @@ def test_every_way_in_opens_the_same_widget(make_viewer):
 
 def test_from_empty_to_result(opened, qtbot):
     _, widget = opened
-    train_panel, predict_panel, session = widget.train_panel, widget.predict_panel, widget.session
-    assert not predict_panel.save_button.isEnabled()
-    assert not predict_panel.apply_button.isEnabled()
+    train_panel, model_panel, session = widget.train_panel, widget.model_panel, widget.session
+    assert not model_panel.save_button.isEnabled()
+    assert not model_panel.apply_button.isEnabled()
     assert not train_panel.warm_box.isEnabled()
     assert not train_panel.warm_box.isChecked()
     assert not any(button.isEnabled() for button in train_panel.brush_buttons.values())
@@ -159,11 +157,11 @@ def test_from_empty_to_result(opened, qtbot):
     stroke(widget)
     train(qtbot, widget)
     assert widget.status_label.text().startswith(("Done", "Refined"))
-    assert predict_panel.save_button.isEnabled()
+    assert model_panel.save_button.isEnabled()
     assert train_panel.warm_box.isEnabled()
-    assert predict_panel.threshold_box.value() == round(session.model.card.threshold, 3)
-    assert "backend" in predict_panel.refined_label.text()
-    assert predict_panel.refined_label.isVisible()
+    result_panel = widget.result_panel
+    assert result_panel.threshold_box.value() == round(session.model.card.threshold, 3)
+    assert "backend" in result_panel.refine_box.refined_label.text()
     train_panel.warm_box.setChecked(True)
     first = session.model
     train(qtbot, widget)
@@ -186,46 +184,6 @@ def test_progress_is_shown_while_a_job_runs_and_cancel_takes_its_button(opened, 
     assert button.text() == "Train"
     assert not bar.isVisible()
     assert "cancelled" in widget.status_label.text()
-
-
-def test_threshold_slider_and_number_go_together(opened, qtbot):
-    _, widget = opened
-    panel = widget.predict_panel
-    panel.crf_box.setChecked(False)
-    stroke(widget)
-    train(qtbot, widget)
-    mask = widget.session.book.member(widget.session.image, "mask")
-    before = mask.data.copy()
-    panel.threshold_slider.setValue(30)
-    assert panel.threshold_box.value() == 0.03
-    assert widget.session.threshold == 0.03
-    qtbot.waitUntil(lambda: mask.data.sum() > before.sum(), timeout=5000)
-    panel.threshold_box.setValue(0.9)
-    assert panel.threshold_slider.value() == 900
-    click(qtbot, panel.threshold_reset)
-    assert widget.session.threshold is None
-    qtbot.waitUntil(lambda: np.array_equal(mask.data, before), timeout=5000)
-
-
-def test_refinement_is_switched_and_set(opened, qtbot):
-    _, widget = opened
-    panel, session = widget.predict_panel, widget.session
-    assert panel.crf_box.isChecked()
-    assert session.crf == CRF_PRESETS[panel.preset_combo.currentText()]
-    panel.crf_box.click()
-    assert session.crf is None
-    stroke(widget)
-    train(qtbot, widget)
-    book = session.book
-    assert book.member(session.image, "refined") is None
-    panel.crf_box.click()
-    qtbot.waitUntil(lambda: book.member(session.image, "refined") is not None, timeout=60_000)
-    panel.preset_combo.setCurrentText("aurora original")
-    panel.preset_combo.textActivated.emit("aurora original")
-    assert session.crf == CRF_PRESETS["aurora original"]
-    panel.crf_form.set_value(CRF_PRESETS["aurora original"].changed({"steps": 2}))
-    assert panel.preset_combo.currentText() == CUSTOM
-    qtbot.waitUntil(lambda: session.result.crf is not None and session.result.crf.steps == 2, timeout=60_000)
 
 
 def test_keys_switch_brushes_and_are_let_go(opened, qtbot):
@@ -299,41 +257,18 @@ def test_image_choice_follows_the_viewer(opened, qtbot):
     assert not widget.train_panel.train_button.isEnabled()
 
 
-def test_model_files_through_the_dialogs(opened, qtbot, tmp_path, monkeypatch):
-    _, widget = opened
-    panel, session = widget.predict_panel, widget.session
-    stroke(widget)
-    train(qtbot, widget)
-    path = str(tmp_path / "model.safetensors")
-    dialogs = "napari_pu_segment.gui.predict_panel.QFileDialog"
-    monkeypatch.setattr(f"{dialogs}.getSaveFileName", lambda *args: (path, ""))
-    monkeypatch.setattr(f"{dialogs}.getOpenFileName", lambda *args: (path, ""))
-    click(qtbot, panel.save_button)
-    assert Path(path).is_file()
-    trained = session.model
-    click(qtbot, panel.load_button)
-    assert session.model is trained, "it is read in the background"
-    qtbot.waitUntil(lambda: not session.busy, timeout=10_000)
-    assert session.model is not trained
-    assert session.model.card == trained.card
-    Path(path).write_bytes(b"damaged")
-    loaded = session.model
-    click(qtbot, panel.load_button)
-    qtbot.waitUntil(lambda: not session.busy, timeout=10_000)
-    assert session.model is loaded
-    assert "not a model" in widget.status_label.text()
-
-
 @pytest.mark.parametrize("width", [320, 400])
 def test_nothing_is_cut_off_at_the_side(opened, qtbot, width):
     _, widget = opened
     dock = widget.parent()
     widget.window().resizeDocks([dock], [width], Qt.Orientation.Horizontal)
     qtbot.waitUntil(lambda: abs(dock.width() - width) < 30, timeout=5000)
-    for child in (*widget.train_panel.findChildren(QWidget), *widget.predict_panel.findChildren(QWidget)):
-        if child.isVisible():
-            right = child.mapTo(widget, child.rect().topRight()).x()
-            assert right <= widget.width(), f"{child} reaches {right} px of {widget.width()}"
+    for tab in range(widget.tabs.count()):
+        widget.tabs.setCurrentIndex(tab)
+        for child in widget.tabs.currentWidget().findChildren(QWidget):
+            if child.isVisible():
+                right = child.mapTo(widget, child.rect().topRight()).x()
+                assert right <= widget.width(), f"{child} reaches {right} px of {widget.width()}"
 
 
 def test_the_viewer_stays_responsive_while_it_trains(opened, qtbot):

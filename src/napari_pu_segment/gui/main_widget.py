@@ -12,7 +12,8 @@ from napari_pu_segment.core.progress import Progress
 
 from .jobs import Job
 from .layers import LayerBook
-from .predict_panel import PredictPanel
+from .model_panel import ModelPanel
+from .result_panel import ResultPanel
 from .session import Session
 from .train_panel import TrainPanel
 
@@ -37,7 +38,8 @@ class MainWidget(QWidget):
         self.session = Session(LayerBook(napari_viewer))
         self.keys = dict(zip(("positive", "negative"), free_keys(napari_viewer), strict=False))
         self.train_panel = TrainPanel(self.session, self.keys)
-        self.predict_panel = PredictPanel(self.session)
+        self.result_panel = ResultPanel(self.session)
+        self.model_panel = ModelPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.progress_bar = QProgressBar()
@@ -82,7 +84,7 @@ class MainWidget(QWidget):
 
     def _pages(self) -> dict[str, list[QWidget]]:
         """The panels on each tab, from top to bottom."""
-        return {"Paint": [self.train_panel], "Result": [self.predict_panel]}
+        return {"Paint": [self.train_panel], "Result": [self.result_panel], "Model": [self.model_panel]}
 
     def _on_job(self, job: Job) -> None:
         self.progress_bar.setRange(0, 0)

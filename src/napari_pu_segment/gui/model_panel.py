@@ -1,0 +1,191 @@
+"""The panel of the model: what it is, its file, and other images it is applied to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari.layers import Image
+from qtpy.QtCore import QLocale, Qt
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_pu_segment.core.doubts import doubts
+from napari_pu_segment.core.errors import PuSegmentError
+from napari_pu_segment.core.methods import METHODS
+from napari_pu_segment.core.model import Card, Model
+from napari_pu_segment.core.networks import NETWORKS
+from napari_pu_segment.core.progress import Progress, Work
+
+from .image_combo import ImageCombo
+from .jobs import Job
+from .numbers import percent
+from .session import Session
+from .snapshots import Snapshot
+
+NONE_YET = "No model yet: train one, or load one."
+ROWS = ("Method", "Network", "Channels", "Prior", "Threshold", "Strokes", "Pixel size", "Made")
+
+
+class ModelPanel(QWidget):
+    """See what the model is, save and load it, apply it to other images.
+
+    Parameters
+    ----------
+    session : Session
+    parent : QWidget, optional
+    """
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.model_label = _wrapped()
+        self.facts = {row: _wrapped() for row in ROWS}
+        self._names = {row: QLabel(row) for row in ROWS}
+        self.save_button = QPushButton("Save …")
+        self.save_button.setToolTip("Write the model to a file that the command line and Python read, too")
+        self.load_button = QPushButton("Load …")
+        self.load_button.setToolTip("Read a model from a file; nothing in such a file is ever run")
+        self.apply_combo = ImageCombo(session.book)
+        self.apply_combo.setToolTip("The image to segment")
+        self.apply_button = QPushButton("Apply")
+        self.apply_button.setToolTip("Segment this image with the current model")
+        self.doubts_label = _wrapped()
+        self.doubts_label.setStyleSheet("color: #D55E00;")
+        self.doubts_label.hide()
+        self._lay_out()
+        self.save_button.clicked.connect(self.save)
+        self.load_button.clicked.connect(self.load)
+        self.apply_button.clicked.connect(self.apply)
+        self.apply_combo.chosen.connect(self._on_other)
+        session.model_changed.connect(self._on_other)
+        session.job_started.connect(self._on_job)
+        self._refresh()
+
+    def save(self) -> None:
+        """Ask where, and save the model there."""
+        path, _ = QFileDialog.getSaveFileName(self, "Save the model", "model.safetensors", "Model (*.safetensors)")
+        if path:
+            self._try(lambda: self._session.save(path))
+
+    def load(self) -> None:
+        """Ask which, and load that model."""
+        path, _ = QFileDialog.getOpenFileName(self, "Load a model", "", "Model (*.safetensors);;All files (*)")
+        if path:
+            self._try(lambda: self._session.load(path))
+
+    def apply(self) -> None:
+        """Compare the chosen image with what the model was trained on, say what differs, and segment it."""
+        image, model = self.apply_combo.value(), self._session.model
+        if image is not None and model is not None:
+            self._try(lambda: self._compare(model, image))
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        model = QGroupBox("Model")
+        rows = QVBoxLayout(model)
+        rows.setContentsMargins(5, 9, 5, 5)
+        rows.addWidget(self.model_label)
+        form = QFormLayout()
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setVerticalSpacing(2)
+        for row, label in self.facts.items():
+            self._names[row].setAlignment(Qt.AlignmentFlag.AlignTop)
+            form.addRow(self._names[row], label)
+        rows.addLayout(form)
+        rows.addLayout(_row(self.save_button, self.load_button))
+        other = QGroupBox("Another image")
+        rows = QVBoxLayout(other)
+        rows.setContentsMargins(5, 9, 5, 5)
+        choice = _row(self.apply_combo, self.apply_button)
+        choice.setStretch(0, 1)
+        rows.addLayout(choice)
+        rows.addWidget(self.doubts_label)
+        layout.addWidget(model)
+        layout.addWidget(other)
+
+    def _compare(self, model: Model, image: Image) -> None:
+        self._show_doubts(())
+        snapshot = self._session.book.snapshot(image)
+
+        def apply(sentences: tuple[str, ...]) -> None:
+            self._show_doubts(sentences)
+            for sentence in sentences:
+                self._session.said.emit(sentence, True)
+            self._try(lambda: self._session.apply(image))
+
+        self._session.aside(_compared(model, snapshot), "Comparing", apply)
+
+    def _show_doubts(self, sentences: tuple[str, ...]) -> None:
+        self.doubts_label.setText("\n".join(sentences))
+        self.doubts_label.setVisible(bool(sentences))
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except PuSegmentError as error:
+            self._session.said.emit(str(error), True)
+
+    def _on_job(self, job: Job) -> None:
+        job.finished.connect(self._refresh)
+        self._refresh()
+
+    def _on_other(self) -> None:
+        """Another model or another image: what was said of the former ones is no longer true."""
+        self._show_doubts(())
+        self._refresh()
+
+    def _refresh(self) -> None:
+        model = self._session.model
+        self.model_label.setText(NONE_YET)
+        self.model_label.setVisible(model is None)
+        facts = dict.fromkeys(ROWS, "") if model is None else describe(model.card, self.locale())
+        for row, label in self.facts.items():
+            label.setText(facts[row])
+            label.setVisible(bool(facts[row]))
+            self._names[row].setVisible(bool(facts[row]))
+        self.save_button.setEnabled(model is not None)
+        self.load_button.setEnabled(not self._session.busy)
+        there = self.apply_combo.value() is not None
+        self.apply_button.setEnabled(model is not None and there and not self._session.busy)
+
+
+def describe(card: Card, locale: QLocale) -> dict[str, str]:
+    """What a person wants to know of a model, a sentence or less for each of `ROWS`; empty where it is not known."""
+    method = METHODS.get(card.method)
+    axes = "volumes" if card.network.ndim == 3 else "single planes"
+    n_channels = len(card.intensity)
+    how = "set by hand" if card.class_prior_source == "fixed" else card.class_prior_source
+    sizes = " × ".join(locale.toString(size, "g", 4) for size in card.pixel_size)
+    return {
+        "Method": card.method if method is None else method.title,
+        "Network": f"{NETWORKS[card.network.name].title}, for {axes}",
+        "Channels": ", ".join(card.channel_names) or (f"{n_channels}, without names" if n_channels > 1 else "one"),
+        "Prior": f"{percent(card.class_prior, locale)} of the image ({how})",
+        "Threshold": locale.toString(card.threshold, "g", 4),
+        "Strokes": f"{card.n_positive_strokes} positive, {card.n_negative_strokes} negative",
+        "Pixel size": f"{sizes} {card.pixel_unit}" if sizes else "",
+        "Made": f"{card.created.replace('T', ' ')[:16]}, version {card.plugin_version}",
+    }
+
+
+def _compared(model: Model, snapshot: Snapshot) -> Work[tuple[str, ...]]:
+    """What makes the model doubtful for an image; raises `InputError` where it cannot see it at all."""
+    yield Progress(0, 0, "Comparing with the model")
+    sample = snapshot.sample()
+    model.check_image(tuple(sample.image.shape), f"The image {sample.name!r}")
+    return doubts(model.card, sample)
+
+
+def _wrapped() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget)
+    return row

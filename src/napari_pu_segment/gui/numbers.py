@@ -1,0 +1,19 @@
+"""Numbers for people: percentages and counts as the user's locale writes them."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QLocale
+
+DIGITS = 3
+
+
+def significant(value: float, digits: int = DIGITS) -> float:
+    """A number with so many digits that count."""
+    return float(f"{value:.{digits}g}")
+
+
+def percent(fraction: float, locale: QLocale) -> str:
+    """A fraction as a percentage: 6.2 %, 0.031 %; with a decimal comma where the locale has one."""
+    value = significant(100 * fraction, 2 if fraction < 0.1 else DIGITS)
+    text = repr(value).removesuffix(".0") if value >= 1e-3 or value == 0 else f"{value:f}".rstrip("0")
+    return f"{text.replace('.', locale.decimalPoint())} %"
