@@ -238,7 +238,7 @@ def test_an_image_of_another_shape_drops_the_result_with_a_sentence(qtbot, sessi
     assert session.result is None
     assert session.model is not None, "the model itself is good"
     assert session.book.member(session.image, "mask") is None
-    with pytest.raises(InputError, match="add brush layers again"):
+    with pytest.raises(InputError, match="add it again"):
         session.train("pu", QUICK, warm=False)
 
 

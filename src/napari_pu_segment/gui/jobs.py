@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
@@ -18,6 +18,7 @@ from napari_pu_segment.core.progress import Progress, Ticker, Work
 
 LOG = logging.getLogger(__name__)
 JOIN_S = 1.5  # how long closing a window may wait for a job to let go
+Kind: TypeAlias = Literal["main", "yielding", "beside"]
 _IDS = itertools.count(1)
 
 # When a process ends, Python looks through all objects for garbage, which with napari and torch takes two seconds of
@@ -46,8 +47,8 @@ class Job(QObject):
         It is only ever run by the job's thread. Cancelling closes it, so that its `finally` blocks run there.
     title : str
         What is being done, for messages: "Training".
-    beside : bool
-        Whether it runs beside the main job of its runner.
+    kind : {"main", "yielding", "beside"}
+        How it gets on with other jobs, see `JobRunner.start`.
 
     Attributes
     ----------
@@ -67,11 +68,11 @@ class Job(QObject):
     finished = Signal()
     _posted = Signal(str, object)
 
-    def __init__(self, work: Work[Any], title: str, *, beside: bool = False) -> None:
+    def __init__(self, work: Work[Any], title: str, kind: Kind = "main") -> None:
         super().__init__()
         self.id = next(_IDS)
         self.title = title
-        self.beside = beside
+        self.kind = kind
         self._work = work
         self._stop = threading.Event()
         self._over = False
@@ -122,7 +123,7 @@ class Job(QObject):
         try:
             while not self._stop.is_set():
                 report = next(self._work)
-                if ticker.due():
+                if report.preview is not None or ticker.due():
                     self._post("progress", report)
             self._work.close()
             self._post("cancelled", None)
@@ -164,10 +165,20 @@ class JobRunner:
 
     @property
     def current(self) -> Job | None:
-        """The running main job, or None."""
-        return next((job for job in self._jobs if job.running and not job.beside), None)
+        """The running job, or None; those beside it do not count."""
+        return next((job for job in self._jobs if job.running and job.kind != "beside"), None)
 
-    def start(self, work: Work[Any], title: str, connect: Callable[[Job], None], *, beside: bool = False) -> Job:
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs that others must wait for."""
+        return self.current is not None and self.current.kind == "main"
+
+    def give_way(self) -> None:
+        """Cancel the running job if it is a yielding one."""
+        if self.current is not None and self.current.kind == "yielding":
+            self.current.cancel()
+
+    def start(self, work: Work[Any], title: str, connect: Callable[[Job], None], kind: Kind = "main") -> Job:
         """Start a job.
 
         Parameters
@@ -176,22 +187,24 @@ class JobRunner:
         title : str
         connect : callable
             Called with the job before it starts, to connect its signals.
-        beside : bool
-            Run it beside the main job. An older one beside it with the same title is cancelled.
+        kind : {"main", "yielding", "beside"}
+            A main job must end or be cancelled before another one, and a yielding one gives way. A job beside these
+            runs at the same time; an older one beside them with the same title is cancelled.
 
         Raises
         ------
         JobError
-            If another main job is running.
+            If a main job is running.
         """
-        busy = self.current
-        if beside:
+        if kind == "beside":
             for old in self._jobs:
-                if old.beside and old.title == title:
+                if old.kind == kind and old.title == title:
                     old.cancel()
-        elif busy is not None:
-            raise JobError(f"{busy.title} is still running. Wait for it, or cancel it first.")
-        job = Job(work, title, beside=beside)
+        elif self.busy and self.current is not None:
+            raise JobError(f"{self.current.title} is still running. Wait for it, or cancel it first.")
+        else:
+            self.give_way()
+        job = Job(work, title, kind)
         # A cancelled job whose thread is still inside one long step stays listed, so that `close` waits for it too.
         self._jobs = [*(old for old in self._jobs if old.alive), job]
         connect(job)
@@ -204,6 +217,8 @@ class JobRunner:
         for job in self._jobs:
             job.cancel()
         ended = [job.join(max(0.0, deadline - time.monotonic())) for job in self._jobs]
+        if not all(ended):
+            LOG.warning("a job did not stop in time")
         return all(ended)
 
 

@@ -240,9 +240,10 @@ class LayerBook:
             layer = result_layer(image.name, role, data.reshape(shape), **grid.placement)
             self._add(image, role, layer, above=next((one for one in reversed(below) if one is not None), image))
             tag(layer)["shown"] = data
-        elif tag(layer).get("shown") is not data:
-            layer.data = data.reshape(shape)
-            tag(layer)["shown"] = data
+        elif tag(layer).get("shown") is data:  # changed in place
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
+        else:
+            layer.data, tag(layer)["shown"] = data.reshape(shape), data
 
     def hide(self, image: Image, role: str) -> None:
         """Take a result of ours away, if it is there."""

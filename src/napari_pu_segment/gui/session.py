@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,24 +11,23 @@ from napari.layers import Image
 from psygnal import Signal
 
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings, Refined
-from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, save_model
 from napari_pu_segment.core.pipeline import threshold_mask
-from napari_pu_segment.core.progress import Work
+from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.settings import Settings
 
 from . import work
-from .jobs import Job, JobRunner
-from .layers import RESULTS, LayerBook
-from .show import Show
-from .work import Plan, Result
+from .jobs import Job, JobRunner, Kind
+from .layers import LayerBook
+from .show import Results
+from .snapshots import Snapshot
+from .work import Plan
+from .work import Result as Result  # for the panels too
 
-__all__ = ["Result", "Session"]
-
-LOG = logging.getLogger(__name__)
-REFINING = "Refining"
+TRAINING, LIVE, REFINING = "Training", "Live training", "Refining"  # titles of jobs
 
 
 class Session:
@@ -45,7 +43,6 @@ class Session:
         The chosen image layer.
     model : Model or None
         The current model; a failed or cancelled training leaves it as it is.
-    result : Result or None
     threshold : float or None
         Operating threshold chosen by the user; None follows the model's own.
     crf : CrfSettings or None
@@ -54,6 +51,8 @@ class Session:
         How to train, as the form shows it.
     live : bool
         Whether every stroke is followed by a training; see `set_live`.
+    cache : FeatureCache
+        Features kept between trainings, also for work beside them.
     image_changed, model_changed, result_changed, job_started : Signal(object)
     live_changed : Signal(bool)
     said : Signal(str, bool)
@@ -72,29 +71,35 @@ class Session:
         self.runner = JobRunner()
         self.image: Image | None = None
         self.model: Model | None = None
-        self.result: Result | None = None
         self.threshold: float | None = None
         self.crf: CrfSettings | None = next(iter(CRF_PRESETS.values()))
         self.method = next(iter(METHODS))
         self.settings: Settings = METHODS[self.method].settings()
         self.live = False
-        self._cache = FeatureCache()
-        self._show_layers = Show(book, self._on_show_error)
+        self.cache = FeatureCache()
+        self._results = Results(book, self.result_changed.emit, self._on_show_error)
+
+    @property
+    def result(self) -> Result | None:
+        """The present result; a preview of it while live mode fills it."""
+        return self._results.present
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs that will make a new result; a mere refinement does not count, it gives way."""
-        return self.runner.current is not None and self.runner.current.title != REFINING
+        """Whether a job runs that others must wait for; a refinement and a round of live mode give way."""
+        return self.runner.busy
 
     @property
     def showing(self) -> bool:
         """Whether some layers of the present result are still to be brought up to date."""
-        return self._show_layers.busy
+        return self._results.busy
 
     def cancel(self) -> None:
-        """Cancel the running job, if any; model and result stay as they are."""
+        """Cancel the running job, and live mode if it is a round of it; a preview gives way to what was before."""
         if self.runner.current is not None:
+            self.set_live(self.live and self.runner.current.title != LIVE)
             self.runner.current.cancel()
+        self._drop_preview()
 
     def choose_image(self, image: Image | None) -> None:
         """Make an image layer the current one."""
@@ -108,7 +113,7 @@ class Session:
             self.live = on
             self.live_changed.emit(on)
 
-    def train(self, method: str, settings: Settings, *, warm: bool) -> None:
+    def train(self, method: str, settings: Settings, *, warm: bool, live: Snapshot | None = None) -> None:
         """Train on the current image and its strokes, and segment it, in the background.
 
         Parameters
@@ -119,6 +124,9 @@ class Session:
             Of that method.
         warm : bool
             Continue from the current model.
+        live : Snapshot, optional
+            The image and its strokes in a round of live mode, which gives way to other jobs; what is on screen is
+            segmented first.
 
         Raises
         ------
@@ -128,10 +136,15 @@ class Session:
         layer = self._need_image()
         if self.book.member(layer, "positive") is None:
             raise InputError("There are no strokes yet. Press “Add brush layers” and paint a few on the objects.")
-        plan = Plan(method, settings, self.need_model() if warm else None)
-        snapshot = self.book.snapshot(layer)
-        self._start(work.trained(layer, snapshot, plan, self.threshold, self._cache), "Training", self._on_result)
-        self.said.emit("You can go on painting meanwhile.", False)
+        plan = Plan(method, settings, self._need_model() if warm else None)
+        if live is None:
+            job = work.trained(layer, self.book.snapshot(layer), plan, self.threshold, self.cache)
+            self._start(job, TRAINING, self._on_result)
+            self.said.emit("You can go on painting meanwhile.", False)
+        else:
+            window = self.book.window(layer)
+            job = work.followed(layer, live, plan, self.threshold, self.cache, window, self.result)
+            self._start(job, LIVE, self._on_followed)
 
     def apply(self, layer: Image) -> None:
         """Segment an image layer with the current model, in the background.
@@ -141,7 +154,7 @@ class Session:
         InputError
             If there is no model.
         """
-        model, snapshot = self.need_model(), self.book.snapshot(layer)
+        model, snapshot = self._need_model(), self.book.snapshot(layer)
         self._start(work.applied(layer, snapshot, model, self.threshold), "Prediction", self._on_result)
 
     def aside(self, job: Work[Any], title: str, on_returned: Callable[[Any], None]) -> Job:
@@ -160,12 +173,11 @@ class Session:
             job.returned.connect(on_returned)
             job.failed.connect(lambda error: self.said.emit(str(error), True))
 
-        return self.runner.start(job, title, connect, beside=True)
+        return self.runner.start(job, title, connect, "beside")
 
     def adopt(self, result: Result) -> None:
         """Make another result, and the model it came from, the current ones: an earlier round, or an alternative."""
-        if not self.busy:
-            self.cancel()  # a refinement of the present result
+        self.runner.give_way()
         self._set_model(result.model)
         self._show(result)
 
@@ -181,10 +193,10 @@ class Session:
 
     def refine(self) -> None:
         """Bring the refined mask up to date with `crf` and the threshold, in the background."""
-        result, crf = self.result, self.crf
-        if result is None or result.preview or self.busy:
+        result, crf, running = self.result, self.crf, self.runner.current
+        if result is None or result.preview or (running is not None and running.title != REFINING):
             return
-        self.cancel()  # an older refinement gives way
+        self.runner.give_way()
         old = result.segmentation
         if crf is None:
             self._show(replace(result, segmentation=replace(old, refined=None, refined_by=""), crf=None))
@@ -200,7 +212,7 @@ class Session:
         InputError
             If there is no model, or the file cannot be written.
         """
-        save_model(self.need_model(), path)
+        save_model(self._need_model(), path)
         self.said.emit(f"Model saved to {path}.", False)
 
     def load(self, path: str | Path) -> None:
@@ -212,46 +224,60 @@ class Session:
 
         self._start(work.loaded(path), "Loading", take)
 
-    def need_model(self) -> Model:
-        """The current model.
+    def close(self) -> None:
+        """Cancel all jobs and wait for their threads, a bounded time."""
+        self._results.stop()
+        self.runner.close()
 
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
+    def _need_model(self) -> Model:
         if self.model is None:
             raise InputError("There is no model yet. Train one, or load one from a file.")
         return self.model
-
-    def close(self) -> None:
-        """Cancel all jobs and wait for their threads, a bounded time."""
-        self._show_layers.stop()
-        if not self.runner.close():
-            LOG.warning("a job did not stop in time")
 
     def _need_image(self) -> Image:
         if self.image is None or not self.book.contains(self.image):
             raise InputError("There is no image. Open one in napari, and choose it above.")
         return self.image
 
-    def _start(self, job: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
-        if not self.busy:
-            self.cancel()  # a refinement gives way
+    def _start(self, work: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
+        kind: Kind = "yielding" if title in (REFINING, LIVE) else "main"
 
         def connect(job: Job) -> None:
+            job.progress.connect(self._on_progress)
             job.returned.connect(on_returned)
-            job.failed.connect(lambda error: self.said.emit(str(error), True))
-            if title != REFINING:
+            job.failed.connect(lambda error: self._on_failed(error, title))
+            if kind == "main":
                 job.cancelled.connect(lambda: self.said.emit(f"{title} was cancelled; nothing has changed.", False))
 
-        self.job_started.emit(self.runner.start(job, title, connect))
+        self.job_started.emit(self.runner.start(work, title, connect, kind))
+
+    def _on_failed(self, error: PuSegmentError, title: str) -> None:
+        self._drop_preview()
+        self.said.emit(str(error), not (title == LIVE and isinstance(error, InputError)))
+
+    def _drop_preview(self) -> None:
+        if self.result is not None and self.result.preview and self._results.complete is not None:
+            self.adopt(self._results.complete)
+
+    def _on_progress(self, progress: Progress) -> None:
+        new = progress.preview
+        if isinstance(new, Result) and self._results.holds(new):
+            self._results.grow(progress.parts)
+        elif isinstance(new, Result):
+            self._set_model(new.model)
+            work.fill_mask(new, progress.parts)
+            if self._show(new):
+                self.set_threshold(self.threshold)  # chosen meanwhile
+
+    def _on_followed(self, preview: Result) -> None:
+        if self._results.finish(preview, refines=self.crf is not None) and self.result is not None:
+            self.said.emit(f"Live: {work.summary(self.result)}", False)
 
     def _on_result(self, result: Result) -> None:
         if result.model is not self.model:
             self._set_model(result.model)
         if self._show(result):
-            self.said.emit(f"Done. {self._summary(result)}", False)
+            self.said.emit(f"Done. {work.summary(result)}", False)
             self.set_threshold(self.threshold)  # choices made meanwhile
             self.refine()
 
@@ -259,25 +285,15 @@ class Session:
         if self.result is not None:
             segmentation = replace(self.result.segmentation, refined=refined.mask, refined_by=refined.backend)
             if self._show(replace(self.result, segmentation=segmentation, crf=crf, refined_at=threshold)):
-                self.said.emit(f"Refined. {self._summary(self.result)}", False)
+                self.said.emit(f"Refined. {work.summary(self.result)}", False)
 
     def _set_model(self, model: Model) -> None:
         self.model = model
         self.model_changed.emit(model)
 
     def _show(self, result: Result) -> bool:
-        self.result = result
-        waits = result.segmentation.refined is None and self.crf is not None  # the old refined mask stays until then
-        roles = [role for role in RESULTS if not (waits and role == "refined")]
-        self._show_layers.show(result.layer, {role: getattr(result.segmentation, role) for role in roles})
-        if self.result is not None:
-            self.result_changed.emit(result)
-        return self.result is not None
+        return self._results.put(result, refines=self.crf is not None)
 
     def _on_show_error(self, error: InputError) -> None:
-        self.result = None
+        self.runner.give_way()  # no more of it can be shown
         self.said.emit(str(error), True)
-
-    def _summary(self, result: Result) -> str:
-        mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
-        return f"{100 * float(mask.mean()):.1f} % of {result.layer.name!r} is segmented."

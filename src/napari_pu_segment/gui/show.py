@@ -1,8 +1,9 @@
-"""Brings a result to the screen, one layer at a time."""
+"""The present result, and how it comes to the screen: one layer at a time, and part by part."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 from napari.layers import Image
@@ -10,25 +11,33 @@ from qtpy.QtCore import QTimer
 
 from napari_pu_segment.core.errors import InputError
 
-from .layers import LayerBook
+from .layers import RESULTS, LayerBook
+from .work import Result, fill_mask
 
 PAUSE_MS = 20  # between two layers, to draw: a new layer takes napari up to a tenth of a second
 
 
-class Show:
-    """Shows arrays over an image, one layer at a time, with time to draw between; the newest array of a role wins.
+class Results:
+    """The present result and the latest complete one; what is shown of them.
 
     Parameters
     ----------
     book : LayerBook
+    on_change : callable
+        Called with every other present result.
     on_error : callable
-        Called with the error where a layer cannot be shown; the rest is dropped then.
+        Called with the error where a result cannot be shown; there is none then.
     """
 
-    def __init__(self, book: LayerBook, on_error: Callable[[InputError], None]) -> None:
-        self._book, self._on_error = book, on_error
+    def __init__(
+        self, book: LayerBook, on_change: Callable[[Result], None], on_error: Callable[[InputError], None]
+    ) -> None:
+        self._book, self._on_change, self._on_error = book, on_change, on_error
+        self.present: Result | None = None
+        self.complete: Result | None = None
         self._image: Image | None = None
         self._waiting: dict[str, np.ndarray | None] = {}
+        self._shown: dict[str, np.ndarray | None] = {}
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
@@ -39,18 +48,56 @@ class Show:
         """Whether some layers are still to be brought up to date."""
         return bool(self._waiting)
 
-    def show(self, image: Image, arrays: Mapping[str, np.ndarray | None]) -> None:
-        """Show an array for each role, from the bottom to the top; None takes the layer away."""
-        if image is not self._image:
-            self._image, self._waiting = image, {}
-        self._waiting.update(arrays)
-        if not self._timer.isActive():
-            self._next()
+    def put(self, result: Result, *, refines: bool) -> bool:
+        """Make a result the present one, and show it; False if it cannot be shown.
+
+        Parameters
+        ----------
+        result : Result
+        refines : bool
+            It will be refined: where it has no refined mask yet, the old one stays until then.
+        """
+        self.present = result
+        if not result.preview:
+            self.complete = result
+        waits = refines and result.segmentation.refined is None
+        self._show(result, [role for role in RESULTS if not (waits and role == "refined")])
+        if self.present is not None:
+            self._on_change(result)
+        return self.present is not None
+
+    def holds(self, preview: Result) -> bool:
+        """Whether the present result has grown out of a preview; its mask may be another one by now."""
+        return self.present is not None and self.present.segmentation.probability is preview.segmentation.probability
+
+    def grow(self, parts: Iterable[tuple[slice, ...]]) -> None:
+        """Show parts of the present result that were filled meanwhile."""
+        if self.present is not None:
+            fill_mask(self.present, parts)
+            self._show(self.present, ("probability", "mask"), again=True)
+
+    def finish(self, preview: Result, *, refines: bool) -> bool:
+        """The preview is complete; False if it is no longer the present result."""
+        return (
+            self.present is not None
+            and self.holds(preview)
+            and self.put(replace(self.present, preview=False), refines=refines)
+        )
 
     def stop(self) -> None:
         """Drop what is still to be shown."""
         self._timer.stop()
-        self._waiting = {}
+        self._waiting, self._shown = {}, {}
+
+    def _show(self, result: Result, roles: Iterable[str], *, again: bool = False) -> None:
+        if result.layer is not self._image:
+            self._image, self._waiting, self._shown = result.layer, {}, {}
+        for role in roles:
+            array = getattr(result.segmentation, role)
+            if again or role not in self._shown or self._shown[role] is not array:
+                self._waiting[role] = self._shown[role] = array
+        if not self._timer.isActive():
+            self._next()
 
     def _next(self) -> None:
         if self._image is None or not self._waiting:
@@ -61,4 +108,5 @@ class Show:
             self._timer.start()
         except InputError as error:
             self.stop()
+            self.present = self.complete = None
             self._on_error(error)

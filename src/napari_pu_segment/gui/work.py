@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from napari.layers import Image
 
 from napari_pu_segment.core.crf import CrfSettings, Refined, refine
+from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model
-from napari_pu_segment.core.pipeline import Segmentation, segment
+from napari_pu_segment.core.pipeline import Segmentation, segment, threshold_mask
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
+from napari_pu_segment.core.stream import stream
 
 from .snapshots import Snapshot
+from .view import Window
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,54 @@ def segmented(
     name = f"The image {sample.name!r}"
     segmentation = yield from segment(model, sample.image, labels=sample.labels, threshold=threshold, name=name)
     return Result(layer, sample, model, segmentation, None, segmentation.threshold, plan)
+
+
+def followed(
+    layer: Image,
+    snapshot: Snapshot,
+    plan: Plan,
+    threshold: float | None,
+    cache: FeatureCache,
+    window: Window | None,
+    old: Result | None,
+) -> Work[Result]:
+    """A round of live mode: train, and segment from what is on screen outwards, into a copy of the older result.
+
+    A model that cannot be continued from is replaced by a new one. Reports that tell of finished parts carry the
+    `Result` so far; its mask is left to whoever shows it, see `fill_mask`.
+    """
+    sample = snapshot.sample()
+    train = METHODS[plan.method].train
+    try:
+        model = yield from train([sample], plan.settings, start=plan.start, cache=cache)
+    except InputError:
+        if plan.start is None:
+            raise
+        plan = replace(plan, start=None)
+        model = yield from train([sample], plan.settings, cache=cache)
+    shape = sample.spatial_shape
+    probability, mask = np.zeros(shape, np.float32), np.zeros(shape, np.uint8)
+    if old is not None and old.layer is layer and old.segmentation.mask.shape == shape:
+        probability[:], mask[:] = old.segmentation.probability, old.segmentation.mask
+    at = model.card.threshold if threshold is None else threshold
+    result = Result(layer, sample, model, Segmentation(probability, mask, at), None, at, plan, preview=True)
+    view = None if window is None else window.slices[len(window.slices) - len(shape) :]
+    for report in stream(model, sample, probability, window=view, cache=cache):
+        yield replace(report, preview=result)
+    return result
+
+
+def fill_mask(result: Result, parts: Iterable[tuple[slice, ...]]) -> None:
+    """Bring parts of a result's mask up to date with its probability, in place."""
+    old, labels = result.segmentation, result.sample.labels
+    for part in parts:
+        old.mask[part] = threshold_mask(old.probability[part], old.threshold, None if labels is None else labels[part])
+
+
+def summary(result: Result) -> str:
+    """A sentence on what was found."""
+    mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
+    return f"{100 * float(mask.mean()):.1f} % of {result.layer.name!r} is segmented."
 
 
 def refined(result: Result, crf: CrfSettings) -> Work[Refined]:

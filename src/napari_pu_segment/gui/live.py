@@ -1,0 +1,176 @@
+"""Live mode: every change of the strokes is followed by a training and a new result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_pu_segment.core.errors import PuSegmentError
+from napari_pu_segment.core.model import Model
+
+from .jobs import Job
+from .session import LIVE, TRAINING, Session
+from .work import Result
+
+if TYPE_CHECKING:
+    from .snapshots import Snapshot
+
+DEBOUNCE_MS = 200  # a burst of changes is one; a hand that fills or undoes is slower than this
+REST_MS = 1000  # without a stroke; then there is time for what takes longer
+ROUNDS = 8  # trainings that continued from one another, after which one begins anew
+
+OFF, WAITS, LEARNS, LOOKS, DONE = "off", "waits", "learns", "looks", "done"
+
+
+class Live:
+    """Follows the strokes on the session's image while `Session.live` is on.
+
+    A changed stroke is followed by a short training that continues from the current model and keeps its class prior. A
+    further change meanwhile ends that round, and the next one continues from where the model stands. When the strokes
+    rest, and have doubled since a training began anew, or `ROUNDS` trainings have passed, one begins anew and estimates
+    the prior again, so that a poor first estimate does not stay; last of all comes the refinement.
+
+    Parameters
+    ----------
+    session : Session
+
+    Attributes
+    ----------
+    state : str
+        One of `OFF`, `WAITS` (for strokes), `LEARNS`, `LOOKS` (predicts what is not on screen) and `DONE`.
+    state_changed : Signal(str)
+    """
+
+    state_changed = Signal(str)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.state = OFF
+        self._followed: Snapshot | None = None  # the strokes of the latest training, unless it was cancelled
+        self._model: Model | None = None  # of the latest complete training
+        self._image: Image | None = None  # that it was trained on; `_fresh_px` and `_rounds` speak of this one
+        self._fresh_px = 0  # painted pixels when a training last began anew
+        self._rounds = 0  # trainings since then
+        self._soon, self._rest = _timer(DEBOUNCE_MS, self._follow), _timer(REST_MS, self._settle)
+        session.book.painted.connect(self._on_painted)
+        session.live_changed.connect(self._on_live)
+        session.image_changed.connect(self._on_image)
+        session.job_started.connect(self._on_job)
+        session.result_changed.connect(self._on_result)
+
+    def stop(self) -> None:
+        """Follow nothing more; the session is being closed."""
+        self._soon.stop()
+        self._rest.stop()
+
+    def _on_painted(self, image: Image) -> None:
+        if self._session.live and image is self._session.image:
+            self._rest.stop()
+            self._soon.start()
+
+    def _on_live(self, on: bool) -> None:
+        self.stop()
+        self._set_state(WAITS if on else OFF)
+        self._follow()
+
+    def _on_image(self, _image: Image | None) -> None:
+        self._followed = None
+        if self._session.live:
+            self._set_state(WAITS)
+            self._soon.start()
+
+    def _on_job(self, job: Job) -> None:
+        if job.title == TRAINING and self._session.image is not None:
+            self._followed = self._session.book.snapshot(self._session.image)
+        if job.title == LIVE:
+            job.progress.connect(lambda report: self._set_state(LOOKS if report.preview is not None else LEARNS))
+            job.failed.connect(lambda _error: self._set_state(WAITS))
+        if job.title in (TRAINING, LIVE):
+            job.cancelled.connect(self._forget)
+        job.finished.connect(self._on_finished)
+
+    def _forget(self) -> None:
+        self._followed = None
+
+    def _on_finished(self) -> None:
+        """Another job may have kept the strokes waiting, or taken the place of a round."""
+        if self._session.live and not self._session.busy:
+            self._soon.start()
+
+    def _on_result(self, result: Result) -> None:
+        if result.preview or result.plan is None:
+            return
+        if result.plan.start is None or result.layer is not self._image:
+            self._image, self._rounds, self._fresh_px = result.layer, 0, _painted_px(result)
+        elif result.model is not self._model:
+            self._rounds += 1
+        self._model = result.model
+        if self._session.live:
+            self._set_state(DONE)
+            self._rest.start()
+
+    def _follow(self) -> None:
+        session = self._session
+        if not session.live or session.busy or session.image is None:
+            return
+        try:
+            strokes = session.book.snapshot(session.image)
+            if not strokes.strokes.get("positive", np.zeros(1)).any():
+                self._wait(strokes)
+            elif self._followed is None or not _same(strokes, self._followed):
+                self._train(strokes, anew=False)
+        except PuSegmentError as error:
+            session.said.emit(str(error), False)
+
+    def _wait(self, strokes: Snapshot) -> None:
+        """There is nothing to learn from: say so once, and wait."""
+        self._session.runner.give_way()
+        if self.state != WAITS or self._followed is None:
+            self._session.said.emit("Live: paint a stroke on an object, and the result follows.", False)
+        self._followed = strokes
+        self._set_state(WAITS)
+
+    def _settle(self) -> None:
+        """The strokes rest."""
+        session, result = self._session, self._session.result
+        if not session.live or session.runner.current is not None or result is None or self._followed is None:
+            return
+        due = self._rounds >= ROUNDS or _painted_px(result) >= 2 * self._fresh_px
+        if self._rounds and due and result.layer is session.image:
+            self._train(self._followed, anew=True)
+        else:
+            session.refine()
+
+    def _train(self, strokes: Snapshot, *, anew: bool) -> None:
+        session, result = self._session, self._session.result
+        known = session.model is not None and (result is None or result.layer is session.image)
+        session.train(session.method, session.settings, warm=known and not anew, live=strokes)
+        self._followed = strokes
+        self._set_state(LEARNS)
+
+    def _set_state(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self.state_changed.emit(state)
+
+
+def _timer(milliseconds: int, call: Callable[[], None]) -> QTimer:
+    timer = QTimer()
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(call)
+    return timer
+
+
+def _same(a: Snapshot, b: Snapshot) -> bool:
+    return a.strokes.keys() == b.strokes.keys() and all(np.array_equal(a.strokes[k], b.strokes[k]) for k in a.strokes)
+
+
+def _painted_px(result: Result) -> int:
+    labels = result.sample.labels
+    return 0 if labels is None else int(np.count_nonzero(labels))

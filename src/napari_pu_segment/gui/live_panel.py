@@ -1,0 +1,46 @@
+"""The panel of live mode: a switch, and what it is doing."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+
+from .live import DONE, LEARNS, LOOKS, OFF, WAITS, Live
+from .session import Session
+
+TEXTS = {
+    OFF: "Trains after every stroke",
+    WAITS: "Paint a stroke on an object",
+    LEARNS: "Learning …",
+    LOOKS: "Segmenting …",
+    DONE: "Up to date",
+}
+
+
+class LivePanel(QWidget):
+    """Turn live mode on and off, and see how far it is.
+
+    Parameters
+    ----------
+    session : Session
+    parent : QWidget, optional
+    """
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.live = Live(session)
+        self.button = QPushButton("Live")
+        self.button.setCheckable(True)
+        self.button.setToolTip(
+            "After every stroke, undo or redo, train on from the current model and show the result, what is on screen "
+            "first. Go on painting meanwhile. When you pause, the class prior is estimated again and the mask refined."
+        )
+        self.label = QLabel(TEXTS[OFF])
+        self.label.setToolTip("What live mode is doing")
+        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(5, 0, 5, 0)
+        row.addWidget(self.button)
+        row.addWidget(self.label, 1)
+        self.button.toggled.connect(session.set_live)
+        session.live_changed.connect(self.button.setChecked)
+        self.live.state_changed.connect(lambda state: self.label.setText(TEXTS[state]))
