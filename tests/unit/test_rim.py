@@ -49,6 +49,14 @@ def test_a_time_stamp_in_a_corner_and_a_dark_stretch_do_not_matter():
     assert_near(find_rim(image), 118, 163, 100)
 
 
+def test_the_glow_of_the_housing_is_not_the_rim():
+    image = disc(noise=1.0)
+    y, x = np.indices(image.shape[1:])
+    away = np.hypot(y - 118, x - 163)
+    image[0] += np.where((away > 100) & (away < 113), 8.0, 0.0)
+    assert_near(find_rim(image), 118, 163, 100)
+
+
 def test_a_circle_cut_off_by_the_frame_is_found():
     assert_near(find_rim(disc(centre=(120, 160), radius=150)), 120, 160, 150, px=3)
 

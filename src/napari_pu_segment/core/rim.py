@@ -9,6 +9,7 @@ by least squares (Kasa, IEEE Transactions on Instrumentation and Measurement 25,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from scipy import ndimage
@@ -22,6 +23,15 @@ TRIALS = 600
 TOLERANCE = 0.012  # of the radius: how far from the circle a place may lie
 LEAST_AGREEMENT = 0.5  # fraction of the circle within the picture along which places agree
 NOISE = 5.0  # so many deviations from what the corners show is something else
+LEVELS = (
+    0.02,
+    0.1,
+    0.25,
+    0.5,
+)  # of the light of the middle: the housing of a lens may glow, and a sky be dim at its rim
+DIRECTIONS = 180
+
+Circle: TypeAlias = tuple[float, float, float]  # row, column, radius
 
 
 @dataclass(frozen=True)
@@ -55,18 +65,36 @@ def find_rim(image: Array, name: str = "The image") -> Rim:
         If there is no such circle.
     """
     picture, step = _picture(image)
-    seen = _seen(picture)
-    places = _first_places(seen)
-    none = InputError(f"{name} has no circular rim that could be found. Paint the region to ignore by hand.")
-    if len(places) < 12:
-        raise none
-    circle = _agreed(places, min(picture.shape))
-    if circle is None or _agreement(circle, places, seen.shape) < LEAST_AGREEMENT:
-        raise none
-    row, column, radius = circle
-    if min(picture.shape) * 0.2 > radius or seen[_beyond(circle, seen.shape)].mean() > 0.2:
-        raise none
+    best, highest = None, 0.0
+    for level in LEVELS:
+        circle = _circle(picture, level)
+        if circle is not None and (height := _edge(circle, picture)) > highest:
+            best, highest = circle, height
+    if best is None:
+        raise InputError(f"{name} has no circular rim that could be found. Paint the region to ignore by hand.")
+    row, column, radius = best
     return Rim(row * step + (step - 1) / 2, column * step + (step - 1) / 2, radius * step)
+
+
+def _circle(picture: np.ndarray, level: float) -> Circle | None:
+    """The circle around what is seen at a level, if it is one."""
+    seen = _seen(picture, level)
+    places = _first_places(seen)
+    circle = _agreed(places, min(picture.shape)) if len(places) >= 12 else None
+    if circle is None or _agreement(circle, places, seen.shape) < LEAST_AGREEMENT:
+        return None
+    beyond = Rim(circle[0], circle[1], 1.03 * circle[2]).outside(seen.shape)
+    return circle if beyond.any() and seen[beyond].mean() <= 0.2 else None
+
+
+def _edge(circle: Circle, picture: np.ndarray) -> float:
+    """How much light changes across a circle, in most of its directions."""
+    sides = []
+    for radius in (0.97 * circle[2], 1.03 * circle[2]):
+        rows, columns = _around((circle[0], circle[1], radius))
+        sides.append(ndimage.map_coordinates(picture, [rows, columns], order=1, cval=np.nan))
+    steps = np.abs(sides[0] - sides[1])
+    return float(np.median(steps[np.isfinite(steps)])) if np.isfinite(steps).any() else 0.0
 
 
 def _picture(image: Array) -> tuple[np.ndarray, int]:
@@ -80,18 +108,20 @@ def _picture(image: Array) -> tuple[np.ndarray, int]:
     fine = fine.reshape(-1, rows // step, step, columns // step, step)
     with np.errstate(invalid="ignore"):
         picture = np.nan_to_num(fine.mean(axis=(0, 2, 4)), posinf=0.0, neginf=0.0)
-    return ndimage.median_filter(picture, 3), step  # type: ignore[no-any-return]
+    return ndimage.median_filter(picture, 3), step
 
 
-def _seen(picture: np.ndarray) -> np.ndarray:
-    """Mask (Y, X) of the pixels that differ from what the corners show."""
+def _seen(picture: np.ndarray, fraction: float) -> np.ndarray:
+    """Mask (Y, X) of the pixels that differ from what the corners show, by a fraction of what the middle differs."""
     side = max(2, min(picture.shape) // 24)
     ends = slice(None, side), slice(-side, None)
     corners = [picture[rows, columns].ravel() for rows in ends for columns in ends]
-    level = float(np.median([np.median(corner) for corner in corners]))  # one corner may hold a time stamp
+    ground = float(np.median([np.median(corner) for corner in corners]))  # one corner may hold a time stamp
     spread = float(np.median([np.median(np.abs(corner - np.median(corner))) for corner in corners])) * 1.4826
-    least = 0.005 * float(np.ptp(np.percentile(picture, (1, 99))))
-    seen = np.abs(picture - level) > max(NOISE * spread, least, 1e-9)
+    middle = picture[tuple(slice(side // 3, side - side // 3) for side in picture.shape)]
+    away = np.abs(picture - ground)
+    contrast = float(np.median(np.abs(middle - ground))) if middle.size else 0.0
+    seen = away > max(NOISE * spread, fraction * contrast, 1e-9)
     return np.asarray(ndimage.binary_opening(seen, iterations=1))  # lone noisy pixels
 
 
@@ -109,7 +139,7 @@ def _first_places(seen: np.ndarray) -> np.ndarray:
     return np.concatenate(places).astype(float)
 
 
-def _agreed(places: np.ndarray, side: int) -> tuple[float, float, float] | None:
+def _agreed(places: np.ndarray, side: int) -> Circle | None:
     """The circle that most places lie on: row, column, radius."""
     rng = np.random.default_rng(0)
     best, most = None, 0
@@ -126,7 +156,7 @@ def _agreed(places: np.ndarray, side: int) -> tuple[float, float, float] | None:
     return best
 
 
-def _fit(places: np.ndarray) -> tuple[float, float, float] | None:
+def _fit(places: np.ndarray) -> Circle | None:
     """The circle nearest to places (N, 2), by least squares; None where they lie on a line."""
     matrix = np.column_stack([2 * places, np.ones(len(places))])
     solution, _, rank, _ = np.linalg.lstsq(matrix, (places**2).sum(axis=1), rcond=None)
@@ -136,26 +166,25 @@ def _fit(places: np.ndarray) -> tuple[float, float, float] | None:
     return float(solution[0]), float(solution[1]), float(np.sqrt(square))
 
 
-def _near(circle: tuple[float, float, float], places: np.ndarray) -> np.ndarray:
+def _near(circle: Circle, places: np.ndarray) -> np.ndarray:
     row, column, radius = circle
     away = np.abs(np.hypot(places[:, 0] - row, places[:, 1] - column) - radius)
     return np.asarray(away < max(1.5, TOLERANCE * radius))
 
 
-def _agreement(circle: tuple[float, float, float], places: np.ndarray, shape: tuple[int, ...]) -> float:
+def _agreement(circle: Circle, places: np.ndarray, shape: tuple[int, ...]) -> float:
     """Fraction of the circle's directions within the picture in which places lie on it."""
-    row, column, radius = circle
-    angles = np.linspace(-np.pi, np.pi, 180, endpoint=False)
-    rows, columns = row + radius * np.sin(angles), column + radius * np.cos(angles)
+    row, column, _ = circle
+    rows, columns = _around(circle)
     within = (rows > 1) & (rows < shape[0] - 2) & (columns > 1) & (columns < shape[1] - 2)
     near = places[_near(circle, places)]
     turn = np.arctan2(near[:, 0] - row, near[:, 1] - column)
-    agreed = np.zeros(180, bool)
-    agreed[((turn + np.pi) / (2 * np.pi) * 180).astype(int) % 180] = True
+    agreed = np.zeros(DIRECTIONS, bool)
+    agreed[((turn + np.pi) / (2 * np.pi) * DIRECTIONS).astype(int) % DIRECTIONS] = True
     return float(agreed[within].mean()) if within.sum() >= 20 else 0.0
 
 
-def _beyond(circle: tuple[float, float, float], shape: tuple[int, ...]) -> np.ndarray:
-    """Mask of what lies clearly outside a circle."""
+def _around(circle: Circle) -> tuple[np.ndarray, np.ndarray]:
     row, column, radius = circle
-    return Rim(row, column, 1.03 * radius).outside(shape)
+    angles = np.linspace(-np.pi, np.pi, DIRECTIONS, endpoint=False)
+    return row + radius * np.sin(angles), column + radius * np.cos(angles)
