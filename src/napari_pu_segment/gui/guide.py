@@ -1,0 +1,221 @@
+"""The way from one suggested place to the next: which are still to come, what was answered, where the user is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from napari.layers import Image, Labels
+from psygnal import Signal
+
+from napari_pu_segment.core.errors import PuSegmentError
+from napari_pu_segment.core.progress import Work
+from napari_pu_segment.core.suggest import Suggestion, SuggestSettings, suggest
+
+from .marker import Marker
+from .session import Result, Session
+
+TITLE = "Looking for places"
+_VIEW_RADII = 8  # so many radii of the brush shall be large enough on screen to be judged
+
+
+@dataclass(frozen=True)
+class Step:
+    """A place that has been dealt with: `role` of the brush layer that got a dab there, "" where it was skipped."""
+
+    place: Suggestion
+    role: str
+
+
+class Guide:
+    """Leads from place to place in the image of the present result.
+
+    Places are looked for in the background when the first one is asked for, again when a new result is there, and when
+    none are left. Use it on the main thread only.
+
+    Parameters
+    ----------
+    session : Session
+
+    Attributes
+    ----------
+    changed : Signal()
+        Something that a panel shows is different now.
+    place : Suggestion or None
+        Where the user is asked now.
+    looking : bool
+        Whether places are being looked for.
+    done : list of Step
+        What can be taken back, oldest first.
+    acquisition : str
+        Which places to look for, a row of `core.suggest.ACQUISITIONS`; see `choose`.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._marker = Marker(session.book)
+        self._image: Image | None = None  # whose places these are
+        self._probability: np.ndarray | None = None  # of the result they come from
+        self._previous: np.ndarray | None = None  # and of the one before
+        self._to_come: list[Suggestion] = []
+        self._skipped: list[tuple[int, ...]] = []
+        self._stamping = False
+        self.place: Suggestion | None = None
+        self.looking = False
+        self.done: list[Step] = []
+        self.acquisition = SuggestSettings().acquisition
+        session.result_changed.connect(self._on_result)
+        session.image_changed.connect(self.stop)
+        session.book.painted.connect(self._on_painted)
+        session.book.changed.connect(self._on_layers)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a result to suggest places in."""
+        return self._image is not None
+
+    def choose(self, acquisition: str) -> None:
+        """Look for another kind of places from now on."""
+        self.acquisition, self._to_come = acquisition, []
+        if self.place is not None:
+            self.place = None
+            self._look()
+
+    def take_there(self) -> None:
+        """Go to the place that is asked about, or else to the next; look for places where there are none to come."""
+        if self.place is not None:
+            self._go(self.place)
+        elif self._to_come:
+            self._go(self._to_come.pop(0))
+        else:
+            self._look()
+
+    def answer(self, role: str) -> None:
+        """Paint a dab at the place that is asked about, and go on to the next.
+
+        Parameters
+        ----------
+        role : {"positive", "negative", ""}
+            "" paints nothing; that place is not asked about again.
+        """
+        place, image = self.place, self._image
+        if place is None or image is None:
+            return
+        try:
+            if role:
+                self._stamping = True
+                self._session.book.stamp(image, role, place.centre, place.radius_px)
+        except PuSegmentError as error:
+            self._session.said.emit(str(error), True)
+            return
+        finally:
+            self._stamping = False
+        if not role:
+            self._skipped.append(place.centre)
+        self.done.append(Step(place, role))
+        self.place = None
+        self.take_there()
+
+    def back(self) -> None:
+        """Take the last answer back, and ask it again."""
+        if not self.done or self._image is None:
+            return
+        step = self.done.pop()
+        layer = self._session.book.member(self._image, step.role) if step.role else None
+        if isinstance(layer, Labels):
+            self._stamping = True
+            layer.undo()
+            self._stamping = False
+        elif not step.role:
+            self._skipped.remove(step.place.centre)
+        if self.place is not None:
+            self._to_come.insert(0, self.place)
+        self._go(step.place)
+
+    def stop(self) -> None:
+        """Forget all places, and take the ring away."""
+        self._marker.remove()
+        self._to_come, self._skipped, self.done = [], [], []
+        self.place, self.looking = None, False
+        self._image = self._probability = self._previous = None
+        self.changed.emit()
+
+    def _on_result(self, result: Result) -> None:
+        new = result.segmentation.probability
+        if result.preview or (new is self._probability and self._image is result.layer):
+            return
+        if self._image is not result.layer:
+            self.stop()
+        old, self._image, self._probability = self._probability, result.layer, new
+        self._previous = old if old is not None and old.shape == new.shape else None
+        self._to_come = []  # they were those of the former result
+        if self.place is not None or self.looking:
+            self._look()
+        self.changed.emit()
+
+    def _on_painted(self, image: Image) -> None:
+        if image is self._image and not self._stamping and self.done:
+            self.done = []  # the last thing to undo is the user's own stroke now, not our dab
+            self.changed.emit()
+
+    def _on_layers(self) -> None:
+        if self._image is not None and not self._session.book.contains(self._image):
+            self.stop()
+
+    def _look(self) -> None:
+        result, book = self._session.result, self._session.book
+        if result is None or result.layer is not self._image or not book.contains(result.layer):
+            self._session.said.emit("Paint a few strokes and train first; then you can be taken to places.", False)
+            return
+        try:
+            snapshot = book.snapshot(result.layer)
+        except PuSegmentError as error:
+            self._session.said.emit(str(error), True)
+            return
+        brush = book.member(result.layer, "positive")
+        radius_px = max(1, round(float(brush.brush_size) / 2)) if isinstance(brush, Labels) else 0
+        settings = SuggestSettings(acquisition=self.acquisition, radius_px=radius_px)
+        probability, threshold = result.segmentation.probability, result.segmentation.threshold
+        previous = self._previous
+        left_out = [*self._skipped, *([self.place.centre] if self.place is not None else [])]
+
+        def work() -> Work[list[Suggestion]]:
+            return (
+                yield from suggest(
+                    *(snapshot.sample(), probability, threshold, result.model, settings),
+                    previous=previous,
+                    skipped=left_out,
+                )
+            )
+
+        self.looking = True
+        job = self._session.aside(work(), TITLE, lambda places: self._on_places(result.layer, places))
+        job.failed.connect(self._on_failed)
+        self.changed.emit()
+
+    def _on_places(self, image: Image, places: list[Suggestion]) -> None:
+        if image is not self._image:
+            return
+        self.looking, self._to_come = False, places
+        if self.place is None and places:
+            self._go(self._to_come.pop(0))
+        elif self.place is None:
+            self._marker.remove()
+            self._session.said.emit("There is no place of that kind left to go to.", False)
+        self.changed.emit()
+
+    def _on_failed(self) -> None:
+        self.looking = False
+        self.changed.emit()
+
+    def _go(self, place: Suggestion) -> None:
+        assert self._image is not None
+        self.place = place
+        try:
+            self._session.book.go_to(self._image, place.centre, _VIEW_RADII * place.radius_px)
+            self._marker.show(self._image, place.centre, place.radius_px)
+        except PuSegmentError as error:
+            self._session.said.emit(str(error), True)
+        self.changed.emit()
