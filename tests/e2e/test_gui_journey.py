@@ -59,7 +59,7 @@ def test_the_whole_way(journey, qtbot):
         before = np.count_nonzero(positive.data)
         paint(viewer, canvas, path)
         assert np.count_nonzero(positive.data) > before
-    qtbot.keyClick(canvas, widget.keys["negative"])
+    qtbot.keyClick(canvas, widget.brush_keys.keys["negative"])
     assert viewer.layers.selection.active is negative
     assert not negative.data.any()
     *first, last = paths(FRAME.negative)

@@ -20,8 +20,9 @@ from qtpy.QtWidgets import QWidget
 import napari_pu_segment
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress
+from napari_pu_segment.gui.keys import free_keys
 from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.main_widget import PLUGIN, TITLE, add_brush_layers, free_keys
+from napari_pu_segment.gui.main_widget import BRUSH_KEYS, PLUGIN, TITLE, add_brush_layers
 
 MANIFEST = Path(napari_pu_segment.__file__).with_name("napari.yaml")
 SAMPLES = [contribution.key for contribution in PluginManifest.from_file(MANIFEST).contributions.sample_data]
@@ -188,8 +189,8 @@ def test_progress_is_shown_while_a_job_runs_and_cancel_takes_its_button(opened, 
 
 def test_keys_switch_brushes_and_are_let_go(opened, qtbot):
     viewer, widget = opened
-    assert set(widget.keys) == {"positive", "negative"}
-    for role, key in widget.keys.items():
+    assert set(widget.brush_keys.keys) == {"positive", "negative"}
+    for role, key in widget.brush_keys.keys.items():
         assert key in widget.train_panel.brush_buttons[role].text()
     widget.train_panel.add_brushes()
     book, image = widget.session.book, widget.session.image
@@ -198,19 +199,19 @@ def test_keys_switch_brushes_and_are_let_go(opened, qtbot):
         (canvas,) = [
             one for one in widget.window().findChildren(QWidget) if type(one).__name__ == "CanvasBackendDesktop"
         ]
-        qtbot.keyClick(canvas, widget.keys[role])
+        qtbot.keyClick(canvas, widget.brush_keys.keys[role])
         assert viewer.layers.selection.active is book.member(image, role)
         assert viewer.layers.selection.active.mode == "paint"
     bound = len(viewer.keymap)
     viewer.window.remove_dock_widget(widget)
-    assert len(viewer.keymap) == bound - 2
+    assert len(viewer.keymap) == bound - len(widget.keys())
 
 
 def test_keys_that_are_taken_are_left_alone(make_viewer):
     viewer = make_viewer()
-    first = free_keys(viewer)
+    first = free_keys(viewer, BRUSH_KEYS)
     viewer.bind_key(first[1], lambda viewer: None)
-    second = free_keys(viewer)
+    second = free_keys(viewer, BRUSH_KEYS)
     assert second
     assert not set(first) & set(second)
 

@@ -63,18 +63,14 @@ class Live:
         session.job_started.connect(self._on_job)
         session.result_changed.connect(self._on_result)
 
-    def stop(self) -> None:
-        """Follow nothing more; the session is being closed."""
-        self._soon.stop()
-        self._rest.stop()
-
     def _on_painted(self, image: Image) -> None:
         if self._session.live and image is self._session.image:
             self._rest.stop()
             self._soon.start()
 
     def _on_live(self, on: bool) -> None:
-        self.stop()
+        self._soon.stop()
+        self._rest.stop()
         self._set_state(WAITS if on else OFF)
         self._follow()
 

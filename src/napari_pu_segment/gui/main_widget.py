@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import napari
-from napari.settings import get_settings
-from napari.utils.key_bindings import coerce_keybinding
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QApplication, QFrame, QLabel, QProgressBar, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QScrollArea,
+    QTabWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_pu_segment.core.progress import Progress
 
 from .jobs import Job
+from .keys import KeySet
+from .keys_button import KeysButton
 from .layers import LayerBook
+from .live_panel import LivePanel
 from .model_panel import ModelPanel
+from .objects_panel import ObjectsPanel
 from .result_panel import ResultPanel
 from .session import Session
 from .train_panel import TrainPanel
 
 PLUGIN, TITLE = "napari-pu-segment", "Paint and segment"
 DOCK = f"{TITLE} (PU segment)"  # as napari's menus name it, so that they show and hide this one and open no other
-# Neighbours under the left hand, while the right one paints; the first pair that is free is taken.
-KEY_PAIRS = (("Q", "W"), ("G", "H"), ("Shift-Q", "Shift-W"), ("Shift-G", "Shift-H"))
+# Neighbours under the left hand, while the right one paints; the first set that is free is taken.
+BRUSH_KEYS = (("Q", "W"), ("G", "H"), ("Shift-Q", "Shift-W"), ("Shift-G", "Shift-H"))
+LIVE_KEYS = (("Shift-L",), ("Alt-L",))
+PATIENCE_MS = 700  # a yielding job that takes no longer shows no bar: rounds of live mode would make it flicker
 
 
 class MainWidget(QWidget):
@@ -34,29 +51,38 @@ class MainWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
-        self._viewer = napari_viewer
         self.session = Session(LayerBook(napari_viewer))
-        self.keys = dict(zip(("positive", "negative"), free_keys(napari_viewer), strict=False))
-        self.train_panel = TrainPanel(self.session, self.keys)
+        self.brush_keys = KeySet(
+            napari_viewer, BRUSH_KEYS, {role: partial(self._paint, role) for role in ("positive", "negative")}
+        )
+        self.live_keys = KeySet(
+            napari_viewer, LIVE_KEYS, {"live": lambda: self.session.set_live(not self.session.live)}
+        )
+        self.train_panel = TrainPanel(self.session, self.brush_keys.keys)
+        self.live_panel = LivePanel(self.session)
         self.result_panel = ResultPanel(self.session)
+        self.objects_panel = ObjectsPanel(self.session)
         self.model_panel = ModelPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.progress_bar = QProgressBar()
+        self.cancel_button = QToolButton()
+        self.cancel_button.setText("✕")
+        self.cancel_button.setToolTip("Cancel what is running; in live mode, stop it")
         self.status_label = QLabel()
         self.status_label.setWordWrap(True)
+        self.keys_button = KeysButton(self.keys)
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE_MS)
         self._lay_out()
-        self.session.said.connect(self._say)
-        self.session.job_started.connect(self._on_job)
-        image = self.session.book.selected_image()
-        if image is not None:
-            self.train_panel.image_combo.set_value(image)
-        self._say("Open an image." if self.session.image is None else "Add brush layers, and paint on a few objects.")
-        self._bind_keys()
-        application, session = QApplication.instance(), self.session
-        self.destroyed.connect(lambda: session.close())  # by then this widget itself is gone
-        if application is not None:
-            application.aboutToQuit.connect(self._leave)
+        self._connect()
+
+    def keys(self) -> dict[str, str]:
+        """Our keys, and what they do."""
+        brush, live = self.brush_keys.keys, self.live_keys.keys
+        texts = {key: f"take up the {role} brush" for role, key in brush.items()}
+        return {**texts, **dict.fromkeys(live.values(), "live mode on and off")}
 
     def event(self, event: QEvent | None) -> bool:
         """Let go when the dock is closed: no job and no key of ours is left behind."""
@@ -69,8 +95,18 @@ class MainWidget(QWidget):
 
     def _leave(self) -> None:
         self.session.close()
-        for key in self.keys.values():
-            self._viewer.bind_key(key, None, overwrite=True)
+        for keys in self._key_sets():
+            keys.release()
+
+    def _bind_keys(self) -> None:
+        for keys in self._key_sets():
+            keys.bind()
+
+    def _key_sets(self) -> list[KeySet]:
+        return [self.brush_keys, self.live_keys]
+
+    def _paint(self, role: str) -> None:
+        self.train_panel.paint(role)
 
     def _lay_out(self) -> None:
         for title, panels in self._pages().items():
@@ -78,18 +114,44 @@ class MainWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 6, 2, 2)
         layout.addWidget(self.tabs)
-        layout.addWidget(self.progress_bar)
-        layout.addWidget(self.status_label)
-        self.progress_bar.hide()
+        for widgets in ((self.progress_bar, self.cancel_button), (self.status_label, self.keys_button)):
+            row = QHBoxLayout()
+            row.addWidget(widgets[0], 1)
+            row.addWidget(widgets[1])
+            layout.addLayout(row)
+        self._show_bar(False)
 
     def _pages(self) -> dict[str, list[QWidget]]:
         """The panels on each tab, from top to bottom."""
-        return {"Paint": [self.train_panel], "Result": [self.result_panel], "Model": [self.model_panel]}
+        return {
+            "Paint": [self.train_panel, self.live_panel],
+            "Result": [self.result_panel],
+            "Objects": [self.objects_panel],
+            "Model": [self.model_panel],
+        }
+
+    def _connect(self) -> None:
+        session, application = self.session, QApplication.instance()
+        session.said.connect(self._say)
+        session.job_started.connect(self._on_job)
+        self.cancel_button.clicked.connect(session.cancel)
+        self._patience.timeout.connect(lambda: self._show_bar(session.runner.current is not None))
+        image = session.book.selected_image()
+        if image is not None:
+            self.train_panel.image_combo.set_value(image)
+        self._say("Open an image." if session.image is None else "Add brush layers, and paint on a few objects.")
+        self._bind_keys()
+        self.destroyed.connect(lambda: session.close())  # by then this widget itself is gone
+        if application is not None:
+            application.aboutToQuit.connect(self._leave)
 
     def _on_job(self, job: Job) -> None:
         self.progress_bar.setRange(0, 0)
         self.progress_bar.setFormat(f"{job.title} …")
-        self.progress_bar.show()
+        if job.kind == "main":
+            self._show_bar(True)
+        elif not self._patience.isActive():
+            self._patience.start()
         job.progress.connect(lambda progress: self._on_progress(job, progress))
         job.finished.connect(self._on_finished)
 
@@ -107,15 +169,16 @@ class MainWidget(QWidget):
 
     def _on_finished(self) -> None:
         if self.session.runner.current is None:
-            self.progress_bar.hide()
+            self._patience.stop()
+            self._show_bar(False)
+
+    def _show_bar(self, on: bool) -> None:
+        self.progress_bar.setVisible(on)
+        self.cancel_button.setVisible(on)
 
     def _say(self, text: str, failed: bool = False) -> None:
         self.status_label.setText(text)
         self.status_label.setStyleSheet("color: #D55E00; font-weight: bold;" if failed else "")
-
-    def _bind_keys(self) -> None:
-        for role, key in self.keys.items():
-            self._viewer.bind_key(key, lambda _viewer, role=role: self.train_panel.paint(role), overwrite=True)
 
 
 class _Column(QScrollArea):
@@ -139,13 +202,6 @@ class _Column(QScrollArea):
         assert inner is not None
         assert bar is not None
         return QSize(inner.minimumSizeHint().width() + bar.sizeHint().width(), 200)
-
-
-def free_keys(viewer: napari.Viewer) -> tuple[str, ...]:
-    """The first pair of keys that neither napari, nor the user's settings, nor another plugin uses; else none."""
-    taken = {str(coerce_keybinding(key)) for keys in get_settings().shortcuts.shortcuts.values() for key in keys}
-    taken |= {str(coerce_keybinding(key)) for key in viewer.keymap}
-    return next((pair for pair in KEY_PAIRS if not {str(coerce_keybinding(key)) for key in pair} & taken), ())
 
 
 def add_brush_layers(viewer: napari.Viewer) -> None:

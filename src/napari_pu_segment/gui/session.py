@@ -77,7 +77,7 @@ class Session:
         self.settings: Settings = METHODS[self.method].settings()
         self.live = False
         self.cache = FeatureCache()
-        self._results = Results(book, self.result_changed.emit, self._on_show_error)
+        self._results = Results(book, self.result_changed.emit, self._on_failed)
 
     @property
     def result(self) -> Result | None:
@@ -226,6 +226,7 @@ class Session:
 
     def close(self) -> None:
         """Cancel all jobs and wait for their threads, a bounded time."""
+        self.set_live(False)
         self._results.stop()
         self.runner.close()
 
@@ -251,7 +252,8 @@ class Session:
 
         self.job_started.emit(self.runner.start(work, title, connect, kind))
 
-    def _on_failed(self, error: PuSegmentError, title: str) -> None:
+    def _on_failed(self, error: PuSegmentError, title: str = "") -> None:
+        self.runner.give_way()  # if a result cannot be shown, nor can what grows of it
         self._drop_preview()
         self.said.emit(str(error), not (title == LIVE and isinstance(error, InputError)))
 
@@ -293,7 +295,3 @@ class Session:
 
     def _show(self, result: Result) -> bool:
         return self._results.put(result, refines=self.crf is not None)
-
-    def _on_show_error(self, error: InputError) -> None:
-        self.runner.give_way()  # no more of it can be shown
-        self.said.emit(str(error), True)
