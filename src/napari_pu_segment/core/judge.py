@@ -1,0 +1,130 @@
+"""The judging of a round: models trained without some of the strokes are asked about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from .errors import pick
+from .features import gather
+from .filters import count
+from .fit import FeatureCache
+from .methods import METHODS
+from .metrics import scores
+from .model import Model
+from .patches import Stroke, find_strokes, usable
+from .progress import Progress, Work
+from .rounds import HeldStroke, Judgement
+from .samples import UNLABELED, Sample
+from .tiles import map_tiles
+
+N_FOLDS = 3
+_POOL_PX = 20_000  # pixels that stand for the images
+_STEPS_DIVISOR = 3  # a fold trains for a third of the steps, as a retrain from the current model does
+
+
+def judge(
+    samples: Sequence[Sample],
+    model: Model,
+    *,
+    threshold: float | None = None,
+    cache: FeatureCache | None = None,
+) -> Work[Judgement]:
+    """Judge a model by strokes that models trained like it did not see.
+
+    The strokes of each kind are dealt at random to at most `N_FOLDS` folds. For each fold a model is trained on all
+    other strokes: from new weights (the judged model's have seen everything), with its settings, a third of its steps
+    and its class prior. Its threshold is where its mask covers as much as the judged model's mask does.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        What the model was trained on.
+    model : Model
+    threshold : float in 0..1, optional
+        The operating threshold, instead of the model's own.
+    cache : FeatureCache, optional
+        The one that the model was trained with.
+
+    Raises
+    ------
+    InputError
+        If samples and model do not fit together.
+    """
+    method = pick(METHODS, model.card.method, "method")
+    settings = method.settings(**model.card.settings)
+    steps = max(1, int(model.card.settings["n_steps"]) // _STEPS_DIVISOR)
+    settings = settings.changed({"prior": "fixed", "class_prior": model.card.class_prior, "n_steps": steps})
+    rng = np.random.default_rng(int(model.card.settings["seed"]))
+    pool = _pool(samples, rng)
+    own = np.concatenate([values[0] for values in (yield from _at(model, samples, [[p] for p in pool], cache))])
+    mask = own >= (model.card.threshold if threshold is None else threshold)
+    strokes: list[HeldStroke] = []
+    steadiness: list[float] = []
+    folds = _deal(find_strokes(samples), rng)
+    for number, held in enumerate(folds):
+        yield Progress(number, len(folds), "Judging")
+        seen = _without(samples, held)
+        fold = yield from method.train(seen, settings, cache=cache)
+        asked = [[s.pixels for _, s in held if s.sample == i] + [pool[i]] for i in range(len(samples))]
+        values = yield from _at(fold, samples, asked, cache)
+        drawn = np.concatenate([part[-1] for part in values])
+        least = np.quantile(drawn, 1 - mask.mean())
+        steadiness.append(scores(drawn >= least, mask)["dice"])
+        rest = [iter(part) for part in values]
+        for kind, stroke in held:
+            right = (next(rest[stroke.sample]) >= least) == (kind == "positive")
+            strokes.append(HeldStroke(stroke.sample, kind, stroke.pixels, float(right.mean())))
+    return Judgement(tuple(strokes), tuple(steadiness), float(mask.mean()), model.card.class_prior)
+
+
+def _pool(samples: Sequence[Sample], rng: np.random.Generator) -> list[np.ndarray]:
+    """Flat indices into each sample, drawn uniformly over all usable pixels."""
+    places = [np.flatnonzero(usable(sample)) for sample in samples]
+    shares = rng.multinomial(_POOL_PX, np.array([len(place) for place in places]) / sum(map(len, places)))
+    return [
+        place[rng.integers(len(place), size=n)] if n else place[:0] for place, n in zip(places, shares, strict=True)
+    ]
+
+
+def _deal(strokes: Mapping[str, Sequence[Stroke]], rng: np.random.Generator) -> list[list[tuple[str, Stroke]]]:
+    """Strokes to hold out together, fold by fold; a kind with one stroke could not be learnt without it."""
+    folds: list[list[tuple[str, Stroke]]] = [[] for _ in range(N_FOLDS)]
+    for kind, part in strokes.items():
+        if len(part) > 1:
+            for place, index in enumerate(rng.permutation(len(part))):
+                folds[place % N_FOLDS].append((kind, part[index]))
+    return [fold for fold in folds if fold]
+
+
+def _without(samples: Sequence[Sample], held: Sequence[tuple[str, Stroke]]) -> list[Sample]:
+    """The samples with some strokes taken back to unlabelled."""
+    seen = list(samples)
+    for index, sample in enumerate(samples):
+        pixels = [stroke.pixels for _, stroke in held if stroke.sample == index]
+        if pixels and sample.labels is not None:
+            labels = sample.labels.copy()
+            labels.reshape(-1)[np.concatenate(pixels)] = UNLABELED
+            seen[index] = replace(sample, labels=labels)
+    return seen
+
+
+def _at(
+    model: Model, samples: Sequence[Sample], asked: Sequence[Sequence[np.ndarray]], cache: FeatureCache | None
+) -> Work[list[list[np.ndarray]]]:
+    """Probabilities at chosen pixels of each sample: from kept features, or where there are none from whole images."""
+    found, network, spec, stats = [], model.network, model.card.network, model.card.intensity
+    for sample, wanted in zip(samples, asked, strict=True):
+        if network.patch_px > 1:
+            everywhere = (yield from map_tiles(model, sample.image, name=f"Image {sample.name!r}"))[0].ravel()
+            found.append([everywhere[pixels] for pixels in wanted])
+            continue
+        n_values = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
+        rows = yield from gather(sample, wanted, network, spec, stats, n_values, cache)
+        with torch.inference_mode():
+            parts = [torch.sigmoid(network.head(part.to(model.device))[:, 0].double()) for part in rows]
+        found.append([part.cpu().numpy() for part in parts])
+    return found
