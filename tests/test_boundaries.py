@@ -28,9 +28,10 @@ MAY_IMPORT = {
     "cli_support": {"io", "core"},
     "cli_data": {"io", "core"},
     "cli_demo": {"cli_support", "figures", "synthetic", "io", "core"},
+    "cli_measure": {"cli_support", "io", "core"},
     "cli_replay": {"cli_support", "io", "core"},
     # gui for the command that opens it
-    "cli": {"cli_support", "cli_data", "cli_demo", "cli_replay", "gui", "batch", "io", "core"},
+    "cli": {"cli_support", "cli_data", "cli_demo", "cli_measure", "cli_replay", "gui", "batch", "io", "core"},
     "gui": {"batch", "synthetic", "io", "core"},
     "__main__": {"cli"},
     "__init__": {"core"},

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
+from .cli_measure import measure
 from .cli_support import (
     FILES,
     ManyValues,
@@ -262,6 +263,9 @@ def evaluate(
 
     masks = [read_mask(path) for path in (prediction, truth, *([valid] if valid else []))]
     typer.echo(json.dumps(scores(*masks)))
+
+
+app.command()(measure)
 
 
 @app.command()
