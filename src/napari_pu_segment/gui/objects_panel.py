@@ -72,6 +72,11 @@ class ObjectsPanel(QWidget):
         self._refresh_sources()
         self._refresh()
 
+    @property
+    def running(self) -> bool:
+        """Whether objects are being found or measured."""
+        return self._job is not None and self._job.running
+
     def find_or_cancel(self) -> None:
         """Find and measure the objects in the background; while that runs, cancel it."""
         if self._job is not None and self._job.running:
@@ -245,10 +250,9 @@ class ObjectsPanel(QWidget):
         return rows[0].row() if rows else None
 
     def _refresh(self) -> None:
-        running = self._job is not None and self._job.running
-        if not running:
+        if not self.running:
             self.find_button.setText(FIND if self._source() is None else "Measure objects")
-        self.find_button.setEnabled(running or self._source() is not None or self._session.result is not None)
+        self.find_button.setEnabled(self.running or self._source() is not None or self._session.result is not None)
         found = self._found
         self.stale_label.setText(self._stale(found))
         self.stale_label.setVisible(bool(self.stale_label.text()))
