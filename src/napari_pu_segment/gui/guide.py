@@ -67,9 +67,16 @@ class Guide:
         self.done: list[Step] = []
         self.acquisition = SuggestSettings().acquisition
         session.result_changed.connect(self._on_result)
-        session.image_changed.connect(self.stop)
+        session.image_changed.connect(self.start)
         session.book.painted.connect(self._on_painted)
         session.book.changed.connect(self._on_layers)
+
+    def start(self) -> None:
+        """Begin anew, with the result that the session has of its image."""
+        self.stop()
+        result = self._session.result
+        if result is not None and result.layer is self._session.image:
+            self._on_result(result)
 
     @property
     def ready(self) -> bool:

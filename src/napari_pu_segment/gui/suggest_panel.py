@@ -71,6 +71,7 @@ class SuggestPanel(QWidget):
     def enter(self) -> None:
         """Take the keys: done at the beginning, and again when the widget comes back after `leave`."""
         self.key_set.bind()
+        self.guide.start()
 
     def leave(self) -> None:
         """Let the keys go and take the ring away, so that nothing of ours is left in the viewer."""
