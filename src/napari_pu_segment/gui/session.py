@@ -57,6 +57,8 @@ class Session:
     live_changed : Signal(bool)
     said : Signal(str, bool)
         A sentence for the status line, and whether it tells of a failure.
+    closing : Signal()
+        All jobs are about to be cancelled; nothing may begin any more.
     """
 
     image_changed = Signal(object)
@@ -65,6 +67,7 @@ class Session:
     job_started = Signal(object)
     live_changed = Signal(bool)
     said = Signal(str, bool)
+    closing = Signal()
 
     def __init__(self, book: LayerBook) -> None:
         self.book = book
@@ -226,6 +229,7 @@ class Session:
 
     def close(self) -> None:
         """Cancel all jobs and wait for their threads, a bounded time."""
+        self.closing.emit()
         self.set_live(False)
         self._results.stop()
         self.runner.close()
