@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 pytest.importorskip("napari")
 
+from napari._app_model import get_app_model
 from napari.layers import Labels
 from qtpy.QtCore import QLocale, QModelIndex, Qt
 from qtpy.QtWidgets import QFileDialog
@@ -20,6 +22,7 @@ from napari_pu_segment.core.progress import Progress, run
 from napari_pu_segment.core.samples import IGNORE
 from napari_pu_segment.gui import measuring
 from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.main_widget import PLUGIN
 from napari_pu_segment.gui.objects_panel import ObjectsPanel
 from napari_pu_segment.gui.objects_table import ObjectsTable
 from napari_pu_segment.gui.session import Session
@@ -247,6 +250,39 @@ def test_a_labels_layer_with_one_label_is_taken_for_a_mask(scene):
     scene.qtbot.waitUntil(lambda: scene.panel.model.rowCount() == 2, timeout=10_000)
     assert scene.session.book.member(layer, "objects").data.max() == 2
     assert layer.data.max() == 255
+
+
+def test_objects_corrected_by_hand_and_their_duplicate_are_measured_as_they_are(scene):
+    give_result(scene, boxes())
+    press(scene)
+    layer = objects_layer(scene)
+    layer.fill((45, 65), 1)
+    assert scene.panel.model.rowCount() == 2
+    scene.panel.measure_layer(layer)
+    scene.qtbot.waitUntil(lambda: scene.panel.model.rowCount() == 1, timeout=10_000)
+    assert cell(scene.panel, 0, "Area\n(µm²)") == "28", "12 + 100 px; one label, but no mask"
+    copy = scene.viewer.add_layer(Labels(layer.data.copy(), name="kept", metadata=layer.metadata))
+    scene.panel.measure_layer(copy)
+    assert scene.panel.source_combo.currentText() == "kept"
+
+
+def test_the_menu_entry_measures_the_selected_labels_or_the_result(make_viewer, qtbot):
+    viewer = make_viewer(show=True)
+    image = viewer.add_image(np.zeros((100, 120), np.float32), name="it")
+    labels = viewer.add_labels(boxes() * np.arange(1, 121)[None], name="mine")
+    assert len(viewer.window.dock_widgets) == 0
+    execute = partial(get_app_model().commands.execute_command, f"{PLUGIN}.measure_objects")
+    execute().result()
+    (widget,) = viewer.window.dock_widgets.values()
+    assert widget.tabs.tabText(widget.tabs.currentIndex()) == "Objects"
+    qtbot.waitUntil(lambda: widget.objects_panel.model.rowCount() > 0, timeout=20_000)
+    assert widget.objects_panel.model.rowCount() == len(np.unique(labels.data)) - 1
+    viewer.layers.selection.active = image
+    widget.tabs.setCurrentIndex(0)
+    execute().result()
+    assert widget.objects_panel.source_combo.currentText() == "The result"
+    assert "no mask yet" in widget.status_label.text()
+    assert list(viewer.window.dock_widgets.values()) == [widget]
 
 
 def test_a_labels_layer_without_an_image_is_measured_in_its_own_units(make_viewer, qtbot):

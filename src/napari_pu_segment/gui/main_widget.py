@@ -30,6 +30,8 @@ from .model_panel import ModelPanel
 from .objects_panel import ObjectsPanel
 from .result_panel import ResultPanel
 from .session import Session
+from .suggest_panel import SuggestPanel
+from .snapshots import own
 from .train_panel import TrainPanel
 
 PLUGIN, TITLE = "napari-pu-segment", "Paint and segment"
@@ -37,6 +39,12 @@ DOCK = f"{TITLE} (PU segment)"  # as napari's menus name it, so that they show a
 # Neighbours under the left hand, while the right one paints; the first set that is free is taken.
 BRUSH_KEYS = (("Q", "W"), ("G", "H"), ("Shift-Q", "Shift-W"), ("Shift-G", "Shift-H"))
 LIVE_KEYS = (("Shift-L",), ("Alt-L",))
+SUGGESTION_TEXTS = {
+    "next": "take me there: to the place where a stroke helps most",
+    "object": "there is an object",
+    "background": "there is background",
+    "skip": "ask elsewhere",
+}
 PATIENCE_MS = 700  # a yielding job that takes no longer shows no bar: rounds of live mode would make it flicker
 
 
@@ -60,11 +68,13 @@ class MainWidget(QWidget):
         )
         self.train_panel = TrainPanel(self.session, self.brush_keys.keys)
         self.live_panel = LivePanel(self.session)
+        self.suggest_panel = SuggestPanel(self.session)
         self.result_panel = ResultPanel(self.session)
         self.objects_panel = ObjectsPanel(self.session)
         self.model_panel = ModelPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.setStyleSheet("QTabWidget::pane { border: 0; }")  # every pixel of a narrow dock counts
         self.progress_bar = QProgressBar()
         self.cancel_button = QToolButton()
         self.cancel_button.setText("✕")
@@ -80,9 +90,14 @@ class MainWidget(QWidget):
 
     def keys(self) -> dict[str, str]:
         """Our keys, and what they do."""
-        brush, live = self.brush_keys.keys, self.live_keys.keys
-        texts = {key: f"take up the {role} brush" for role, key in brush.items()}
-        return {**texts, **dict.fromkeys(live.values(), "live mode on and off")}
+        texts = {
+            **{key: f"take up the {role} brush" for role, key in self.brush_keys.keys.items()},
+            **dict.fromkeys(self.live_keys.keys.values(), "live mode on and off"),
+        }
+        for action, text in SUGGESTION_TEXTS.items():
+            if action in self.suggest_panel.keys:
+                texts[self.suggest_panel.keys[action]] = text
+        return texts
 
     def event(self, event: QEvent | None) -> bool:
         """Let go when the dock is closed: no job and no key of ours is left behind."""
@@ -90,20 +105,19 @@ class MainWidget(QWidget):
             if self.parent() is None:
                 self._leave()
             else:
-                self._bind_keys()
+                self._enter()
         return super().event(event)
 
     def _leave(self) -> None:
         self.session.close()
-        for keys in self._key_sets():
-            keys.release()
+        self.brush_keys.release()
+        self.live_keys.release()
+        self.suggest_panel.leave()
 
-    def _bind_keys(self) -> None:
-        for keys in self._key_sets():
-            keys.bind()
-
-    def _key_sets(self) -> list[KeySet]:
-        return [self.brush_keys, self.live_keys]
+    def _enter(self) -> None:
+        self.brush_keys.bind()
+        self.live_keys.bind()
+        self.suggest_panel.enter()
 
     def _paint(self, role: str) -> None:
         self.train_panel.paint(role)
@@ -124,7 +138,7 @@ class MainWidget(QWidget):
     def _pages(self) -> dict[str, list[QWidget]]:
         """The panels on each tab, from top to bottom."""
         return {
-            "Paint": [self.train_panel, self.live_panel],
+            "Paint": [self.train_panel, self.live_panel, self.suggest_panel],
             "Result": [self.result_panel],
             "Objects": [self.objects_panel],
             "Model": [self.model_panel],
@@ -140,7 +154,7 @@ class MainWidget(QWidget):
         if image is not None:
             self.train_panel.image_combo.set_value(image)
         self._say("Open an image." if session.image is None else "Add brush layers, and paint on a few objects.")
-        self._bind_keys()
+        self._enter()
         self.destroyed.connect(lambda: session.close())  # by then this widget itself is gone
         if application is not None:
             application.aboutToQuit.connect(self._leave)
@@ -206,6 +220,18 @@ class _Column(QScrollArea):
 
 def add_brush_layers(viewer: napari.Viewer) -> None:
     """Open the widget and add brush layers for the selected image; a command of the napari menus."""
+    _opened(viewer).train_panel.add_brushes()
+
+
+def measure_objects(viewer: napari.Viewer) -> None:
+    """Open the widget and measure the objects of the selected labels layer, else of the result; a menu command."""
+    widget = _opened(viewer)
+    widget.tabs.setCurrentIndex(list(widget._pages()).index("Objects"))
+    widget.objects_panel.measure_layer(own(viewer.layers.selection.active))
+
+
+def _opened(viewer: napari.Viewer) -> MainWidget:
+    """The widget of a viewer, open, with the selected image chosen."""
     widget = next((one for one in viewer.window.dock_widgets.values() if isinstance(one, MainWidget)), None)
     if widget is None:
         widget = MainWidget(viewer)
@@ -216,4 +242,4 @@ def add_brush_layers(viewer: napari.Viewer) -> None:
     image = widget.session.book.selected_image()
     if image is not None:
         widget.train_panel.image_combo.set_value(image)
-    widget.train_panel.add_brushes()
+    return widget

@@ -15,7 +15,7 @@ from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import IGNORE, Sample
 from napari_pu_segment.io import clean_unit
 
-from .layers import BRUSHES, SHOWN, LayerBook
+from .layers import LayerBook
 from .snapshots import Grid, Snapshot, own, planes
 from .tags import tag
 from .work import Result
@@ -45,10 +45,9 @@ class Found:
 
 
 def labels_layers(book: LayerBook) -> list[Labels]:
-    """The user's labels layers, from bottom to top; brush layers and our results are left out."""
+    """Labels layers whose labels may be objects: the user's, and the objects found so far, as corrected by hand."""
     layers = [own(layer) for layer in book.viewer.layers]
-    ours = (*BRUSHES, *SHOWN)
-    return [layer for layer in layers if isinstance(layer, Labels) and tag(layer).get("role") not in ours]
+    return [layer for layer in layers if isinstance(layer, Labels) and _role(layer) in ("", "objects")]
 
 
 def mask_of(result: Result) -> np.ndarray:
@@ -90,6 +89,12 @@ def exported(table: Table, path: str | Path) -> Work[None]:
     table.write_csv(path)
 
 
+def _role(layer: Labels) -> str:
+    entry = tag(layer)
+    duplicate = "layer" in entry and entry["layer"]() is not layer  # it carries its original's tag, and is the user's
+    return "" if duplicate else str(entry.get("role", ""))
+
+
 def _of_layer(
     layer: Labels, labels: np.ndarray, scene: dict[str, Any], image: Snapshot | None, settings: ObjectSettings
 ) -> Work[Found]:
@@ -97,7 +102,7 @@ def _of_layer(
     sample = None if image is None else image.sample()
     if sample is not None and sample.spatial_shape == labels.shape:
         scene = _scene(sample)
-    if np.unique(labels[labels > 0]).size == 1:
+    if np.unique(labels[labels > 0]).size == 1 and _role(layer) != "objects":
         found, table = yield from _objects(labels > 0, None, settings, scene)
         return Found(layer, found, table, settings, labels)
     return Found(layer, labels, (yield from measure_objects(labels, **scene)), settings, None)

@@ -53,7 +53,8 @@ class ObjectsPanel(QWidget):
         self._picking = False  # a row is being chosen because its object was
         self.source_combo = narrow(QComboBox())
         self.source_combo.setToolTip(
-            "The result: its refined mask where there is one. Or a labels layer of yours, whose labels are the objects."
+            "The result: its refined mask where there is one. Or a layer whose labels are the objects: yours, or "
+            "the objects found before, which you may have corrected by hand."
         )
         self.form = SettingsForm(ObjectSettings)
         self.find_button = QPushButton(FIND)
