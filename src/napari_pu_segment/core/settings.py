@@ -34,6 +34,11 @@ def advanced(**kwargs: Any) -> Any:
     return Field(json_schema_extra={"advanced": True}, **kwargs)
 
 
+def only_if(*, default: Any, other: Mapping[str, Any], **kwargs: Any) -> Any:
+    """A pydantic `Field` that has an effect only where other fields have certain values; forms tell so."""
+    return Field(default, json_schema_extra={"only_if": dict(other)}, **kwargs)
+
+
 class Settings(BaseModel):
     """Parent of all settings: immutable, no unknown names, the same on a form, in a file and on the command line.
 
@@ -71,4 +76,5 @@ def _sentence(error: ValidationError, kind: type[Settings]) -> str:
     name = ".".join(str(part) for part in problem["loc"]) or kind.__name__
     if problem["type"] == "extra_forbidden":
         return f"There is no setting called {name!r}. The settings are: {', '.join(kind.model_fields)}."
-    return f"Setting {name!r} = {problem['input']!r} cannot be used: {problem['msg']}."
+    reason = problem["msg"].removeprefix("Value error, ")  # what pydantic puts before our own words
+    return f"Setting {name!r} = {problem['input']!r} cannot be used: {reason[:1].lower()}{reason[1:]}."

@@ -21,6 +21,7 @@ from napari_pu_segment.io import clean_unit
 from . import brushes, view
 from .channels import ChannelBook
 from .looks import brush_layer, result_layer
+from .preferences import preferences
 from .snapshots import Grid, Snapshot, check_shape, own, planes
 from .tags import belongs, sign, tag
 from .view import Window
@@ -42,8 +43,7 @@ class LayerBook:
     Parameters
     ----------
     viewer : napari.Viewer
-        Given by napari as a proxy; layers are unwrapped, since identity counts here. For keys and the like; its layers
-        are read and written here alone.
+        Given by napari as a proxy; its layers are unwrapped, since identity counts here, and written here alone.
 
     Attributes
     ----------
@@ -98,17 +98,16 @@ class LayerBook:
             If the image has an axis besides channels, planes, rows, columns and RGB samples.
         """
         grid = self.channels.grid(image)
-        shape = grid.shape
         for role in reversed(roles):  # the positive one ends on top
             layer = self.member(image, role)
             if layer is None:
-                layer = brush_layer(image.name, role, np.zeros(shape, np.uint8), **grid.placement)
+                layer = brush_layer(image.name, role, np.zeros(grid.shape, np.uint8), **grid.placement)
                 self._add(image, role, layer, above=self._layers()[-1])
             elif "layer" not in tag(layer):  # brought along by sample data
                 sign(layer, role, image)
             else:
                 continue
-            layer.brush_size = max(1, round(min(shape[-2:]) / 100))  # about a hundredth of the image wide
+            layer.brush_size = max(1, round(min(grid.shape[-2:]) * preferences().brush_percent / 100))
 
     def paint(self, image: Image, role: str) -> bool:
         """Select a brush layer and take up the brush; False if the image has no such brush layer."""

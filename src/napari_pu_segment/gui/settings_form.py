@@ -107,6 +107,7 @@ class SettingsForm(QWidget, Generic[SettingsT]):
         super().__init__(parent)
         self._kind = kind
         self._rows: dict[str, Any] = {}
+        self._rules: dict[str, dict[str, Any]] = {}
         basic, folded = QFormLayout(), QFormLayout()
         own = [name for name in kind.model_fields if name in kind.__annotations__]  # before what the parents bring
         for name, field in sorted(kind.model_fields.items(), key=lambda item: item[0] not in own):
@@ -116,8 +117,10 @@ class SettingsForm(QWidget, Generic[SettingsT]):
             label = field.title or name.replace("_", " ").capitalize()
             row.setToolTip(field.description or label)
             row.setObjectName(name)
-            extra = field.json_schema_extra
-            layout = folded if isinstance(extra, dict) and extra.get("advanced") else basic
+            extra: Any = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+            layout = folded if extra.get("advanced") else basic
+            if "only_if" in extra:
+                self._rules[name] = extra["only_if"]
             name_label = QLabel(label)
             name_label.setToolTip(row.toolTip())
             layout.addRow(name_label, row)
@@ -125,7 +128,9 @@ class SettingsForm(QWidget, Generic[SettingsT]):
             self._rows[name] = row
             _edited(row).connect(self.changed)
         self._lay_out(basic, folded)
+        self.changed.connect(self._enable)
         self.set_value(kind())
+        self._enable()
 
     def value(self) -> SettingsT:
         """The settings as shown.
@@ -152,6 +157,16 @@ class SettingsForm(QWidget, Generic[SettingsT]):
             event.ignore()
             return True
         return super().eventFilter(watched, event)
+
+    def _enable(self) -> None:
+        """Only what has an effect can be edited; see `core.settings.only_if`."""
+        for name, rule in self._rules.items():
+            row, field = self._rows[name], self._kind.model_fields[name]
+            met = all(_get(self._rows[other]) == value for other, value in rule.items())
+            titles = {other: self._kind.model_fields[other].title for other in rule}
+            why = ", ".join(f"{titles[other]} is set to {_shown(self._rows[other], rule[other])}" for other in rule)
+            row.setEnabled(met)
+            row.setToolTip(field.description if met else f"{field.description} It has an effect only where {why}.")
 
     def _lay_out(self, basic: QFormLayout, folded: QFormLayout) -> None:
         layout = QVBoxLayout(self)
@@ -249,6 +264,11 @@ def _edited(row: Any) -> Any:
     if isinstance(row, QCheckBox):
         return row.toggled
     return row.textChanged if isinstance(row, QLineEdit) else row.valueChanged
+
+
+def _shown(row: Any, value: Any) -> str:
+    """A value as its row shows it."""
+    return str(row.itemText(row.findData(value)) if isinstance(row, QComboBox) else value)
 
 
 def _get(row: Any) -> Any:

@@ -11,9 +11,12 @@ from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.methods import METHODS, Method
 from napari_pu_segment.core.settings import Settings
 
+from .channels_box import ChannelsBox
 from .image_combo import ImageCombo
 from .jobs import Job
 from .looks import COLOURS
+from .preferences import preferences
+from .rim_button import RimButton
 from .session import Session
 from .settings_form import SettingsForm, narrow
 
@@ -39,13 +42,16 @@ class TrainPanel(QWidget):
             "Adds two layers to paint on, one for strokes on objects and one for strokes on background, and takes up "
             "the brush. Strokes on objects alone are enough."
         )
+        self.channels_box = ChannelsBox(session)
+        self.rim_button = RimButton(session)
         self.brush_buttons = {
             role: _brush_button(role, keys.get(role, "")) for role in ("positive", "negative", "ignore")
         }
         self.method_combo = narrow(QComboBox())
+        self.method_combo.setToolTip("How the model learns from the strokes")
         for name, method in METHODS.items():
             self.method_combo.addItem(method.title, name)
-        self.form = SettingsForm(self._method().settings)
+        self.form = self._new_form()
         self.warm_box = QCheckBox("Continue from the current model")
         self.warm_box.setToolTip("Start from the model there is, instead of from nothing.")
         self.train_button = QPushButton("Train")
@@ -77,7 +83,9 @@ class TrainPanel(QWidget):
     def paint(self, role: str) -> None:
         """Take up a brush; the ignore layer is added when it is first asked for."""
         image = self._session.image
-        if image is not None:
+        if image is not None and self._session.book.viewer.dims.ndisplay == 3:
+            self._session.said.emit("Strokes are painted in the 2-D view. Press napari's 2D/3D button first.", True)
+        elif image is not None:
             if role == "ignore" and self._session.book.member(image, "positive") is not None:
                 self._session.book.add_brushes(image, ("ignore",))
             if self._session.book.paint(image, role):
@@ -98,6 +106,12 @@ class TrainPanel(QWidget):
         except PuSegmentError as error:
             self._session.said.emit(str(error), True)
 
+    def _new_form(self) -> SettingsForm[Settings]:
+        form: SettingsForm[Settings] = SettingsForm(self._method().settings)
+        form.set_value(preferences().settings(self._method().settings))
+        form.changed.connect(self._on_settings)
+        return form
+
     def _method(self) -> Method:
         return METHODS[self.method_combo.currentData()]
 
@@ -110,7 +124,12 @@ class TrainPanel(QWidget):
         rows = QVBoxLayout(paint)
         rows.setContentsMargins(5, 9, 5, 5)
         rows.addWidget(self.image_combo)
-        rows.addWidget(self.add_brushes_button)
+        rows.addWidget(self.channels_box)
+        add = QHBoxLayout()
+        add.setSpacing(3)
+        add.addWidget(self.add_brushes_button, 1)
+        add.addWidget(self.rim_button)
+        rows.addLayout(add)
         rows.addLayout(brushes)
         train = QGroupBox("Training")
         self._train_rows = QVBoxLayout(train)
@@ -139,12 +158,21 @@ class TrainPanel(QWidget):
         self._session.book.changed.connect(self._refresh)
         self._session.job_started.connect(self._on_job)
         self._session.choose_image(self.image_combo.value())
+        self._on_settings()
         self._refresh()
 
     def _on_method(self) -> None:
-        old, self.form = self.form, SettingsForm(self._method().settings)
+        old, self.form = self.form, self._new_form()
         self._train_rows.replaceWidget(old, self.form)
         old.deleteLater()
+        self._on_settings()
+
+    def _on_settings(self) -> None:
+        try:
+            settings = self.form.value()
+        except PuSegmentError:
+            return  # half typed: the last that could be used stays; Train says what is wrong
+        self._session.method, self._session.settings = self.method_combo.currentData(), settings
 
     def _on_job(self, job: Job) -> None:
         job.finished.connect(self._refresh)
@@ -154,6 +182,7 @@ class TrainPanel(QWidget):
         session, image = self._session, self._session.image
         there = image is not None and session.book.contains(image)
         self.add_brushes_button.setEnabled(there)
+        self.rim_button.setEnabled(there)
         for role, button in self.brush_buttons.items():
             anchor = "positive" if role == "ignore" else role
             button.setEnabled(there and image is not None and session.book.member(image, anchor) is not None)

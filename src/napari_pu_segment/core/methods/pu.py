@@ -21,7 +21,7 @@ from ..prior import PRIORS, Evidence, Fold
 from ..progress import Progress, Work
 from ..runtime import choose_device, set_threads
 from ..samples import Sample, spatial_ndim
-from ..settings import OneOf, advanced
+from ..settings import OneOf, advanced, only_if
 from ..training_data import TrainingData, make_sampler, prepare
 
 _AUTO = {"auto": "Automatic"}
@@ -37,8 +37,9 @@ class PuSettings(TrainSettings):
     prior: Annotated[str, OneOf(ChainMap({"fixed": "Fixed"}, PRIORS))] = Field(
         "auto", title="Class prior", description="How the expected positive fraction of the image is found."
     )
-    class_prior: float = Field(
-        0.2,
+    class_prior: float = only_if(
+        other={"prior": "fixed"},
+        default=0.2,
         gt=0,
         lt=1,
         title="Fixed prior (fraction)",
