@@ -70,7 +70,7 @@ def find_places(
     threshold: float,
     model: Model,
     *,
-    radius_px: int,
+    radius_px: float,
     seed: int | Sequence[int] = 0,
     previous: np.ndarray | None = None,
     strokes: Mapping[str, Sequence[Stroke]] | None = None,
@@ -85,7 +85,7 @@ def find_places(
     threshold : float
     model : Model
         Gives intensity statistics and filters for the feature space.
-    radius_px : int
+    radius_px : float
         Of a dab, in the plane of rows and columns.
     seed : int or sequence of int
     previous : ndarray, ([Z,] Y, X), optional
@@ -118,9 +118,10 @@ def _grid(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return np.asarray(np.minimum(jittered.astype(int), np.array(shape) - 1))
 
 
-def _dabs(centres: np.ndarray, shape: tuple[int, ...], radius_px: int) -> tuple[np.ndarray, ...]:
+def _dabs(centres: np.ndarray, shape: tuple[int, ...], radius_px: float) -> tuple[np.ndarray, ...]:
     """Indices (N, K) along each axis of the K pixels of a dab at every centre; at the border some come twice."""
-    rows, columns = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1]
+    reach = int(radius_px)
+    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disk = rows**2 + columns**2 <= radius_px**2
     rows, columns = rows[disk], columns[disk]
     offsets = [np.zeros_like(rows)] * (len(shape) - 2) + [rows, columns]

@@ -38,11 +38,15 @@ class Acquisition:
         Why a place is suggested, for the user; empty where that differs from place to place: see `explain`.
     utility : callable
         How useful an answer at each place would be, (N,), on a logarithmic scale; -inf: do not ask there.
+    strata : int
+        Parts, from low to high scores, that the questions of each side of the threshold are asked in, one after the
+        other.
     """
 
     title: str
     reason: str
     utility: Callable[[Places], np.ndarray]
+    strata: int = 1
 
 
 def _uncertain(places: Places) -> np.ndarray:
@@ -69,10 +73,10 @@ def _changed(places: Places) -> np.ndarray:
 
 
 def _mixed(places: Places) -> np.ndarray:
-    """Anywhere in predicted objects; of the background, as much again as there is of objects, what is most like them.
+    """Anywhere in predicted objects; of the background, as much as there is of objects, what is most like them.
 
-    Ten answers must tell what objects and their surroundings are like on the whole: where a score picks the oddest or
-    the most uncertain places, they hardly do.
+    A few answers must tell what objects and their surroundings are like on the whole. So these are sampled evenly over
+    the scores, stratum by stratum, rather than where some measure is highest.
     """
     foreground = places.foreground
     n = max(_LEAST_PLACES, round(_EDGE_OF_BACKGROUND * int(foreground.sum())))
@@ -82,7 +86,7 @@ def _mixed(places: Places) -> np.ndarray:
 
 
 ACQUISITIONS: dict[str, Acquisition] = {
-    "mixed": Acquisition("Mixed", "", _mixed),
+    "mixed": Acquisition("Mixed", "", _mixed, strata=5),
     "uncertain": Acquisition("Uncertain", "uncertain", _uncertain),
     "unlike": Acquisition("Unlike anything painted", "unlike anything painted", _unlike),
     "missed": Acquisition("Likely missed", "likely missed object", _missed),
@@ -97,12 +101,8 @@ class SuggestSettings(Settings):
         default="mixed", title="Look for", description="What kind of place to be taken to."
     )
     n: int = advanced(default=8, ge=1, le=100, title="Places", description="How many to suggest at a time.")
-    radius_px: int = advanced(
-        default=0,
-        ge=0,
-        le=1000,
-        title="Brush radius (px)",
-        description="Of an answer; 0: a two-hundredth of the image.",
+    brush_px: float = advanced(
+        default=0, ge=0, le=1000, title="Brush (px)", description="Width of an answer; 0: a hundredth of the image."
     )
     noise: float = advanced(
         default=0.25, ge=0, le=100, title="Noise", description="How far chance decides between places that are alike."
@@ -118,8 +118,8 @@ class Suggestion:
     ----------
     centre : tuple of int
         [Z,] Y, X in pixels of the image array.
-    radius_px : int
-        Of the dab that an answer paints.
+    radius_px : float
+        Of the dab that an answer paints: half the width of the brush.
     reason : str
         Why there, in a few words for the user.
     score : float
@@ -127,7 +127,7 @@ class Suggestion:
     """
 
     centre: tuple[int, ...]
-    radius_px: int
+    radius_px: float
     reason: str
     score: float
 
@@ -182,7 +182,7 @@ def suggest(
             raise InputError(f"The result measures {array.shape} pixels, but the image {shape}. Train again.")
     set_threads(int(model.card.settings.get("threads", 0)))
     yield Progress(0, 1, "Looking for places")
-    radius = settings.radius_px or default_radius_px(shape)
+    radius = (settings.brush_px or default_brush_px(shape)) / 2
     strokes = find_strokes([sample])
     n_painted = len(strokes["positive"]), len(strokes["negative"])
     seed = (settings.seed, *n_painted, len(skipped))
@@ -195,9 +195,9 @@ def suggest(
     return [Suggestion(tuple(map(int, places.centres[i])), radius, reasons[i], score) for i, score in chosen]
 
 
-def default_radius_px(shape: Sequence[int]) -> int:
-    """Radius of a dab: a two-hundredth of the shorter side of an image ([Z,] Y, X), as a brush of ours has it."""
-    return max(1, round(min(shape[-2:]) / 200))
+def default_brush_px(shape: Sequence[int]) -> int:
+    """Width of a dab: about a hundredth of the shorter side of an image ([Z,] Y, X), as brush layers begin with."""
+    return max(1, round(min(shape[-2:]) / 100))
 
 
 def choose(
@@ -227,12 +227,22 @@ def choose(
     counts = list(n_painted)
     while len(chosen) < settings.n and (noisy > -np.inf).any():
         side = places.foreground if counts[0] <= counts[1] else ~places.foreground
-        asked = np.where(side, noisy, -np.inf) if (noisy[side] > -np.inf).any() else noisy
-        best = int(asked.argmax())
+        side = side if (noisy[side] > -np.inf).any() else ~side
+        asked = np.where(_stratum(places, utility, side, row.strata, sum(counts) // 2), noisy, -np.inf)
+        best = int((asked if (asked > -np.inf).any() else np.where(side, noisy, -np.inf)).argmax())
         counts[0 if places.foreground[best] else 1] += 1
         chosen.append((best, float(utility[best])))
         noisy[_near(points, points[best : best + 1], reach)] = -np.inf
     return chosen
+
+
+def _stratum(places: Places, utility: np.ndarray, side: np.ndarray, n_strata: int, turn: int) -> np.ndarray:
+    """The places of a side, (N,) bool, whose scores are in the stratum of that turn: the middle, low, high, between."""
+    usable = np.flatnonzero(side & (utility > -np.inf))
+    ordered = usable[np.argsort(places.scores[usable], kind="stable")]
+    part = np.zeros(len(places), bool)
+    part[np.array_split(ordered, n_strata)[(n_strata // 2 + 3 * turn) % n_strata]] = True
+    return part
 
 
 def explain(places: Places) -> list[str]:

@@ -182,8 +182,8 @@ class Guide:
             self._session.said.emit(str(error), True)
             return
         brush = book.member(result.layer, "positive")
-        radius_px = max(1, round(float(brush.brush_size) / 2)) if isinstance(brush, Labels) else 0
-        settings = SuggestSettings(acquisition=self.acquisition, radius_px=radius_px)
+        brush_px = min(1000.0, float(brush.brush_size)) if isinstance(brush, Labels) else 0.0
+        settings = SuggestSettings(acquisition=self.acquisition, brush_px=brush_px)
         probability, threshold = result.segmentation.probability, result.segmentation.threshold
         previous = self._previous
         left_out = [*self._skipped, *([self.place.centre] if self.place is not None else [])]
