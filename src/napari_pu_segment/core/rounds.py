@@ -39,6 +39,12 @@ class HeldStroke:
     pixels: np.ndarray
     agreement: float
 
+    def centre(self, shape: tuple[int, ...]) -> tuple[float, ...]:
+        """A pixel of the stroke near its middle, ([Z,] Y, X), in an image of spatial `shape`."""
+        places = np.stack(np.unravel_index(self.pixels, shape), axis=1)
+        nearest = np.square(places - places.mean(0)).sum(1).argmin()
+        return tuple(float(value) for value in places[nearest])
+
 
 @dataclass(frozen=True, eq=False)
 class Judgement:

@@ -1,0 +1,112 @@
+"""What the panel of rounds says: the columns of its table, and the verdict in words."""
+
+from __future__ import annotations
+
+from napari_pu_segment.core.rounds import HeldStroke, Judgement, Round, may_stop
+
+from .rounds import Track
+
+_CAVEAT = "Strokes keep to the middle of objects and to what you are sure of, so this is better than the truth."
+COLUMNS = (
+    ("#", "Round; the one in use is marked."),
+    ("Strokes", "Strokes on objects + strokes on background"),
+    ("Time", "Seconds from the start of the training to its result"),
+    (
+        "Held\nout %",
+        "Strokes are held out in turn and judged by models that did not see them: the part of object strokes that is "
+        f"found (recall) / the part of background strokes that is left out (specificity). {_CAVEAT}",
+    ),
+    (
+        "Preci-\nsion %",
+        "Precision without ground truth: recall × class prior / area of the mask. It is no better than the class "
+        "prior. While the mask covers just the class prior, it equals the recall; it tells something once you move "
+        f"the threshold. {_CAVEAT}",
+    ),
+    (
+        "Steady\n%",
+        "How alike the masks stay when a third of the strokes is left out (Dice). Low: the result hangs on single "
+        "strokes, so paint more.",
+    ),
+    (
+        "Change\n%",
+        "Change of the mask since the result before, relative to the objects: pixels that differ / pixels of either "
+        "mask. Below 2 % in two rounds with new strokes, you can stop.",
+    ),
+)
+
+
+def cells(one: Round, comma: str = ".") -> list[str]:
+    """A round as texts, one for each column; – where something is not known."""
+    judged = one.judgement or Judgement((), (), 0.0, 0.0)
+    seconds = f"{one.seconds:.1f}".replace(".", comma) if one.seconds < 10 else f"{one.seconds:.0f}"
+    held = f"{_whole(judged.recall)}/{_whole(judged.specificity)}"
+    return [
+        str(one.number),
+        f"{one.n_positive}+{one.n_negative}",
+        f"{seconds} s",
+        "–" if judged.agreement is None else held,
+        _whole(judged.precision),
+        _whole(judged.steadiness),
+        "–" if one.change is None else _percent(one.change, comma),
+    ]
+
+
+def explain(one: Round, column: int) -> str:
+    """The tooltip of a cell."""
+    if column >= 3 and one.judgement is None:
+        return "Not judged: the next training came first, or it is still to come."
+    return COLUMNS[column][1]
+
+
+def sentence(track: Track, *, judging: bool, comma: str = ".") -> str:
+    """What to make of the latest round."""
+    rounds = track.rounds
+    if not rounds:
+        return "Every training is judged here by strokes that are held out."
+    last = rounds[-1]
+    if last.judgement is None:
+        return f"Judging round {last.number} …" if judging else f"Round {last.number} is judged when strokes rest."
+    if last.judgement.agreement is None:
+        return "To judge a round, it takes two strokes on objects."
+    if last.verdict is None:
+        return "The next round is compared with this one."
+    return _verdict(track, last, comma)
+
+
+def doubtful(rounds: list[Round]) -> HeldStroke | None:
+    """The stroke to look at where the latest round seems worse."""
+    last = rounds[-1] if rounds else None
+    if last is None or last.judgement is None or last.verdict is None or last.verdict.keep:
+        return None
+    return next(iter(last.judgement.loners), None)
+
+
+def _verdict(track: Track, last: Round, comma: str) -> str:
+    old = track.rounds[track.old_round]
+    assert last.verdict is not None
+    assert last.judgement is not None
+    if not last.verdict.known or old.judgement is None:
+        return "There are too few strokes to compare with the round before."
+    if last.verdict.keep:
+        if may_stop(track.rounds):
+            changes = " and ".join(f"{_percent(one.change or 0.0, comma)} %" for one in track.rounds[-2:])
+            return f"You can stop: new strokes changed the mask by {changes} in the last two rounds."
+        return f"Nothing speaks against round {last.number}: {_compared(old.judgement, last.judgement)}."
+    kept = f"Round {last.number} looks worse" + ("." if track.taken else f", so round {old.number} is kept.")
+    lone = " One stroke has no support from the others." if last.judgement.loners else ""
+    return f"{kept} {_compared(old.judgement, last.judgement).capitalize()}.{lone}"
+
+
+def _compared(old: Judgement, new: Judgement) -> str:
+    return (
+        f"held-out strokes agree to {_whole(new.agreement)} % (before: {_whole(old.agreement)} %), "
+        f"steady to {_whole(new.steadiness)} % ({_whole(old.steadiness)} %)"
+    )
+
+
+def _whole(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.0f}"
+
+
+def _percent(fraction: float, comma: str) -> str:
+    return f"{100 * fraction:.1f}".replace(".", comma) if fraction < 0.0995 else f"{100 * fraction:.0f}"
