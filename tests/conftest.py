@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 os.environ["NAPARI_CONFIG"] = ""  # neither read nor write the settings of whoever runs the tests
+os.environ["NAPARI_PU_SEGMENT_AUTOSAVE"] = "off"  # nor their saved strokes
 
 
 @pytest.fixture(scope="session")
