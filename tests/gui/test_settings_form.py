@@ -11,12 +11,13 @@ pytest.importorskip("napari")
 
 from qtpy.QtCore import QLocale, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox
+from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox, QWidget
 from superqt import QCollapsible
 
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
+from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.settings import OneOf, Settings, advanced
 from napari_pu_segment.gui.settings_form import NumberBox, SettingsForm
 
@@ -214,3 +215,18 @@ def test_the_wheel_does_not_change_a_number_in_passing(qtbot, form):
     assert not box.hasFocus()
     QApplication.sendEvent(box, event)
     assert box.value() == 7
+
+
+def test_a_setting_without_effect_is_disabled_and_says_when_it_has_one(qtbot):
+    form = SettingsForm(PuSettings)
+    qtbot.addWidget(form)
+    prior, fixed = form.findChild(QComboBox, "prior"), form.findChild(QWidget, "class_prior")
+    assert form.value().prior == "auto"
+    assert not fixed.isEnabled()
+    assert "Class prior is set to Fixed" in fixed.toolTip()
+    prior.setCurrentIndex(prior.findData("fixed"))
+    assert fixed.isEnabled()
+    assert "Class prior is set to" not in fixed.toolTip()
+    form.set_value(PuSettings(class_prior=0.4))
+    assert not fixed.isEnabled()
+    assert form.value().class_prior == 0.4

@@ -42,3 +42,17 @@ def test_text_is_converted():
 def test_bad_values_are_named(values, words):
     with pytest.raises(InputError, match=words):
         PuSettings().changed(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"risk": "nonsense"}, "Setting 'risk' = 'nonsense' cannot be used: choose one of: "),
+        ({"n_steps": 0}, "Setting 'n_steps' = 0 cannot be used: input should be greater than or equal to 1."),
+    ],
+)
+def test_the_reason_is_given_in_plain_words(values, text):
+    with pytest.raises(InputError) as refused:
+        PuSettings().changed(values)
+    assert str(refused.value).startswith(text)
+    assert "Value error" not in str(refused.value)

@@ -11,6 +11,8 @@ from napari_pu_segment.core.errors import InputError
 from .session import Session
 from .settings_form import fold
 
+MAX_LETTERS = 30  # of a name, in a narrow dock
+
 
 class ChannelsBox(QWidget):
     """Whether the first axis holds channels, and which further layers are channels; hidden where there is no choice.
@@ -73,19 +75,23 @@ class ChannelsBox(QWidget):
             self.fold.expand(animate=False)  # takes the height of what is in it now
 
     def _show_layers(self, fitting: list[Image], ticked: tuple[Image, ...]) -> None:
-        for box, _ in self.layer_boxes:
-            self._rows.removeWidget(box)
-            box.deleteLater()
-        self.layer_boxes = []
-        for layer in fitting:
-            box = QCheckBox(layer.name.replace("&", "&&"))
+        if [layer for _, layer in self.layer_boxes] != fitting:
+            for box, _ in self.layer_boxes:
+                self._rows.removeWidget(box)
+                box.deleteLater()
+            self.layer_boxes = [(self._new_box(), layer) for layer in fitting]
+        for box, layer in self.layer_boxes:
+            box.setText(_short(layer.name).replace("&", "&&"))  # a single & would mark a key
             box.setToolTip(f"Use the layer {layer.name!r} as a further channel")
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             box.setChecked(any(layer is one for one in ticked))
-            box.clicked.connect(self._choose_layers)
-            self._rows.addWidget(box)
-            box.show()  # now, so that the height is right
-            self.layer_boxes.append((box, layer))
+
+    def _new_box(self) -> QCheckBox:
+        box = QCheckBox()
+        box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        box.clicked.connect(self._choose_layers)
+        self._rows.addWidget(box)
+        box.show()  # now, so that the height is right
+        return box
 
     def _choose_axis(self, on: bool) -> None:
         image = self._session.image
@@ -101,3 +107,7 @@ class ChannelsBox(QWidget):
         except InputError as error:  # the layer changed its shape meanwhile
             self._session.said.emit(str(error), True)
             self.refresh()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_LETTERS else f"{name[: MAX_LETTERS // 2 - 1]}…{name[-MAX_LETTERS // 2 :]}"

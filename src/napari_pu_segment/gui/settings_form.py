@@ -179,7 +179,9 @@ class SettingsForm(QWidget, Generic[SettingsT]):
         if folded.rowCount():
             inner = QWidget()
             inner.setLayout(folded)
-            layout.addWidget(fold("Advanced", inner))
+            advanced = fold("Advanced", inner)
+            advanced.setToolTip("Settings that seldom need a change")
+            layout.addWidget(advanced)
 
 
 def decimal_point(widget: QWidget) -> str:

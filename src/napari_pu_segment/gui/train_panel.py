@@ -55,6 +55,7 @@ class TrainPanel(QWidget):
         self.warm_box = QCheckBox("Continue from the current model")
         self.warm_box.setToolTip("Start from the model there is, instead of from nothing.")
         self.train_button = QPushButton("Train")
+        self.train_button.setToolTip("Learn from the strokes and segment the image. You can go on painting meanwhile.")
         self._lay_out()
         self._connect()
 
