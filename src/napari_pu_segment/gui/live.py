@@ -139,7 +139,7 @@ class Live:
         due = self._rounds >= ROUNDS or _painted_px(result) >= 2 * self._fresh_px
         if self._rounds and due and result.layer is session.image:
             self._train(self._followed, anew=True)
-        else:
+        elif session.crf is not None:
             session.refine()
 
     def _train(self, strokes: Snapshot, *, anew: bool) -> None:

@@ -42,5 +42,5 @@ class LivePanel(QWidget):
         row.addWidget(self.button)
         row.addWidget(self.label, 1)
         self.button.toggled.connect(session.set_live)
-        session.live_changed.connect(self.button.setChecked)
+        session.live_changed.connect(lambda on: self.button.setChecked(on))
         self.live.state_changed.connect(lambda state: self.label.setText(TEXTS[state]))

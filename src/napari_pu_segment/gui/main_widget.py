@@ -30,8 +30,8 @@ from .model_panel import ModelPanel
 from .objects_panel import ObjectsPanel
 from .result_panel import ResultPanel
 from .session import Session
-from .suggest_panel import SuggestPanel
 from .snapshots import own
+from .suggest_panel import SuggestPanel
 from .train_panel import TrainPanel
 
 PLUGIN, TITLE = "napari-pu-segment", "Paint and segment"
