@@ -102,7 +102,7 @@ def test_from_nothing_to_a_table_and_a_layer(scene):
     assert cell(panel, 1, "Centroid y\n(µm)") == "22.25"
     assert cell(panel, 0, "Mean probability") == "0.75"
     assert cell(panel, 0, "Mean intensity") == str(round(np.mean(scene.image.data[10:13, 20:24])))
-    assert panel.count_label.text() == "2 objects, typically 14 µm², 3.798 µm across."
+    assert panel.count_label.text() == "2 objects, typically 14 µm², 3.8 µm across."
     assert panel.export_button.isEnabled()
     assert scene.said[-1] == (panel.count_label.text(), False)
 

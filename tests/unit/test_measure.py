@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
+from skimage.measure import label, regionprops
 
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.measure import Table, measure_objects
@@ -127,6 +129,30 @@ def test_a_plane_is_measured_as_if_it_was_alone(boxes):
     alone = measure(np.roll(boxes, 2, 1), image[:, 1])
     for name, column in alone.columns.items():
         assert np.array_equal(whole.columns[name][2:], column)
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (16, 40, 50)])
+def test_shapes_are_those_of_scikit_image(shape):
+    noise = gaussian_filter(np.random.default_rng(0).normal(size=shape), 2)
+    objects, size = label(noise > 0.06), (1.5, 0.5, 0.5)[-len(shape) :]
+    objects[objects == 3] = 0
+    regions = [region for region in regionprops(objects, spacing=size) if region.area > 3]
+    assert len(regions) > 5
+    table = measure(objects, pixel_size=size, pixel_unit="um", planewise=False)
+    rows = {row["label"]: row for row in map(table.row, range(len(table)))}
+    names = {
+        "equivalent_diameter_um": "equivalent_diameter_area",
+        "major_axis_um": "axis_major_length",
+        "minor_axis_um": "axis_minor_length",
+    }
+    flat = {"area_um2": "area", "perimeter_um": "perimeter", "eccentricity": "eccentricity", "solidity": "solidity"}
+    for region in regions:
+        row = rows[region.label]
+        for name, theirs in {**names, **(flat if len(shape) == 2 else {"volume_um3": "area"})}.items():
+            assert row[name] == pytest.approx(getattr(region, theirs), abs=1e-6), name
+        assert [row[f"centroid_{axis}_um"] for axis in "zyx"[-len(shape) :]] == pytest.approx(region.centroid)
+        if len(shape) == 2:
+            assert row["orientation_deg"] == pytest.approx(math.degrees(region.orientation))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 4), (1, 3, 3), (2, 3, 3)])

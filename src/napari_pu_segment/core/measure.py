@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,13 @@ def measure_objects(
     """Measure every object: place, size, shape, and intensities.
 
     Lengths are in `pixel_unit` where the pixel size is known, else in pixels. Positions count from the middle of the
-    first pixel; in pixels they are the array's indices. Shapes are those of the ellipse with the same second moments
-    (`skimage.measure.regionprops`): axes, eccentricity, and orientation, in degrees: 0 is a long axis along the
-    columns (up and down), 90 or -90 one along the rows. Perimeters follow Benkrid & Crookes (2000), and are in pixels
-    where pixels are not square. Solidity is the area divided by that of the convex hull. Objects that go through
-    planes have volumes, and neither perimeter, eccentricity, solidity nor orientation.
+    first pixel; in pixels they are the array's indices. Axes, eccentricity and orientation are those of the ellipse
+    with the same second moments, as in `skimage.measure.regionprops`: with variances v1 >= v2 along its axes, these
+    are 4 sqrt(v), for the ellipsoid of a volume 2 sqrt(5 v), and the eccentricity is sqrt(1 - v2 / v1). Orientation is
+    in degrees: 0 is a long axis along the columns (up and down), 90 or -90 one along the rows. Perimeters follow
+    Benkrid & Crookes (2000), and are in pixels where pixels are not square. Solidity is the area divided by that of
+    the convex hull. Objects that go through planes have volumes, and neither perimeter, eccentricity, solidity nor
+    orientation.
 
     Parameters
     ----------
@@ -187,8 +190,7 @@ def _rows(objects: np.ndarray, looks: list[np.ndarray], left_out: np.ndarray, fo
     small = np.where(objects > 0, np.searchsorted(labels, objects) + 1, 0)  # any numbers, made 1..n
     at_border = set(touching(small, np.zeros_like(left_out)).tolist())
     at_ignored = set(touching(np.pad(small, 1), np.pad(left_out, 1)).tolist())
-    spacing = form.size or (1.0,) * form.ndim
-    for region in regionprops(small, spacing=spacing):  # type: ignore[no-untyped-call]
+    for region in regionprops(small):  # type: ignore[no-untyped-call]
         row = [labels[region.label - 1], *_shape(region, form)]
         row += [region.label in at_border, region.label in at_ignored]
         for name, look in zip(form.channels, looks, strict=True):
@@ -198,27 +200,33 @@ def _rows(objects: np.ndarray, looks: list[np.ndarray], left_out: np.ndarray, fo
 
 
 def _shape(region: Any, form: _Form) -> list[float]:
-    middle = np.array([ends.start for ends in region.slice]) + np.argwhere(region.image).mean(axis=0)
-    n_pixels = int(region.image.sum())
-    found = [*middle, n_pixels]
-    if form.size:
-        found += [*(middle * form.size), region.area]
-    found += [region.equivalent_diameter_area, region.axis_major_length, _minor_axis(region)]
-    if form.ndim == 2:
-        around = region.perimeter if form.square else _perimeter_px(region)
-        found += [around, region.eccentricity, region.solidity, math.degrees(region.orientation)]
-    return found
+    n_pixels, middle, spread = _moments(region.image)
+    middle += [ends.start for ends in region.slice]
+    scale = np.array(form.size or (1.0,) * form.ndim)
+    extent = n_pixels * float(scale.prod())
+    found = [*middle, n_pixels, *([*(middle * scale), extent] if form.size else [])]
+    spread *= np.outer(scale, scale)
+    least, *_, most = np.clip(np.linalg.eigvalsh(spread), 0, None)
+    if form.ndim == 3:
+        return [*found, (6 * extent / math.pi) ** (1 / 3), 2 * math.sqrt(5 * most), 2 * math.sqrt(5 * least)]
+    found += [math.sqrt(4 * extent / math.pi), 4 * math.sqrt(most), 4 * math.sqrt(least)]
+    around = perimeter(region.image) * (scale[0] if form.square else 1)  # type: ignore[no-untyped-call]
+    eccentricity = math.sqrt(1 - least / most) if most else 0.0
+    orientation = math.degrees(math.atan2(2 * spread[0, 1], spread[0, 0] - spread[1, 1]) / 2)
+    return [*found, around, eccentricity, region.solidity, orientation]
 
 
-def _minor_axis(region: Any) -> float:
-    try:
-        return float(region.axis_minor_length)
-    except ValueError:  # the root of a number just below 0: the object is flat
-        return 0.0
-
-
-def _perimeter_px(region: Any) -> float:
-    return float(perimeter(region.image))  # type: ignore[no-untyped-call]
+def _moments(image: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number, mean and covariance of the places of an object's pixels, without a list of them all."""
+    axes, n_pixels = range(image.ndim), int(np.count_nonzero(image))
+    along = [image.sum(axis=tuple(other for other in axes if other != axis)) for axis in axes]
+    middle = np.array([np.arange(len(counts)) @ counts / n_pixels for counts in along])
+    away = [np.arange(len(counts)) - mean for counts, mean in zip(along, middle, strict=True)]
+    spread = np.diag([steps**2 @ counts / n_pixels for steps, counts in zip(away, along, strict=True)])
+    for i, j in combinations(axes, 2):
+        counts = image.sum(axis=tuple(other for other in axes if other not in (i, j)))
+        spread[i, j] = spread[j, i] = away[i] @ counts @ away[j] / n_pixels
+    return n_pixels, middle, spread
 
 
 def _statistics(values: np.ndarray, *, only_mean: bool) -> list[float]:

@@ -283,7 +283,7 @@ def _summary(table: Table) -> str:
     size = next(name for name in reversed(table.columns) if name.startswith(("area_", "volume_")))
     across = next(name for name in table.columns if name.startswith("equivalent_diameter_"))
     area, diameter = (
-        f"{number_text(float(np.median(table.columns[name])))} {nice_unit(table.units[name] or 'px')}"
+        f"{number_text(float(np.median(table.columns[name])), 3)} {nice_unit(table.units[name] or 'px')}"
         for name in (size, across)
     )
     cut = int(np.count_nonzero(table.columns["touches_border"]))

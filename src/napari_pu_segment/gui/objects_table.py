@@ -92,13 +92,13 @@ def nice_unit(unit: str) -> str:
     return "µ" + unit[1:] if unit.startswith("um") else unit
 
 
-def number_text(value: float) -> str:
-    """Four digits of a number, more of a large one, with a point whatever the locale."""
-    return f"{value:.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
+def number_text(value: float, digits: int = 4) -> str:
+    """Some digits of a number, more of a large one, with a point whatever the locale."""
+    return f"{value:.0f}" if 10**digits <= abs(value) < 1e12 else f"{value:.{digits}g}"
 
 
 def _title(name: str, unit: str) -> str:
-    title = (name.rpartition("_")[0] if unit else name).replace("_", " ")
+    title = (name.rpartition("_")[0] if unit else name).removeprefix("equivalent_").replace("_", " ")
     title = title[:1].upper() + title[1:]
     return f"{title}\n({nice_unit(unit)})" if unit else title
 
