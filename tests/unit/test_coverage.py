@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from napari_pu_segment.core.coverage import (
+    HIGHEST,
+    LOWEST,
     N_BINS,
     bins_of,
     measure_coverage,
@@ -68,8 +70,17 @@ def test_where_probabilities_are_few_the_nearest_area_is_taken_amid_the_gap():
 def test_constant_probabilities_are_counted_where_they_are(value):
     table = measured(np.full((7, 5), value, np.float32))
     assert table.n_pixels == 35
-    assert table.coverage_at(value) == 1.0
+    assert table.coverage_at(value - 1e-3) == 1.0
+    assert table.coverage_at(value + 1e-3) == float(value == 1), "nothing lies above 1"
     assert table.pixels[bins_of(np.array([value], np.float32))[0]] == 35
+
+
+def test_a_network_that_is_very_sure_still_gives_every_area():
+    score = np.random.default_rng(2).normal(-30, 20, (200, 200)).clip(-75, 15)
+    probability = (1 / (1 + np.exp(-score))).astype(np.float32)
+    table = measured(probability)
+    for coverage in (0.05, 0.3, 0.6, 0.95):
+        assert threshold_mask(probability, table.threshold_at(coverage)).mean() == pytest.approx(coverage, abs=1e-3)
 
 
 def test_ignored_pixels_do_not_count_and_strokes_are_told_apart():
@@ -84,9 +95,20 @@ def test_ignored_pixels_do_not_count_and_strokes_are_told_apart():
     assert before.coverage_at(0.5) == 0.5
     assert (table.n_pixels, table.positive.sum(), table.negative.sum()) == (450, 4, 6)
     assert table.coverage_at(0.5) == pytest.approx(150 / 450)
-    pixels, positive, negative = table.shown(10, 8.0)
+    pixels, positive, negative = table.shown(10)
     assert pixels.sum() == 450
     assert positive.argmax() >= 5 > negative.argmax()
+
+
+def test_what_is_drawn_leaves_out_next_to_nothing(smooth):
+    table = measured(smooth)
+    low, high = table.score_range
+    assert -18 < low < -13
+    assert 7 < high < 12
+    pixels, *_ = table.shown(50)
+    assert pixels.sum() == smooth.size
+    assert pixels.argmax() == pytest.approx((-3 - low) / (high - low) * 50, abs=4)
+    assert measured(np.full((5, 5), 0.5, np.float32)).score_range == (-2, 2)
 
 
 def test_objects_of_typical_size():
@@ -135,6 +157,6 @@ def test_shapes_must_agree():
 def test_scores_and_probabilities():
     for probability in (0.001, 0.5, 0.97):
         assert probability_of(score_of(probability)) == pytest.approx(probability)
-    assert score_of(0.0) == -score_of(1.0) == -16
+    assert (score_of(0.0), score_of(1.0)) == (LOWEST, HIGHEST)
     assert threshold_of(0) == 0
-    assert threshold_of(N_BINS // 2) == 0.5
+    assert threshold_of(N_BINS - 1) == pytest.approx(1)

@@ -15,7 +15,7 @@ from .progress import Progress, Ticker, Work
 from .samples import IGNORE, NEGATIVE, POSITIVE
 
 N_BINS = 65_536
-SCORE_LIMIT = 16.0  # bins run over scores of -16 to 16: float32 has no probability nearer to 1 than that
+LOWEST, HIGHEST = -80.0, 17.0  # scores that probabilities of float32 can have, but for 0 and 1 themselves
 BAND = (2.0, 1.0, 0.5)  # times the present coverage
 _EDGE = 0.01  # of a bin; float32 knows scores no better
 _BLOCK_PX = 2**20  # looked at in one go; a few milliseconds of work
@@ -32,7 +32,7 @@ class Coverage:
     Parameters
     ----------
     pixels : ndarray of int64, (N_BINS,)
-        Number of pixels by score, from -`SCORE_LIMIT` to `SCORE_LIMIT`; what lies beyond is in the outermost bins.
+        Number of pixels by score, from `LOWEST` to `HIGHEST`; what lies beyond is in the outermost bins.
     positive, negative : ndarray of int64, (N_BINS,)
         The pixels of positive and of negative strokes among them.
     object_px : float
@@ -85,12 +85,21 @@ class Coverage:
         """The thresholds at which objects cover `BAND` times as much as now, at most everything; from low to high."""
         return tuple(self.threshold_at(min(1.0, times * covered)) for times in BAND)
 
-    def shown(self, n: int, limit: float) -> tuple[np.ndarray, ...]:
-        """Counts of pixels, positive and negative strokes (n,) in equal steps of the score from -limit to limit.
+    @cached_property
+    def score_range(self) -> tuple[float, float]:
+        """Scores between which nearly all pixels lie, but for one in a thousand at either end; with some room."""
+        ends = [int(np.searchsorted(-self._fractions, -share, side="left")) for share in (0.999, 0.001)]
+        low, high = (_score(end) for end in ends)
+        return max(min(low - 1, -2.0), LOWEST), min(max(high + 1, 2.0), HIGHEST)
 
-        What lies beyond is counted in the first and the last step. For drawing.
+    def shown(self, n: int) -> tuple[np.ndarray, ...]:
+        """Counts of pixels, positive and negative strokes (n,) in equal steps over the `score_range`; for drawing.
+
+        What lies beyond is counted in the first and the last step.
         """
-        step = np.clip((np.linspace(-SCORE_LIMIT, SCORE_LIMIT, N_BINS) / limit + 1) / 2 * n, 0, n - 1).astype(int)
+        low, high = self.score_range
+        scores = np.linspace(LOWEST, HIGHEST, N_BINS, endpoint=False)
+        step = np.clip((scores - low) / (high - low) * n, 0, n - 1).astype(int)
         return tuple(np.bincount(step, counts, n) for counts in (self.pixels, self.positive, self.negative))
 
 
@@ -160,7 +169,7 @@ def bins_of(probability: np.ndarray) -> np.ndarray:
 
 def threshold_of(index: int) -> float:
     """The lowest probability of a bin; 0 for the first."""
-    return 0.0 if index <= 0 else probability_of((index / N_BINS * 2 - 1) * SCORE_LIMIT)
+    return 0.0 if index <= 0 else probability_of(_score(index))
 
 
 def probability_of(score: float) -> float:
@@ -169,15 +178,19 @@ def probability_of(score: float) -> float:
 
 
 def score_of(probability: float) -> float:
-    """Score of a probability: its logit, within `SCORE_LIMIT` of 0."""
-    return float((_position(np.float64(probability)) / N_BINS * 2 - 1) * SCORE_LIMIT)
+    """Score of a probability: its logit, from `LOWEST` to `HIGHEST`."""
+    return _score(float(_position(np.float64(probability))))
+
+
+def _score(position: float) -> float:
+    return LOWEST + position / N_BINS * (HIGHEST - LOWEST)
 
 
 def _position(probability: np.ndarray | np.float64) -> np.ndarray:
     """Where among the bins a probability lies, 0..N_BINS."""
     with np.errstate(divide="ignore"):
         score = np.log(probability) - np.log1p(-probability)
-    return np.clip((score / SCORE_LIMIT + 1) * (N_BINS / 2), 0, N_BINS)
+    return np.clip((score - LOWEST) * (N_BINS / (HIGHEST - LOWEST)), 0, N_BINS)
 
 
 def _parts(mask: np.ndarray, codes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

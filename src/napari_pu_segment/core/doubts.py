@@ -69,15 +69,19 @@ def _intensity(card: Card, sample: Sample) -> str:
         if apart or own > FAR * wide or narrow:
             where = f" in channel {_channel(card.channel_names, i)}" if len(card.intensity) > 1 else ""
             return (
-                f"The intensities of {sample.name!r}{where} ({low:.4g} to {high:.4g}) are far from those that the "
-                f"model was trained on ({stats.low:.4g} to {stats.high:.4g}), so that its result will hardly be right: "
-                "bring the image to the same scale, or train on it."
+                f"The intensities of {sample.name!r}{where} ({_number(low)} to {_number(high)}) are far from those that "
+                f"the model was trained on ({_number(stats.low)} to {_number(stats.high)}), so that its result will "
+                "hardly be right: bring the image to the same scale, or train on it."
             )
     return ""
 
 
 def _channel(names: Sequence[str], index: int) -> str:
     return repr(names[index]) if index < len(names) else str(index + 1)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def _size(pixel_size: Sequence[float], unit: str) -> str:

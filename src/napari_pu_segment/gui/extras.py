@@ -21,6 +21,7 @@ from .numbers import percent
 from .session import Result, Session
 
 Areas: TypeAlias = tuple[float, ...]  # what each level of the band covers, as fractions of the image
+INKS = ("black", "black", "white")  # readable on the colours of `BAND`
 TITLES = {"band": "Band", "uncertainty": "Uncertainty"}
 
 
@@ -71,10 +72,11 @@ class Extras(QWidget):
         if result is None or coverage is None or result.preview:
             return
         segmentation = result.segmentation
-        source = (segmentation.probability, segmentation.threshold)
         for role, work in (("band", _band(result, coverage)), ("uncertainty", _uncertainty(result))):
-            if self.boxes[role].isChecked() and self._from.get(role) != source:
-                self._from[role] = source
+            probability, threshold = self._from.get(role, (None, 0.0))
+            same = probability is segmentation.probability and threshold == segmentation.threshold
+            if self.boxes[role].isChecked() and not same:
+                self._from[role] = (segmentation.probability, segmentation.threshold)
                 self._session.aside(work, TITLES[role], partial(self._show, role, result))
 
     def _toggle(self, role: str, on: bool) -> None:
@@ -137,7 +139,7 @@ def _band(result: Result, coverage: Coverage) -> Work[tuple[np.ndarray, Areas]]:
 def _legend(areas: Areas, locale: QLocale) -> str:
     """What each colour means, as rich text."""
     shares = [
-        f'<span style="color:{colour}">■</span>&nbsp;{percent(area, locale)}'.replace(" %", "&nbsp;%")
-        for colour, area in zip(BAND, areas, strict=True)
+        f'<span style="background-color:{colour}; color:{ink}">&nbsp;{percent(area, locale)}&nbsp;</span>'
+        for colour, ink, area in zip(BAND, INKS, areas, strict=True)
     ]
-    return "If objects covered " + ", ".join(reversed(shares))
+    return "If objects covered " + " ".join(reversed(shares)).replace(" %", "&nbsp;%")

@@ -11,9 +11,10 @@ from napari_pu_segment.core.coverage import Coverage, probability_of, score_of
 
 from .looks import COLOURS
 
-LIMIT = 10.0  # scores shown; beyond lie probabilities below 0.00005 and above 0.99995
-TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+NOTHING = (-8.0, 8.0)  # scores along the axis of an empty histogram
+TICKS = (0.5, 0.01, 0.99, 0.0001, 0.9999, 0.1, 0.9, 0.001, 0.999, 0.000001, 0.999999)  # the first ones go first
 BAR_PX = 3
+DECADES = 3  # of counts, from the highest bar down
 STEP = 0.1  # of the score, for an arrow key
 _MARGIN = 4.0
 
@@ -22,7 +23,7 @@ class Histogram(QWidget):
     """How many pixels have which probability: all of the image as bars, those of strokes as lines.
 
     Probabilities are spread by their score, so that those near 0 and 1 are told apart; counts are logarithmic, and
-    each of the three is drawn to its own height. The bars above the threshold have the colour of the mask.
+    each of the three has a scale of its own. The bars above the threshold have the colour of the mask.
 
     Attributes
     ----------
@@ -61,10 +62,15 @@ class Histogram(QWidget):
         self._threshold = threshold
         self.update()
 
-    def x_of(self, probability: float) -> float:
-        """Where on the widget a probability stands, in px."""
-        share = (min(max(score_of(probability), -LIMIT), LIMIT) / LIMIT + 1) / 2
-        return _MARGIN + share * (self.width() - 2 * _MARGIN)
+    def share_of(self, probability: float) -> float:
+        """Where along the axis a probability stands, 0..1."""
+        low, high = self._range()
+        return (min(max(score_of(probability), low), high) - low) / (high - low)
+
+    def probability_at(self, share: float) -> float:
+        """What stands there along the axis; at its very ends 0 and 1, so that everything or nothing can be chosen."""
+        low, high = self._range()
+        return probability_of(low + share * (high - low)) if 0 < share < 1 else float(share > 0)
 
     def sizeHint(self) -> QSize:
         """Wide and low."""
@@ -78,7 +84,7 @@ class Histogram(QWidget):
         """The line goes where the mouse is."""
         if event is not None and event.buttons() & Qt.MouseButton.LeftButton and self._coverage is not None:
             share = (event.position().x() - _MARGIN) / max(1.0, self.width() - 2 * _MARGIN)
-            self._move((min(max(share, 0.0), 1.0) * 2 - 1) * LIMIT)
+            self._move(self.probability_at(min(max(share, 0.0), 1.0)))
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
         """So does it while the button is held."""
@@ -88,7 +94,7 @@ class Histogram(QWidget):
         """Arrow keys move the line."""
         steps = {Qt.Key.Key_Left: -STEP, Qt.Key.Key_Right: STEP}
         if event is not None and event.key() in steps and self._coverage is not None:
-            self._move(score_of(self._threshold) + steps[Qt.Key(event.key())])
+            self._move(probability_of(score_of(self._threshold) + steps[Qt.Key(event.key())]))
         else:
             super().keyPressEvent(event)
 
@@ -120,38 +126,35 @@ class Histogram(QWidget):
             if heights.any():
                 painter.setPen(QPen(QColor(COLOURS[role]), 2))
                 painter.drawPolyline(_outline(heights, room))
-        x = self.x_of(self._threshold)
+        x = self._x_of(self._threshold)
         painter.setPen(QPen(ink, 2))
         painter.drawLine(QPointF(x, room.top() - 2), QPointF(x, room.bottom() + 3))
 
     def _paint_bars(self, painter: QPainter, room: QRectF, faint: QColor) -> None:
-        polygon = _outline(self._heights[0], room)
-        painter.setPen(Qt.PenStyle.NoPen)
-        x = self.x_of(self._threshold)
-        parts = (
-            (QRectF(room.left(), 0, x - room.left(), self.height()), faint),
-            (QRectF(x, 0, room.right() - x, self.height()), QColor(COLOURS["mask"])),
-        )
-        for part, colour in parts:
-            painter.setClipRect(part)
-            painter.setBrush(colour)
-            painter.drawPolygon(polygon)
-        painter.setClipping(False)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright edges need none, and it takes long
+        heights, x = self._heights[0], self._x_of(self._threshold)
+        width = room.width() / len(heights)
+        for i, height in enumerate(heights):
+            left, top = room.left() + i * width, room.bottom() - float(height) * room.height()
+            middle = min(max(x, left), left + width)
+            painter.fillRect(QRectF(left, top, middle - left, room.bottom() - top), faint)
+            painter.fillRect(QRectF(middle, top, left + width - middle, room.bottom() - top), QColor(COLOURS["mask"]))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
     def _paint_ticks(self, painter: QPainter, room: QRectF, ink: QColor, faint: QColor) -> None:
-        metrics, locale, end = self.fontMetrics(), self.locale(), -1.0
+        metrics, locale = self.fontMetrics(), self.locale()
+        taken: list[tuple[float, float]] = []
+        low, high = (probability_of(score) for score in self._range())
         for tick in TICKS:
-            x = self.x_of(tick)
-            painter.setPen(QPen(faint, 1))
-            painter.drawLine(QPointF(x, room.bottom()), QPointF(x, room.bottom() + 3))
-            text = locale.toString(tick, "g", 3)
+            text, x = locale.toString(tick, "g", 6).replace("e-06", "e-6"), self._x_of(tick)
             width = metrics.horizontalAdvance(text)
             left = min(max(x - width / 2, 0.0), self.width() - width)
-            if left > end:  # none over another
+            if low <= tick <= high and all(left > end or left + width < begin for begin, end in taken):
+                taken.append((left - 4, left + width + 4))
+                painter.setPen(QPen(faint, 1))
+                painter.drawLine(QPointF(x, room.bottom()), QPointF(x, room.bottom() + 3))
                 painter.setPen(ink)
                 painter.drawText(QPointF(left, self.height() - metrics.descent()), text)
-                end = left + width + 3
 
     def _room(self) -> QRectF:
         """Where the bars stand."""
@@ -161,13 +164,20 @@ class Histogram(QWidget):
     def _measure(self) -> None:
         self._heights = ()
         if self._coverage is not None:
-            counts = self._coverage.shown(max(10, int(self._room().width() / BAR_PX)), LIMIT)
-            logs = [np.log1p(count) for count in counts]
-            self._heights = tuple(log / max(1e-9, log.max()) for log in logs)
+            counts = self._coverage.shown(max(10, int(self._room().width() / BAR_PX)))
+            with np.errstate(divide="ignore"):
+                logs = [np.log10(count / max(1, count.max())) for count in counts]
+            self._heights = tuple(np.clip(1 + log / DECADES, 0, 1) for log in logs)
 
-    def _move(self, score: float) -> None:
-        self.set_threshold(probability_of(min(max(score, -LIMIT), LIMIT)))
-        self.moved.emit(self._threshold)
+    def _range(self) -> tuple[float, float]:
+        return NOTHING if self._coverage is None else self._coverage.score_range
+
+    def _x_of(self, probability: float) -> float:
+        return _MARGIN + self.share_of(probability) * (self.width() - 2 * _MARGIN)
+
+    def _move(self, probability: float) -> None:
+        self.set_threshold(probability)
+        self.moved.emit(probability)
 
 
 def _outline(heights: np.ndarray, room: QRectF) -> QPolygonF:

@@ -8,11 +8,11 @@ import numpy as np
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
-from napari_pu_segment.core.coverage import Coverage, measure_coverage, probability_of, score_of
+from napari_pu_segment.core.coverage import Coverage, measure_coverage
 from napari_pu_segment.core.model import Model
 
 from .extras import Extras
-from .histogram import LIMIT, Histogram
+from .histogram import Histogram
 from .numbers import significant
 from .refine_box import RefineBox
 from .session import Result, Session
@@ -20,6 +20,7 @@ from .settings_form import LARGEST_INT, NumberBox
 
 SLIDER_STEPS = 1000
 DEBOUNCE_MS = 250
+BOX_PX = 92
 
 
 class ResultPanel(QWidget):
@@ -85,7 +86,9 @@ class ResultPanel(QWidget):
             "as they were when the image was segmented"
         )
         self.objects_box.setToolTip(self.objects_label.toolTip())
+        self.objects_label.setWordWrap(True)
         self.objects_box.setRange(0, LARGEST_INT)
+        self.objects_box.setFixedWidth(BOX_PX)
         self.objects_box.setGroupSeparatorShown(True)
         self.objects_box.setKeyboardTracking(False)
         self.histogram.setToolTip(
@@ -117,7 +120,7 @@ class ResultPanel(QWidget):
     def _connect(self) -> None:
         self.histogram.moved.connect(lambda value: self._choose(self.histogram, value))
         self.threshold_slider.valueChanged.connect(
-            lambda step: self._choose(self.threshold_slider, _threshold_of(step))
+            lambda step: self._choose(self.threshold_slider, self.histogram.probability_at(step / SLIDER_STEPS))
         )
         self.threshold_box.valueChanged.connect(lambda value: self._choose(self.threshold_box, value))
         self.threshold_reset.clicked.connect(lambda: self._choose(None, None))
@@ -171,6 +174,8 @@ class ResultPanel(QWidget):
         self._coverage = coverage
         self.histogram.set_value(coverage)
         self.extras.set_value(coverage)
+        if self._session.result is not None:
+            self._show_threshold(self._session.result.segmentation.threshold)  # the axis is another one
         self._refresh()
 
     def _show_threshold(self, threshold: float) -> None:
@@ -178,7 +183,7 @@ class ResultPanel(QWidget):
         # The model's own has as many digits as a float, and is used in full. Three are shown, more near one: the
         # threshold of a network that is sure of itself, such as 0.99963, is not 1.
         shown = threshold if self._origin is self.threshold_box else round(threshold, digits)
-        self._set(self.threshold_slider, _step_of(threshold))
+        self._set(self.threshold_slider, round(self.histogram.share_of(threshold) * SLIDER_STEPS))
         self._set(self.threshold_box, shown)
         self.histogram.set_threshold(threshold)
 
@@ -191,14 +196,14 @@ class ResultPanel(QWidget):
         sized = coverage is not None and coverage.object_px > 0
         self.objects_box.setEnabled(result is not None and sized)
         if coverage is None or result is None:
-            self.objects_label.setText("objects")
+            self.objects_label.setText("typical objects")
             return
         fraction = np.count_nonzero(result.segmentation.mask) / max(1, coverage.n_pixels)
         self._set(self.area_slider, round(fraction ** (1 / 3) * SLIDER_STEPS))
         self._set(self.area_box, significant(100 * fraction))
         self._set(self.objects_box, round(coverage.objects_at(fraction)))
         size = self.locale().toString(round(coverage.object_px))
-        self.objects_label.setText(f"objects of {size} px" if sized else "objects")
+        self.objects_label.setText(f"typical objects ({size} px)" if sized else "typical objects")
 
     def _set(self, widget: QSlider | QSpinBox | NumberBox, value: float) -> None:
         if widget is not self._origin:
@@ -206,28 +211,17 @@ class ResultPanel(QWidget):
                 widget.setValue(value)  # type: ignore[arg-type]
 
 
-def _threshold_of(step: int) -> float:
-    """The ends of the slider are 0 and 1; between them it runs over the scores that the histogram shows."""
-    if step in (0, SLIDER_STEPS):
-        return float(step > 0)
-    return significant(probability_of((step / SLIDER_STEPS * 2 - 1) * LIMIT), 6)
-
-
-def _step_of(threshold: float) -> int:
-    return round((score_of(threshold) / LIMIT + 1) / 2 * SLIDER_STEPS)
-
-
 def _slider() -> QSlider:
     slider = QSlider(Qt.Orientation.Horizontal)
     slider.setRange(0, SLIDER_STEPS)
-    slider.setMinimumWidth(60)
+    slider.setMinimumWidth(48)
     return slider
 
 
 def _box(largest: float) -> NumberBox:
     box = NumberBox()
     box.setRange(0, largest)
-    box.setFixedWidth(96)
+    box.setFixedWidth(BOX_PX)
     return box
 
 
