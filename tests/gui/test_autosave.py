@@ -21,9 +21,12 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.saved import MAX_FILES, SavedFolder, image_key, make_session
 from napari_pu_segment.gui import autosave as module
-from napari_pu_segment.gui.autosave import VARIABLE, Autosave, AutosaveBar, autosave_folder
+from napari_pu_segment.gui.autosave import VARIABLE, autosave_folder
+from napari_pu_segment.gui.autosave_bar import AutosaveBar
 from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.refine_box import RefineBox
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.train_panel import TrainPanel
 
 CHOICES = {"method": "pu", "settings": METHODS["pu"].settings().to_dict(), "threshold": None, "crf": None}
 
@@ -35,7 +38,7 @@ def quick(monkeypatch):
 
 
 @pytest.fixture
-def opened(make_viewer, qtbot, quick):
+def opened(make_viewer, qtbot, quick, monkeypatch):
     """Opens the same image in a viewer of its own, with autosave into a folder; gives session, autosave and its bar."""
     kept = []
 
@@ -44,15 +47,14 @@ def opened(make_viewer, qtbot, quick):
         session = Session(LayerBook(viewer))
         image = viewer.add_image(np.random.default_rng(0).random(shape), name=name)
         session.choose_image(image)
-        autosave = Autosave(session, folder)
-        bar = AutosaveBar(autosave)
+        monkeypatch.setenv(VARIABLE, str(folder))
+        bar = AutosaveBar(session)
         qtbot.addWidget(bar)
-        kept.append((session, autosave, viewer))
-        return session, autosave, bar
+        kept.append((session, viewer))
+        return session, bar.autosave, bar
 
     yield make
-    for session, autosave, _ in kept:
-        autosave.flush()
+    for session, _ in kept:
         session.close()
 
 
@@ -89,14 +91,17 @@ def test_strokes_are_saved_and_offered_when_the_image_is_opened_again(qtbot, ope
     paint(session)
     session.set_threshold(0.25)
     session.crf = CRF_PRESETS["aurora original"]
+    session.settings = session.settings.changed({"n_steps": 77})
     is_saved(qtbot, session, autosave)
     assert len(files(tmp_path)) == 1
     expected = masks(session)
     assert bar.isHidden(), "one's own strokes are not offered"
 
     again, autosave, bar = opened(tmp_path)
-    restored = []
-    autosave.restored.connect(restored.append)
+    panels = TrainPanel(again, {}), RefineBox(again)
+    for panel in panels:
+        qtbot.addWidget(panel)
+    assert (again.threshold, again.crf) == (None, CRF_PRESETS["default"])
     qtbot.waitUntil(lambda: not bar.isHidden(), timeout=10_000)
     assert bar.label.text().startswith(f"Strokes of {datetime.now():%H}")
     assert masks(again) == {}
@@ -107,9 +112,10 @@ def test_strokes_are_saved_and_offered_when_the_image_is_opened_again(qtbot, ope
         assert mask.any()
         assert np.array_equal(found[role], mask)
     assert bar.isHidden()
-    (saved,) = restored
-    assert saved.threshold == 0.25
-    assert saved.crf == CRF_PRESETS["aurora original"].to_dict()
+    assert again.threshold == 0.25
+    assert again.crf == CRF_PRESETS["aurora original"]
+    assert again.settings.n_steps == panels[0].settings().n_steps == 77
+    assert panels[1].preset_combo.currentText() == "aurora original"
     # What was restored is saved anew by this run, and only then is the old file deleted.
     is_saved(qtbot, again, autosave)
     looked(qtbot, again)
@@ -178,12 +184,12 @@ def test_undo_is_saved_too(qtbot, opened, tmp_path):
     qtbot.waitUntil(lambda: not autosave._last[session.image].masks((60, 80))["positive"].any(), timeout=10_000)
 
 
-def test_flushing_saves_what_has_not_been_saved_yet(qtbot, opened, tmp_path, monkeypatch):
+def test_closing_saves_what_has_not_been_saved_yet(qtbot, opened, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "DELAY_MS", 60_000)
     session, autosave, _ = opened(tmp_path)
     paint(session)
     assert files(tmp_path) == []
-    autosave.flush()
+    session.close()
     assert len(files(tmp_path)) == 1
     assert np.array_equal(autosave._last[session.image].masks((60, 80))["positive"], masks(session)["positive"])
 
@@ -313,7 +319,7 @@ import os, sys, time
 import numpy as np
 import napari
 from qtpy.QtWidgets import QApplication
-from napari_pu_segment.gui.autosave import Autosave, AutosaveBar, autosave_folder
+from napari_pu_segment.gui.autosave_bar import AutosaveBar
 from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.session import Session
 
@@ -321,8 +327,7 @@ viewer = napari.Viewer(show=False)
 image = viewer.add_image(np.random.default_rng(7).random((90, 120)), name="field")
 session = Session(LayerBook(viewer))
 session.choose_image(image)
-autosave = Autosave(session, autosave_folder())
-bar = AutosaveBar(autosave)
+bar = AutosaveBar(session)
 def until(condition):
     end = time.monotonic() + 60
     while not condition():

@@ -15,9 +15,10 @@ import platformdirs
 from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
-from napari_pu_segment.core.errors import InputError, PuSegmentError
+from napari_pu_segment.core.crf import CrfSettings
+from napari_pu_segment.core.errors import InputError, PuSegmentError, pick
+from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress, Work, run
 from napari_pu_segment.core.saved import SavedFolder, SavedSession, image_key, make_session
 
@@ -81,12 +82,9 @@ class Autosave:
     ----------
     found : Signal(object)
         A `SavedSession` of the session's image was found, or None: there is nothing to offer any more.
-    restored : Signal(SavedSession)
-        The user took it: its strokes are in the layers. Panels may take over its settings.
     """
 
     found = Signal(object)
-    restored = Signal(object)
 
     def __init__(self, session: Session, folder: Path | None) -> None:
         self._session = session
@@ -107,10 +105,14 @@ class Autosave:
             session.book.painted.connect(self._on_changed)
             session.result_changed.connect(lambda result: self._on_changed(result.layer))
             session.image_changed.connect(self._look)
+            session.closing.connect(self.flush)
             self._look(session.image)
 
     def restore(self) -> None:
-        """Put the strokes that were found into the brush layers; undo brings back what was there."""
+        """Put the strokes that were found into the brush layers, and take over the settings they were saved with.
+
+        Undo brings back the strokes that were there.
+        """
         image, saved = self._session.image, self.offered
         if image is None or saved is None:
             return
@@ -125,7 +127,18 @@ class Autosave:
         self._replaces[image] = saved
         self._offer(None)
         self._session.said.emit(f"Strokes of {when(saved)} restored. Undo brings back what was there.", False)
-        self.restored.emit(saved)
+        self._choose(saved)
+
+    def _choose(self, saved: SavedSession) -> None:
+        session = self._session
+        try:
+            settings = pick(METHODS, saved.method, "method").settings(**saved.settings)
+            crf = None if saved.crf is None else CrfSettings(**saved.crf)
+        except InputError:  # of a version with other settings: the present ones stay
+            return
+        session.method, session.settings, session.crf = saved.method, settings, crf
+        session.set_threshold(saved.threshold)
+        session.choices_changed.emit()
 
     def discard(self) -> None:
         """Delete the strokes that were found."""
@@ -247,42 +260,6 @@ class Autosave:
         if saved is not self.offered:
             self.offered = saved
             self.found.emit(saved)
-
-
-class AutosaveBar(QWidget):
-    """Offers the strokes that were found; hidden while there are none.
-
-    Parameters
-    ----------
-    autosave : Autosave
-    parent : QWidget, optional
-    """
-
-    def __init__(self, autosave: Autosave, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._autosave = autosave
-        self.label = QLabel()
-        self.label.setWordWrap(True)
-        self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.restore_button = QPushButton("Restore")
-        self.restore_button.setToolTip("Put these strokes into the brush layers; undo brings back what is there now")
-        self.discard_button = QPushButton("Discard")
-        self.discard_button.setToolTip("Delete these saved strokes for good")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(2, 0, 2, 0)
-        layout.addWidget(self.label, 1)
-        layout.addWidget(self.restore_button)
-        layout.addWidget(self.discard_button)
-        self.restore_button.clicked.connect(autosave.restore)
-        self.discard_button.clicked.connect(autosave.discard)
-        autosave.found.connect(self._show)
-        self._show(autosave.offered)
-
-    def _show(self, saved: SavedSession | None) -> None:
-        if saved is not None:
-            self.label.setText(f"Strokes of {when(saved)} found")
-            self.label.setToolTip(f"Saved while you painted on {saved.name!r}")
-        self.setVisible(saved is not None)
 
 
 def when(saved: SavedSession) -> str:

@@ -55,6 +55,7 @@ class RefineBox(QGroupBox):
         self.preset_combo.textActivated.connect(self._choose_preset)
         self.crf_form.changed.connect(self._choose)
         session.result_changed.connect(self._on_result)
+        session.choices_changed.connect(self._show)
 
     def _choose_preset(self, name: str) -> None:
         if name != CUSTOM:
@@ -80,7 +81,8 @@ class RefineBox(QGroupBox):
         self.crf_form.setEnabled(crf is not None)
         if crf is not None:
             self.crf_form.set_value(crf)
-            self.preset_combo.setCurrentText(next(name for name, preset in CRF_PRESETS.items() if preset == crf))
+            names = [name for name, preset in CRF_PRESETS.items() if preset == crf]
+            self.preset_combo.setCurrentText(names[0] if names else CUSTOM)
 
     def _on_result(self, result: Result) -> None:
         by = result.segmentation.refined_by

@@ -25,7 +25,7 @@ from .layers import LayerBook
 from .show import Results
 from .snapshots import Snapshot
 from .work import Plan
-from .work import Result as Result  # for the panels too
+from .work import Result as Result  # for panels
 
 TRAINING, LIVE, REFINING = "Training", "Live training", "Refining"  # titles of jobs
 
@@ -53,20 +53,20 @@ class Session:
         Whether every stroke is followed by a training; see `set_live`.
     cache : FeatureCache
         Features kept between trainings, also for work beside them.
-    image_changed, model_changed, result_changed, job_started : Signal(object)
-    live_changed : Signal(bool)
+    image_changed, model_changed, result_changed, job_started, live_changed : Signal(object)
     said : Signal(str, bool)
         A sentence for the status line, and whether it tells of a failure.
-    closing : Signal()
-        All jobs are about to be cancelled; nothing may begin any more.
+    choices_changed, closing : Signal()
+        Method, settings or refinement were chosen elsewhere than on a panel; all jobs are about to be cancelled.
     """
 
     image_changed = Signal(object)
     model_changed = Signal(object)
     result_changed = Signal(object)
     job_started = Signal(object)
-    live_changed = Signal(bool)
+    live_changed = Signal(object)
     said = Signal(str, bool)
+    choices_changed = Signal()
     closing = Signal()
 
     def __init__(self, book: LayerBook) -> None:
@@ -145,8 +145,7 @@ class Session:
             self._start(job, TRAINING, self._on_result)
             self.said.emit("You can go on painting meanwhile.", False)
         else:
-            window = self.book.window(layer)
-            job = work.followed(layer, live, plan, self.threshold, self.cache, window, self.result)
+            job = work.followed(layer, live, plan, self.threshold, self.cache, self.book.window(layer), self.result)
             self._start(job, LIVE, self._on_followed)
 
     def apply(self, layer: Image) -> None:
@@ -204,8 +203,7 @@ class Session:
         if crf is None:
             self._show(replace(result, segmentation=replace(old, refined=None, refined_by=""), crf=None))
         elif (crf, old.threshold) != (result.crf, result.refined_at):
-            job = work.refined(result, crf)
-            self._start(job, REFINING, lambda refined: self._on_refined(refined, crf, old.threshold))
+            self._start(work.refined(result, crf), REFINING, lambda new: self._on_refined(new, crf, old.threshold))
 
     def save(self, path: str | Path) -> None:
         """Write the current model to a file.
@@ -293,9 +291,9 @@ class Session:
             if self._show(replace(self.result, segmentation=segmentation, crf=crf, refined_at=threshold)):
                 self.said.emit(f"Refined. {work.summary(self.result)}", False)
 
+    def _show(self, result: Result) -> bool:
+        return self._results.put(result, refines=self.crf is not None)
+
     def _set_model(self, model: Model) -> None:
         self.model = model
         self.model_changed.emit(model)
-
-    def _show(self, result: Result) -> bool:
-        return self._results.put(result, refines=self.crf is not None)

@@ -158,6 +158,7 @@ class TrainPanel(QWidget):
         self._session.model_changed.connect(self._refresh)
         self._session.book.changed.connect(self._refresh)
         self._session.job_started.connect(self._on_job)
+        self._session.choices_changed.connect(self._on_choices)
         self._session.choose_image(self.image_combo.value())
         self._on_settings()
         self._refresh()
@@ -167,6 +168,11 @@ class TrainPanel(QWidget):
         self._train_rows.replaceWidget(old, self.form)
         old.deleteLater()
         self._on_settings()
+
+    def _on_choices(self) -> None:
+        settings = self._session.settings
+        self.method_combo.setCurrentIndex(self.method_combo.findData(self._session.method))
+        self.form.set_value(settings)
 
     def _on_settings(self) -> None:
         try:
