@@ -242,7 +242,8 @@ class LayerBook:
         elif tag(layer).get("shown") is data:  # changed in place
             layer.refresh(thumbnail=False, highlight=False, extent=False)
         else:
-            layer.data, tag(layer)["shown"] = data.reshape(shape), data
+            layer.data = data.reshape(shape)
+            tag(layer)["shown"] = data
 
     def hide(self, image: Image, role: str) -> None:
         """Take a result of ours away, if it is there."""

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_pu_segment.core.progress import Progress
 
+from .autosave_bar import AutosaveBar
 from .jobs import Job
 from .keys import KeySet
 from .keys_button import KeysButton
@@ -28,7 +29,9 @@ from .layers import LayerBook
 from .live_panel import LivePanel
 from .model_panel import ModelPanel
 from .objects_panel import ObjectsPanel
+from .record_panel import RecordPanel
 from .result_panel import ResultPanel
+from .rounds_panel import RoundsPanel
 from .session import Session
 from .snapshots import own
 from .suggest_panel import SuggestPanel
@@ -68,10 +71,13 @@ class MainWidget(QWidget):
         )
         self.train_panel = TrainPanel(self.session, self.brush_keys.keys)
         self.live_panel = LivePanel(self.session)
+        self.rounds_panel = RoundsPanel(self.session)
         self.suggest_panel = SuggestPanel(self.session)
         self.result_panel = ResultPanel(self.session)
         self.objects_panel = ObjectsPanel(self.session)
         self.model_panel = ModelPanel(self.session)
+        self.record_panel = RecordPanel(self.session)
+        self.autosave_bar = AutosaveBar(self.session)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0; }")  # every pixel of a narrow dock counts
@@ -110,6 +116,7 @@ class MainWidget(QWidget):
 
     def _leave(self) -> None:
         self.session.close()
+        self.autosave_bar.autosave.flush()
         self.brush_keys.release()
         self.live_keys.release()
         self.suggest_panel.leave()
@@ -127,6 +134,7 @@ class MainWidget(QWidget):
             self.tabs.addTab(_Column(panels), title)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 6, 2, 2)
+        layout.addWidget(self.autosave_bar)
         layout.addWidget(self.tabs)
         for widgets in ((self.progress_bar, self.cancel_button), (self.status_label, self.keys_button)):
             row = QHBoxLayout()
@@ -138,10 +146,10 @@ class MainWidget(QWidget):
     def _pages(self) -> dict[str, list[QWidget]]:
         """The panels on each tab, from top to bottom."""
         return {
-            "Paint": [self.train_panel, self.live_panel, self.suggest_panel],
+            "Paint": [self.train_panel, self.live_panel, self.rounds_panel, self.suggest_panel],
             "Result": [self.result_panel],
             "Objects": [self.objects_panel],
-            "Model": [self.model_panel],
+            "Model": [self.model_panel, self.record_panel],
         }
 
     def _connect(self) -> None:
