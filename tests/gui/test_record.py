@@ -20,6 +20,7 @@ from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.record import load_record
 from napari_pu_segment.gui import recorder
 from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.objects_panel import ObjectsPanel
 from napari_pu_segment.gui.record_panel import LABELS, RecordPanel
 from napari_pu_segment.gui.session import Session
 
@@ -88,6 +89,7 @@ def record(qtbot, panel, said, dialogs, path):
     dialogs[0].append((str(path), ""))
     assert not path.exists()
     panel.record_button.click()
+    qtbot.waitUntil(path.exists, timeout=20_000)
     qtbot.waitUntil(lambda: said[-1][0].startswith("Record of"), timeout=20_000)
     assert not said[-1][1]
     return load_record(path)
@@ -128,6 +130,29 @@ def test_two_rounds_are_replayed_to_the_byte_by_the_command_line(qtbot, session,
         assert again.dtype == here.dtype
         assert again.tobytes() == np.ascontiguousarray(here).tobytes()
         assert np.array_equal(again, session.book.member(session.image, kind).data)
+
+
+def test_objects_are_part_of_the_record(qtbot, session, panel, said, dialogs, tmp_path):
+    objects = ObjectsPanel(session)
+    qtbot.addWidget(objects)
+    objects.found.connect(panel.recorder.note_objects)
+    train(qtbot, session, warm=False)
+    with qtbot.waitSignal(objects.found, timeout=20_000):
+        objects.find_button.click()
+    found = record(qtbot, panel, said, dialogs, tmp_path / "card.json")
+    assert [step.kind for step in found.steps] == ["train", "segment", "refine", "objects"]
+    np.save(tmp_path / "square.npy", session.image.data)
+    done = replay(tmp_path / "card.json", tmp_path / "square.npy", "--out", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "probability, mask, refined, objects" in done.stdout
+    again = tifffile.imread(tmp_path / "out/square_objects.tif")
+    assert again.max() > 0
+    assert np.array_equal(again, session.book.member(session.image, "objects").data)
+    session.set_threshold(0.9)
+    session.refine()
+    rest(qtbot, session)
+    found = record(qtbot, panel, said, dialogs, tmp_path / "later.json")
+    assert [step.kind for step in found.steps] == ["train", "segment", "refine"], "those objects are of another mask"
 
 
 def test_another_image_is_refused_and_forced_differs(qtbot, session, panel, said, dialogs, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from napari.layers import Labels
-from qtpy.QtCore import QItemSelectionModel, Qt
+from qtpy.QtCore import QItemSelectionModel, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -41,7 +41,13 @@ class ObjectsPanel(QWidget):
     ----------
     session : Session
     parent : QWidget, optional
+
+    Attributes
+    ----------
+    found : Signal(Found)
     """
+
+    found = Signal(object)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -203,6 +209,7 @@ class ObjectsPanel(QWidget):
         self.table_view.resizeColumnsToContents()
         self._highlight()
         self._session.said.emit(_summary(found.table), False)
+        self.found.emit(found)
         self._refresh()
 
     def _watch(self, layer: Labels | None) -> None:
