@@ -18,6 +18,7 @@ from .cli_support import (
     FILES,
     ManyValues,
     check_counts,
+    check_forms,
     check_output,
     drive,
     guarded,
@@ -116,7 +117,7 @@ def train(
     strokes = {"positive": positive, "negative": negative, "ignore": ignore, "scribbles": scribbles}
     files = {name: list(given or []) for name, given in strokes.items()}
     folders = {"positive": positive_patches, "negative": negative_patches, "unlabelled": unlabelled_patches}
-    _check_forms(list(images or []), files, folders)
+    check_forms(list(images or []), files, folders)
     inputs = [*(images or []), *(file for given in files.values() for file in given), *([config] if config else [])]
     check_output(out, inputs)
     settings = _settings(method, prior, changes, config, seed)
@@ -136,20 +137,6 @@ def train(
     )
 
 
-def _check_forms(images: list[Path], files: dict[str, list[Path]], folders: dict[str, Path | None]) -> None:
-    """Refuse a mixture of the two forms of `train`, or half of one."""
-    if any(folders.values()):
-        if images or any(files.values()):
-            raise typer.BadParameter("Give images with strokes, or folders of patches, not both.")
-        if not (folders["positive"] and folders["unlabelled"]):
-            raise typer.BadParameter("Patches need --positive-patches and --unlabelled-patches.")
-    elif not images:
-        raise typer.BadParameter("Give the images first, then their strokes, or give folders of patches.")
-    if files["scribbles"] and (files["positive"] or files["negative"] or files["ignore"]):
-        raise typer.BadParameter("--scribbles holds all strokes; give it without --positive, --negative and --ignore.")
-    check_counts(images, {f"--{name}": given for name, given in files.items()})
-
-
 def _settings(
     method: str | None, prior: str | None, changes: list[str] | None, config: Path | None, seed: int | None
 ) -> Any:
@@ -164,7 +151,7 @@ def _settings(
     return kind().changed({**values, "method": method, **parse_pairs(changes or [], kind)})
 
 
-@app.command()
+@app.command(cls=ManyValues)
 @guarded
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
@@ -172,34 +159,40 @@ def predict(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
     refine: Annotated[bool, typer.Option(help="Also write a mask refined by the dense CRF.")] = False,
     threshold: Annotated[float | None, typer.Option(help="Instead of the model's own, 0 to 1.")] = None,
+    ignore: Annotated[list[Path] | None, _masks("Pixels that belong to no object (non-zero)")] = None,
     as_json: Json = False,
 ) -> None:
     """Segment images: write a probability, a mask and, with --refine, a refined mask of each."""
     if threshold is not None and not 0 <= threshold <= 1:
         raise InputError(f"The threshold must lie between 0 and 1; it is {threshold}.")
+    left_out = list(ignore or [])
+    check_counts(images, {"--ignore": left_out})
     stems, kinds = output_stems(images), ("probability", "mask", "refined")[: 3 if refine else 2]
     for stem in stems:
         for kind in kinds:
-            check_output(out / f"{stem}_{kind}.tif", [model, *images])
+            check_output(out / f"{stem}_{kind}.tif", [model, *images, *left_out])
+    from .cli_data import sample_of
     from .core.crf import CrfSettings
     from .core.doubts import doubts
     from .core.model import load_model
-    from .core.pipeline import segment
+    from .core.pipeline import covered, segment
     from .io import read_image, write_image
 
     loaded, reports, crf = load_model(model), [], CrfSettings() if refine else None
-    for path, stem in zip(images, stems, strict=True):
+    for i, (path, stem) in enumerate(zip(images, stems, strict=True)):
         file = read_image(path)
-        warnings = doubts(loaded.card, file.sample(str(path)))
+        sample = sample_of(file, path, {"ignore": left_out[i]} if left_out else {})
+        loaded.check_image(sample.image.shape, f"Image {str(path)!r}", sample.channel_names)
+        warnings = doubts(loaded.card, sample)
         for warning in warnings:
             typer.echo(f"Warning: {warning}", err=True)
-        work = segment(loaded, file.image, threshold=threshold, crf=crf, name=f"Image {str(path)!r}")
+        work = segment(loaded, sample.image, labels=sample.labels, threshold=threshold, crf=crf)
         result = drive(work, path.name)
         make_folder(out)
         outputs = {kind: out / f"{stem}_{kind}.tif" for kind in kinds}
         for kind, output in outputs.items():
             write_image(output, getattr(result, kind), file.pixel_size, file.pixel_unit)
-        fraction = float((result.mask if result.refined is None else result.refined).mean())
+        fraction = covered(result.mask if result.refined is None else result.refined, sample.labels)
         report = {"image": str(path), **{kind: str(output) for kind, output in outputs.items()}}
         reports.append({**report, "positive_fraction": fraction, "refined_by": result.refined_by, "warnings": warnings})
         if not as_json:

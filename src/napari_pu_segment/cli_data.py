@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .core.errors import InputError
 from .core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, codes_from_masks
-from .io import list_images, read_image, read_mask, read_strokes
+from .io import ImageFile, list_images, read_image, read_mask, read_strokes
 
 _CODES = {"positive": POSITIVE, "negative": NEGATIVE, "unlabelled": UNLABELED}
 
@@ -28,19 +29,23 @@ def samples_of_images(images: Sequence[Path], strokes: Mapping[str, Sequence[Pat
     InputError
         If a file cannot be used, there are no strokes, or shapes differ.
     """
+    kinds = {kind: given for kind, given in strokes.items() if given}
+    if not kinds:
+        raise InputError("No strokes were given. Paint at least one stroke on an object.")
     return [
-        _sample(image, {kind: given[i] for kind, given in strokes.items() if given}) for i, image in enumerate(images)
+        sample_of(read_image(image), image, {kind: given[i] for kind, given in kinds.items()})
+        for i, image in enumerate(images)
     ]
 
 
-def _sample(image: Path, strokes: Mapping[str, Path]) -> Sample:
-    file = read_image(image)
+def sample_of(file: ImageFile, path: Path, strokes: Mapping[str, Path]) -> Sample:
+    """The sample of one image, with the strokes in its files by kind, if any; see `samples_of_images`."""
+    labels = None
     if "scribbles" in strokes:
         labels = codes_from_masks(**read_strokes(strokes["scribbles"], file.image.shape[1:]))
-    else:
-        masks = {kind: read_mask(path) for kind, path in strokes.items()}
-        labels = codes_from_masks(masks.get("positive"), masks.get("negative"), masks.get("ignore"))
-    return file.sample(str(image), labels)
+    elif strokes:
+        labels = codes_from_masks(**{kind: read_mask(given) for kind, given in strokes.items()})
+    return file.sample(str(path), labels)
 
 
 def samples_of_patches(folders: Mapping[str, Path | None]) -> list[Sample]:

@@ -170,6 +170,26 @@ def check_counts(images: Sequence[Path], files: Mapping[str, Sequence[Path]]) ->
             raise typer.BadParameter(text, param_hint=option)
 
 
+def check_forms(images: list[Path], files: dict[str, list[Path]], folders: dict[str, Path | None]) -> None:
+    """Refuse a mixture of the two forms of ``train``, or half of one.
+
+    Raises
+    ------
+    typer.BadParameter
+        Whose text says what goes together.
+    """
+    if any(folders.values()):
+        if images or any(files.values()):
+            raise typer.BadParameter("Give images with strokes, or folders of patches, not both.")
+        if not (folders["positive"] and folders["unlabelled"]):
+            raise typer.BadParameter("Patches need --positive-patches and --unlabelled-patches.")
+    elif not images:
+        raise typer.BadParameter("Give the images first, then their strokes, or give folders of patches.")
+    if files["scribbles"] and (files["positive"] or files["negative"] or files["ignore"]):
+        raise typer.BadParameter("--scribbles holds all strokes; give it without --positive, --negative and --ignore.")
+    check_counts(images, {f"--{name}": given for name, given in files.items()})
+
+
 def check_output(path: Path, inputs: Iterable[Path]) -> None:
     """Refuse an output, before any work is done, that could not be written or would replace an input.
 

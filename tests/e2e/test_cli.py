@@ -143,6 +143,35 @@ def test_refine_in_one_go_or_after_and_json(scene, cli, model, tmp_path):
     assert not np.array_equal(tifffile.imread(tmp_path / "none.tif"), refined)
 
 
+def test_what_is_ignored_is_in_no_mask_and_not_counted(scene, cli, model, tmp_path):
+    ignored = np.zeros((64, 64), bool)
+    ignored[:, :32] = True
+    write_image(tmp_path / "ignore.tif", ignored.astype(np.uint8))
+    more = ("--refine", "--json", "--out", tmp_path)
+    plain = json.loads(cli("predict", model, scene / "image.png", *more).out)["images"][0]
+    before = {kind: read_mask(plain[kind]) for kind in ("mask", "refined")}
+    assert all((mask & ignored).any() for mask in before.values())
+    done = cli("predict", model, scene / "image.png", "--ignore", tmp_path / "ignore.tif", *more)
+    assert (done.code, done.err) == (0, "")
+    report = json.loads(done.out)["images"][0]
+    assert np.array_equal(read_mask(report["mask"]), before["mask"] & ~ignored)
+    refined = read_mask(report["refined"])
+    assert not (refined & ignored).any()
+    assert report["positive_fraction"] == pytest.approx(refined.sum() / (~ignored).sum())
+
+
+def test_ignore_masks_are_counted_and_measured(scene, cli, model, tmp_path):
+    image, mask = scene / "image.png", scene / "truth.png"
+    done = cli("predict", model, image, "--ignore", mask, mask, "--out", tmp_path)
+    assert done.code == 2
+    assert "2 file(s) for 1 image(s)" in done.err
+    write_image(tmp_path / "small.tif", np.ones((5, 5), np.uint8))
+    done = cli("predict", model, image, "--ignore", tmp_path / "small.tif", "--out", tmp_path)
+    assert done.code == 1
+    assert "(64, 64)" in done.err
+    assert "(5, 5)" in done.err
+
+
 def test_an_image_of_another_bit_depth_is_warned_of_and_segmented(scene, cli, model, tmp_path):
     deep = read_image(scene / "image.png").image[0].astype(np.uint16) * 257
     write_image(tmp_path / "deep.tif", deep)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from .samples import Sample
+from .samples import IGNORE, Sample
 
 Transform = Literal["linear", "asinh"]
 TRANSFORMS = {"linear": "Linear", "asinh": "Asinh (astronomy)"}
@@ -50,9 +50,9 @@ def normalise(image: np.ndarray, stats: Sequence[ChannelStats]) -> np.ndarray:
 def measure(samples: Sequence[Sample], transform: str = "linear") -> tuple[ChannelStats, ...]:
     """Statistics of each channel over all samples.
 
-    `low` and `high` are the 1st and 99.5th percentile of the finite values, of at most about a million pixels an image
-    taken on a regular grid. `softening` is the robust noise level: 1.4826 times the median absolute deviation.
-    A constant channel gets a range of one unit, so that it becomes 0 everywhere.
+    `low` and `high` are the 1st and 99.5th percentile of the finite values that are not ignored, of at most about a
+    million pixels an image taken on a regular grid. `softening` is the robust noise level: 1.4826 times the median
+    absolute deviation. A constant channel gets a range of one unit, so that it becomes 0 everywhere.
     """
     grids = [_grid(sample) for sample in samples]
     return tuple(_channel([grid[c] for grid in grids], transform) for c in range(samples[0].image.shape[0]))
@@ -67,8 +67,11 @@ def ranges(sample: Sample) -> tuple[tuple[float, float], ...]:
 
 def _grid(sample: Sample) -> np.ndarray:
     step = max(1, round((np.prod(sample.spatial_shape) / _STATISTICS_PX) ** (1 / len(sample.spatial_shape))))
-    window = (slice(None), *[slice(None, None, step)] * len(sample.spatial_shape))
-    return np.asarray(sample.image[window], dtype=np.float64)
+    window = [slice(None, None, step)] * len(sample.spatial_shape)
+    values = np.array(sample.image[(slice(None), *window)], dtype=np.float64)
+    if sample.labels is not None:
+        values[:, sample.labels[tuple(window)] == IGNORE] = np.nan
+    return values
 
 
 def _channel(parts: list[np.ndarray], transform: str) -> ChannelStats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,8 +95,8 @@ class Model:
             return 2 * count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
         return 4 * spec.width
 
-    def check_image(self, shape: tuple[int, ...], name: str = "The image") -> None:
-        """Refuse an image (C, [Z,] Y, X) that this model cannot see.
+    def check_image(self, shape: tuple[int, ...], name: str = "The image", channels: Sequence[str] = ()) -> None:
+        """Refuse an image (C, [Z,] Y, X), with or without names of its channels, that this model cannot see.
 
         Raises
         ------
@@ -104,13 +104,13 @@ class Model:
             If the number of axes is not 3 or 4, the number of channels differs from the training image's, or a volume
         model gets a single plane.
         """
-        channels = len(self.card.intensity)
+        wanted = len(self.card.intensity)
         if len(shape) not in (3, 4):
             raise InputError(f"{name} has shape {shape}; it needs axes (channel, [plane,] row, column).")
-        if shape[0] != channels:
-            names = f" ({', '.join(self.card.channel_names)})" if self.card.channel_names else ""
+        if shape[0] != wanted:
+            own, known = (f" ({', '.join(names)})" if names else "" for names in (channels, self.card.channel_names))
             raise InputError(
-                f"{name} has {shape[0]} channel(s), but the model was trained on {channels}{names}. "
+                f"{name} has {shape[0]} channel(s){own}, but the model was trained on {wanted}{known}. "
                 "Choose an image with the same channels."
             )
         if self.card.network.ndim == 3 and len(shape) == 3:

@@ -49,6 +49,12 @@ def threshold_mask(probability: np.ndarray, threshold: float, labels: np.ndarray
     return mask
 
 
+def covered(mask: np.ndarray, labels: np.ndarray | None = None) -> float:
+    """Fraction, 0..1, of the pixels that are not ignored which a mask ([Z,] Y, X) covers; 0 where all are ignored."""
+    seen = mask.size if labels is None else int(np.count_nonzero(labels != IGNORE))
+    return float(np.count_nonzero(mask) / max(seen, 1))
+
+
 def segment(
     model: Model,
     image: Array,

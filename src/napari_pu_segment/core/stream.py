@@ -50,7 +50,7 @@ def stream(
     InputError
         If the model cannot see such an image.
     """
-    model.check_image(tuple(sample.image.shape), f"The image {sample.name!r}")
+    model.check_image(tuple(sample.image.shape), f"The image {sample.name!r}", sample.channel_names)
     set_threads(int(model.card.settings.get("threads", 0)))
     shape, network = sample.spatial_shape, model.network
     planewise = model.card.network.ndim == 2 and len(shape) == 3

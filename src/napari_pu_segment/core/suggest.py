@@ -176,7 +176,7 @@ def suggest(
     """
     settings = settings or SuggestSettings()
     shape = sample.spatial_shape
-    model.check_image(tuple(sample.image.shape), f"Image {sample.name!r}")
+    model.check_image(tuple(sample.image.shape), f"Image {sample.name!r}", sample.channel_names)
     for array in (probability, previous):
         if array is not None and array.shape != shape:
             raise InputError(f"The result measures {array.shape} pixels, but the image {shape}. Train again.")

@@ -14,7 +14,7 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model
-from napari_pu_segment.core.pipeline import Segmentation, segment, threshold_mask
+from napari_pu_segment.core.pipeline import Segmentation, covered, segment, threshold_mask
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
@@ -95,6 +95,7 @@ def segmented(
     There is no CRF here: probability and mask are shown as soon as they are known, and refined by a job of its own.
     """
     name = f"The image {sample.name!r}"
+    model.check_image(tuple(sample.image.shape), name, sample.channel_names)
     segmentation = yield from segment(model, sample.image, labels=sample.labels, threshold=threshold, name=name)
     return Result(layer, sample, model, segmentation, None, segmentation.threshold, plan)
 
@@ -144,7 +145,7 @@ def fill_mask(result: Result, parts: Iterable[tuple[slice, ...]]) -> None:
 def summary(result: Result) -> str:
     """A sentence on what was found."""
     mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
-    return f"{100 * float(mask.mean()):.1f} % of {result.layer.name!r} is segmented."
+    return f"{100 * covered(mask, result.sample.labels):.1f} % of {result.layer.name!r} is segmented."
 
 
 def refined(result: Result, crf: CrfSettings) -> Work[Refined]:

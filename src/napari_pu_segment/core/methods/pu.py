@@ -130,7 +130,7 @@ def train(
     ndim = spatial_ndim(samples)
     if start is not None:
         for sample in samples:
-            start.check_image(sample.image.shape, f"Image {sample.name!r}")
+            start.check_image(sample.image.shape, f"Image {sample.name!r}", sample.channel_names)
     data = prepare(samples, start.card.intensity if start else measure(samples, settings.intensity))
     spec = _spec(settings, len(data.stats), ndim if settings.dimensions == "volume" else 2)
     network = _network(spec, settings, start)
