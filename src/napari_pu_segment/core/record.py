@@ -235,7 +235,7 @@ def load_record(path: str | Path) -> Record:
     """
     where = f"Record {str(path)!r}"
     try:
-        if not Path(path).is_file() or Path(path).stat().st_size > MAX_BYTES:
+        if Path(path).stat().st_size > MAX_BYTES or not Path(path).is_file():
             raise InputError(f"{where} is not a record of this plugin, or it is too large.")
         content = Path(path).read_bytes()
     except (OSError, ValueError) as error:
