@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ pytest.importorskip("napari")
 from napari.layers import Points
 from napari.utils.key_bindings import coerce_keybinding
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QPushButton, QWidget
 
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.gui.keys import free_keys
@@ -257,3 +260,36 @@ def test_places_of_a_stack_are_gone_to_in_their_plane(make_viewer, qtbot):
     assert len(planes) > 1, "they spread over the planes"
     panel.leave()
     session.close()
+
+
+def test_a_result_of_which_only_a_part_is_new_brings_no_places(opened, qtbot):
+    _, session, panel = opened
+    train(qtbot, session)
+    click(qtbot, panel.go_button)
+    arrive(qtbot, panel)
+    whole = session.result
+    session.result_changed.emit(replace(whole, preview=True))
+    assert not panel.guide.looking
+    session.result_changed.emit(replace(whole))
+    assert not panel.guide.looking, "the probability is the same: another threshold, or refined"
+    probability = whole.segmentation.probability.copy()
+    session.result_changed.emit(replace(whole, segmentation=replace(whole.segmentation, probability=probability)))
+    assert panel.guide.looking
+    qtbot.waitUntil(lambda: not panel.guide.looking, timeout=30_000)
+
+
+def test_the_panel_fits_a_narrow_dock_and_explains_itself(opened, qtbot):
+    viewer, session, panel = opened
+    train(qtbot, session)
+    click(qtbot, panel.go_button)
+    arrive(qtbot, panel)
+    viewer.window.resize(1200, 850)
+    dock = panel.parent()
+    panel.window().resizeDocks([dock], [300], Qt.Orientation.Horizontal)
+    qtbot.waitUntil(lambda: panel.width() <= 330, timeout=5000)
+    for child in panel.findChildren(QWidget):
+        if isinstance(child, QPushButton):
+            assert child.width() >= child.fontMetrics().horizontalAdvance(child.text()) + 8, child.text()
+        if isinstance(child, QPushButton | QComboBox):
+            assert child.toolTip()
+            assert child.mapTo(panel, child.rect().topRight()).x() <= panel.width()

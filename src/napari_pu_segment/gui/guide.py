@@ -56,9 +56,8 @@ class Guide:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._marker = Marker(session.book)
-        self._image: Image | None = None  # whose places these are
-        self._probability: np.ndarray | None = None  # of the result they come from
-        self._previous: np.ndarray | None = None  # and of the one before
+        self._result: Result | None = None  # the last whole one, from which the places come
+        self._previous: np.ndarray | None = None  # the probability of the one before
         self._to_come: list[Suggestion] = []
         self._skipped: list[tuple[int, ...]] = []
         self._stamping = False
@@ -81,7 +80,7 @@ class Guide:
     @property
     def ready(self) -> bool:
         """Whether there is a result to suggest places in."""
-        return self._image is not None
+        return self._result is not None
 
     def choose(self, acquisition: str) -> None:
         """Look for another kind of places from now on."""
@@ -146,16 +145,23 @@ class Guide:
         self._marker.remove()
         self._to_come, self._skipped, self.done = [], [], []
         self.place, self.looking = None, False
-        self._image = self._probability = self._previous = None
+        self._result = self._previous = None
         self.changed.emit()
 
+    @property
+    def _image(self) -> Image | None:
+        return None if self._result is None else self._result.layer
+
     def _on_result(self, result: Result) -> None:
-        new = result.segmentation.probability
-        if result.preview or (new is self._probability and self._image is result.layer):
+        if result.preview:
             return
         if self._image is not result.layer:
             self.stop()
-        old, self._image, self._probability = self._probability, result.layer, new
+        old = None if self._result is None else self._result.segmentation.probability
+        new = result.segmentation.probability
+        self._result = result
+        if old is new:  # another threshold, or refined
+            return
         self._previous = old if old is not None and old.shape == new.shape else None
         self._to_come = []  # they were those of the former result
         if self.place is not None or self.looking:
@@ -172,8 +178,8 @@ class Guide:
             self.stop()
 
     def _look(self) -> None:
-        result, book = self._session.result, self._session.book
-        if result is None or result.layer is not self._image or not book.contains(result.layer):
+        result, book = self._result, self._session.book
+        if result is None or not book.contains(result.layer):
             self._session.said.emit("Paint a few strokes and train first; then you can be taken to places.", False)
             return
         try:

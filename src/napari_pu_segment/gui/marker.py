@@ -12,7 +12,8 @@ from .layers import LayerBook
 from .snapshots import own
 
 COLOUR = "#D55E00"  # vermilion: no brush and no result has it
-SCREEN_PX = (32, 400)  # the ring is drawn no smaller and no larger, however far the view is zoomed
+SCREEN_PX = 40  # across, at least, when it is drawn
+RADII = 8  # across, in radii of the dab
 
 
 class Marker:
@@ -50,7 +51,8 @@ class Marker:
         for name in ("scale", "rotate", "shear", "affine"):
             setattr(layer, name, place[name])
         layer.translate = inner(point)  # the layer moves; its one point stays at its origin
-        layer.size = 8 * radius_px
+        pixel = abs(float(place["scale"][-1])) * self._book.viewer.scene.camera.zoom  # on screen
+        layer.size = max(RADII * radius_px, SCREEN_PX / pixel)
 
     def remove(self) -> None:
         """Take the ring away."""
@@ -66,7 +68,6 @@ class Marker:
             face_color="transparent",
             border_color=COLOUR,
             border_width=0.08,
-            canvas_size_limits=SCREEN_PX,
             units=place["units"],
             axis_labels=place["axis_labels"],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtWidgets import QComboBox, QGroupBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pu_segment.core.suggest import ACQUISITIONS
 
@@ -98,9 +98,9 @@ class SuggestPanel(QWidget):
             row = QHBoxLayout()
             row.setSpacing(3)
             for widget in widgets:
-                widget.setSizePolicy(QSizePolicy.Policy.Ignored, widget.sizePolicy().verticalPolicy())
-                widget.setMinimumWidth(widget.minimumSizeHint().width())
-                row.addWidget(widget, 1)
+                if isinstance(widget, QPushButton):
+                    widget.setMinimumWidth(widget.sizeHint().width())
+                row.addWidget(widget, 0 if widget is self.go_button else 1)
             rows.addLayout(row)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
