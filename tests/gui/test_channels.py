@@ -8,8 +8,11 @@ import pytest
 pytest.importorskip("napari")
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.samples import POSITIVE
+from napari_pu_segment.core.methods.pu import PuSettings
+from napari_pu_segment.core.samples import NEGATIVE, POSITIVE
 from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.session import Session
+from tests.helpers import dice, disks, strokes
 
 
 @pytest.fixture
@@ -128,3 +131,97 @@ def test_lazy_layers_stay_lazy(viewer):
     sample = book.snapshot(one).sample()
     assert isinstance(sample.image, dask.Array)
     assert np.array_equal(np.asarray(sample.image), np.stack([np.asarray(one.data), np.asarray(two.data)]))
+
+
+# --- training and prediction with channels
+
+QUICK = PuSettings(n_steps=20, prior="fixed", class_prior=0.2, threads=1, filters=("gaussian",), sigmas_px=(1.0,))
+
+
+@pytest.fixture
+def session(viewer):
+    """A session on two layers; objects are seen in the second only."""
+    session = Session(LayerBook(viewer))
+    session.crf = None
+    image, truth = disks()
+    viewer.add_image(np.random.default_rng(5).normal(size=truth.shape).astype(np.float32), name="DAPI")
+    viewer.add_image(image[0], name="GFP")
+    session.choose_image(viewer.layers["DAPI"])
+    session.book.put_strokes(session.image, "positive", strokes() == POSITIVE)
+    session.book.put_strokes(session.image, "negative", strokes() == NEGATIVE)
+    yield session
+    session.close()
+
+
+def wait(qtbot, session):
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=60_000)
+
+
+def test_a_model_learns_from_all_channels_and_keeps_their_names(viewer, session, qtbot):
+    dapi, gfp = viewer.layers["DAPI"], viewer.layers["GFP"]
+    truth = disks()[1]
+    session.train("pu", QUICK, warm=False)
+    wait(qtbot, session)
+    assert session.model.card.channel_names == ()
+    poor = dice(session.result.segmentation.mask, truth)
+    session.book.set_channels(dapi, [gfp])
+    session.train("pu", QUICK, warm=False)
+    wait(qtbot, session)
+    assert session.model.card.channel_names == ("DAPI", "GFP")
+    assert dice(session.result.segmentation.mask, truth) > max(0.8, poor + 0.3)
+
+
+def test_applying_uses_the_channels_of_the_image_and_a_mismatch_names_both_sides(viewer, session, qtbot):
+    dapi, gfp = viewer.layers["DAPI"], viewer.layers["GFP"]
+    session.book.set_channels(dapi, [gfp])
+    session.train("pu", QUICK, warm=False)
+    wait(qtbot, session)
+    mask, said = session.result.segmentation.mask, []
+    session.said.connect(lambda text, failed: said.append((text, failed)))
+    others = [viewer.add_image(layer.data.copy(), name=f"second {layer.name}") for layer in (dapi, gfp)]
+    session.apply(others[0])
+    wait(qtbot, session)
+    text, failed = said[-1]
+    assert failed
+    assert "'second DAPI' has 1 channel(s), but the model was trained on 2 (DAPI, GFP)" in text
+    session.book.set_channels(others[0], [others[1]])
+    session.apply(others[0])
+    wait(qtbot, session)
+    assert not said[-1][1]
+    assert session.result.layer is others[0]
+    assert np.array_equal(session.result.segmentation.mask, mask)
+    third = viewer.add_image(dapi.data.copy(), name="third")
+    session.book.set_channels(others[0], [others[1], third])
+    session.apply(others[0])
+    wait(qtbot, session)
+    assert "has 3 channel(s) (second DAPI, second GFP, third)" in said[-1][0]
+
+
+def test_a_channel_that_is_removed_renamed_or_moved_while_training_breaks_nothing(viewer, session, qtbot):
+    dapi, gfp = viewer.layers["DAPI"], viewer.layers["GFP"]
+    session.book.set_channels(dapi, [gfp])
+    session.train("pu", QUICK, warm=False)
+    assert session.runner.current is not None
+    viewer.layers.move(viewer.layers.index(dapi), len(viewer.layers))
+    dapi.name = "nuclei"
+    viewer.layers.remove(gfp)
+    wait(qtbot, session)
+    assert session.model.card.channel_names == ("DAPI", "GFP"), "as they were when it began"
+    assert session.book.member(dapi, "mask") is not None
+    assert session.book.snapshot(dapi).sample().channel_names == ()
+    with pytest.raises(InputError, match="trained on 2"):
+        session.model.check_image(session.book.snapshot(dapi).sample().image.shape)
+
+
+def test_channels_of_two_viewers_do_not_meet(make_viewer):
+    books, images = [], []
+    for viewer in (make_viewer(), make_viewer()):
+        books.append(LayerBook(viewer))
+        images.append([viewer.add_image(noise(30, 40), name=name) for name in "ab"])
+    books[0].set_channels(images[0][0], [images[0][1]])
+    assert books[0].snapshot(images[0][0]).sample().image.shape == (2, 30, 40)
+    assert books[1].snapshot(images[1][0]).sample().image.shape == (1, 30, 40)
+    books[0].set_channels(images[0][0], [images[1][1]])
+    assert books[0].snapshot(images[0][0]).sample().image.shape == (1, 30, 40), (
+        "what is not in the viewer is no channel"
+    )

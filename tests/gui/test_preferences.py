@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("napari")
 
 from npe2 import PluginManifest
+from qtpy.QtWidgets import QCheckBox
 
 import napari_pu_segment
 from napari_pu_segment.core.methods.pu import PuSettings
@@ -66,3 +67,18 @@ def test_what_cannot_be_is_refused_by_the_page(page):
 def test_a_napari_without_preferences_of_plugins_gets_ours(monkeypatch):
     monkeypatch.delattr(settings, "get_plugin_settings", raising=False)
     assert preferences() == Preferences()
+
+
+@pytest.mark.parametrize("wanted", [Preferences(), Preferences(live=True, refine=False)])
+def test_the_widget_opens_as_preferred(make_viewer, qtbot, monkeypatch, wanted):
+    from napari_pu_segment.gui.main_widget import MainWidget
+
+    monkeypatch.setattr("napari_pu_segment.gui.main_widget.preferences", lambda: wanted)
+    widget = MainWidget(make_viewer())
+    qtbot.addWidget(widget)
+    assert widget.session.live is wanted.live
+    assert widget.live_panel.button.isChecked() is wanted.live
+    assert (widget.session.crf is not None) is wanted.refine
+    boxes = [box for box in widget.result_panel.findChildren(QCheckBox) if box.text().startswith("Refine")]
+    assert [box.isChecked() for box in boxes] == [wanted.refine]
+    widget.session.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import napari
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QFrame,
@@ -29,6 +29,7 @@ from .layers import LayerBook
 from .live_panel import LivePanel
 from .model_panel import ModelPanel
 from .objects_panel import ObjectsPanel
+from .preferences import preferences
 from .record_panel import RecordPanel
 from .result_panel import ResultPanel
 from .rounds_panel import RoundsPanel
@@ -62,7 +63,9 @@ class MainWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
-        self.session = Session(LayerBook(napari_viewer))
+        self.session, wanted = Session(LayerBook(napari_viewer)), preferences()
+        if not wanted.refine:
+            self.session.crf = None
         self.brush_keys = KeySet(
             napari_viewer, BRUSH_KEYS, {role: partial(self._paint, role) for role in ("positive", "negative")}
         )
@@ -93,6 +96,7 @@ class MainWidget(QWidget):
         self._patience.setInterval(PATIENCE_MS)
         self._lay_out()
         self._connect()
+        self.session.set_live(wanted.live)
 
     def keys(self) -> dict[str, str]:
         """Our keys, and what they do."""
@@ -133,7 +137,7 @@ class MainWidget(QWidget):
         for title, panels in self._pages().items():
             self.tabs.addTab(_Column(panels), title)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(2, 6, 2, 2)
+        layout.setContentsMargins(1, 6, 1, 2)
         layout.addWidget(self.autosave_bar)
         layout.addWidget(self.tabs)
         for widgets in ((self.progress_bar, self.cancel_button), (self.status_label, self.keys_button)):
@@ -157,6 +161,7 @@ class MainWidget(QWidget):
         session.said.connect(self._say)
         session.job_started.connect(self._on_job)
         self.cancel_button.clicked.connect(session.cancel)
+        self.objects_panel.found.connect(self.record_panel.recorder.note_objects)
         self._patience.timeout.connect(lambda: self._show_bar(session.runner.current is not None))
         image = session.book.selected_image()
         if image is not None:
@@ -218,6 +223,12 @@ class _Column(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Tell the dock when the panels want another width."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
     def minimumSizeHint(self) -> QSize:
         inner, bar = self.widget(), self.verticalScrollBar()
