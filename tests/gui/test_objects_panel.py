@@ -14,7 +14,7 @@ pytest.importorskip("napari")
 from napari._app_model import get_app_model
 from napari.layers import Labels
 from qtpy.QtCore import QLocale, QModelIndex, Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_pu_segment.core.measure import Table, measure_objects
 from napari_pu_segment.core.pipeline import Segmentation
@@ -380,14 +380,36 @@ def test_an_empty_mask_is_told_in_words(scene):
     assert not scene.panel.export_button.isEnabled()
 
 
-def test_numbers_have_a_point_in_a_french_locale(scene):
+def test_a_french_locale_has_commas_on_screen_and_points_in_the_file(scene, tmp_path, monkeypatch):
     QLocale.setDefault(QLocale(QLocale.Language.French, QLocale.Country.France))
     try:
         give_result(scene, boxes())
         press(scene)
-        assert cell(scene.panel, 1, "Centroid y\n(µm)") == "22.25"
+        assert cell(scene.panel, 1, "Centroid y\n(µm)") == "22,25"
+        assert "3,8 µm across" in scene.panel.count_label.text()
+        path = tmp_path / "t.csv"
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(path), ""))
+        press(scene, scene.panel.export_button)
+        scene.qtbot.waitUntil(lambda: str(path) in scene.said[-1][0], timeout=10_000)
+        assert ",22.25," in path.read_text("utf-8")
     finally:
         QLocale.setDefault(QLocale.c())
+
+
+def test_picking_after_the_session_closed_is_harmless(scene):
+    give_result(scene, boxes())
+    press(scene)
+    scene.session.close()
+    objects_layer(scene).selected_label = 2
+    assert scene.panel.table_view.selectionModel().selectedRows() == []
+
+
+def test_settings_of_the_other_splitters_are_disabled(scene):
+    form = scene.panel.form
+    rows = {name: form.findChild(QWidget, name) for name in ("neck_px", "dip_fraction")}
+    assert not any(row.isEnabled() for row in rows.values())
+    form.set_value(form.value().changed({"splitter": "distance"}))
+    assert [row.isEnabled() for row in rows.values()] == [True, False]
 
 
 def test_every_control_has_a_tooltip_and_the_panel_is_narrow(scene):

@@ -15,7 +15,7 @@ from skimage.segmentation import watershed
 
 from .errors import InputError
 from .progress import Progress, Work
-from .settings import OneOf, Settings, advanced
+from .settings import OneOf, Settings, advanced, only_if
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +95,23 @@ class ObjectSettings(Settings):
         description="How objects that touch are told apart: not at all; at their necks, which suits round objects; or "
         "where the probability between them dips. The latter two are watersheds.",
     )
-    neck_px: float = Field(
+    neck_px: float = only_if(
         default=1.0,
+        other={"splitter": "distance"},
         gt=0,
         le=1000,
         title="Neck depth (px)",
-        description="For splitting at necks: by how much a neck must be narrower than the parts on both its sides, "
-        "measured from the middle to the rim. Larger values split less.",
+        description="By how much a neck must be narrower than the parts on both its sides, measured from the middle "
+        "to the rim. Larger values split less.",
     )
-    dip_fraction: float = Field(
+    dip_fraction: float = only_if(
         default=0.1,
+        other={"splitter": "probability"},
         gt=0,
         le=1,
         title="Dip depth (0..1)",
-        description="For splitting where unsure: by how much the probability between two objects must be lower than in "
-        "both. Larger values split less.",
+        description="By how much the probability between two objects must be lower than in both. Larger values split "
+        "less.",
     )
     min_size_px: int = Field(
         default=10,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QItemSelectionModel, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
@@ -21,13 +20,12 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.errors import InputError, PuSegmentError
-from napari_pu_segment.core.measure import Table
 from napari_pu_segment.core.objects import ObjectSettings
 from napari_pu_segment.core.progress import Progress
 
 from .jobs import Job
 from .measuring import Found, exported, labels_layers, mask_of, of_layer, of_result
-from .objects_table import ObjectsTable, nice_unit, number_text
+from .objects_table import ObjectsTable, summary
 from .session import Session
 from .settings_form import SettingsForm, fold, narrow
 
@@ -175,6 +173,7 @@ class ObjectsPanel(QWidget):
         selection.selectionChanged.connect(self._on_row)
         self._session.book.changed.connect(self._refresh_sources)
         self._session.result_changed.connect(self._refresh)
+        self._session.closing.connect(lambda: self._watch(None))
 
     def _source(self) -> Labels | None:
         index = self.source_combo.currentIndex()
@@ -208,7 +207,7 @@ class ObjectsPanel(QWidget):
         self.model.set_table(found.table)
         self.table_view.resizeColumnsToContents()
         self._highlight()
-        self._session.said.emit(_summary(found.table), False)
+        self._session.said.emit(summary(found.table), False)
         self.found.emit(found)
         self._refresh()
 
@@ -264,7 +263,7 @@ class ObjectsPanel(QWidget):
         found = self._found
         self.stale_label.setText(self._stale(found))
         self.stale_label.setVisible(bool(self.stale_label.text()))
-        self.count_label.setText("No objects yet." if found is None else _summary(found.table))
+        self.count_label.setText("No objects yet." if found is None else summary(found.table))
         for widget in (self.table_view, self.only_box, self.all_button, self.export_button):
             widget.setEnabled(found is not None and len(found.table) > 0)
 
@@ -280,20 +279,3 @@ class ObjectsPanel(QWidget):
         except InputError:
             return ""
         return f"Out of date: the settings have changed. Press “{self.find_button.text()}”." if changed else ""
-
-
-def _summary(table: Table) -> str:
-    """How many objects there are, and how large they typically are, in words."""
-    n = len(table)
-    if n == 0:
-        return "No objects: the mask is empty, or all in it is smaller than the smallest object."
-    size = next(name for name in reversed(table.columns) if name.startswith(("area_", "volume_")))
-    across = next(name for name in table.columns if name.startswith("equivalent_diameter_"))
-    area, diameter = (
-        f"{number_text(float(np.median(table.columns[name])), 3)} {nice_unit(table.units[name] or 'px')}"
-        for name in (size, across)
-    )
-    cut = int(np.count_nonzero(table.columns["touches_border"]))
-    at_border = f" {cut} at the border." if cut else ""
-    what = "1 object:" if n == 1 else f"{n} objects, typically"
-    return f"{what} {area}, {diameter} across.{at_border}"

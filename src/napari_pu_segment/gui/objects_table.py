@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
+from qtpy.QtCore import QAbstractTableModel, QLocale, QModelIndex, Qt
 
 from napari_pu_segment.core.measure import Table
 
@@ -54,7 +54,7 @@ class ObjectsTable(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._names)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """A cell: four digits of a number, with a point whatever the locale."""
+        """A cell: four digits of a number, of a whole one all."""
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role != Qt.ItemDataRole.DisplayRole or not index.isValid():
@@ -86,6 +86,23 @@ class ObjectsTable(QAbstractTableModel):
         self.layoutChanged.emit()
 
 
+def summary(table: Table) -> str:
+    """How many objects there are, and how large they typically are, in words."""
+    n = len(table)
+    if n == 0:
+        return "No objects: the mask is empty, or all in it is smaller than the smallest object."
+    size = next(name for name in reversed(table.columns) if name.startswith(("area_", "volume_")))
+    across = next(name for name in table.columns if name.startswith("equivalent_diameter_"))
+    area, diameter = (
+        f"{number_text(float(np.median(table.columns[name])), 3)} {nice_unit(table.units[name] or 'px')}"
+        for name in (size, across)
+    )
+    cut = int(np.count_nonzero(table.columns["touches_border"]))
+    at_border = f" {cut} at the border." if cut else ""
+    what = "1 object:" if n == 1 else f"{n} objects, typically"
+    return f"{what} {area}, {diameter} across.{at_border}"
+
+
 def nice_unit(unit: str) -> str:
     """A unit as it is read: "um^2" is "µm²"."""
     unit = unit.replace("^2", "²").replace("^3", "³")
@@ -93,8 +110,9 @@ def nice_unit(unit: str) -> str:
 
 
 def number_text(value: float, digits: int = 4) -> str:
-    """Some digits of a number, more of a large one, with a point whatever the locale."""
-    return f"{value:.0f}" if 10**digits <= abs(value) < 1e12 else f"{value:.{digits}g}"
+    """Some digits of a number, more of a large one; with a decimal comma where the locale has one."""
+    text = f"{value:.0f}" if 10**digits <= abs(value) < 1e12 else f"{value:.{digits}g}"
+    return text.replace(".", QLocale().decimalPoint())
 
 
 def _title(name: str, unit: str) -> str:
