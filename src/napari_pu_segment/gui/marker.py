@@ -1,4 +1,4 @@
-"""A ring in the viewer that shows a place; a layer of ours, found by identity."""
+"""A ring in the viewer that shows a place, and in its middle the dab that an answer paints; a layer of ours."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Marker:
         assert layer is not None
         for name in ("scale", "rotate", "shear", "affine"):
             setattr(layer, name, place[name])
-        layer.translate = inner(point)  # the layer moves; its one point stays at its origin
+        layer.translate = inner(point)  # the layer moves; its points stay at its origin
         pixel = abs(float(place["scale"][-1])) * self._book.viewer.scene.camera.zoom  # on screen
-        layer.size = max(RADII * radius_px, SCREEN_PX / pixel)
+        layer.size = [max(RADII * radius_px, SCREEN_PX / pixel), 2 * radius_px]
 
     def remove(self) -> None:
         """Take the ring away."""
@@ -62,7 +62,7 @@ class Marker:
 
     def _add(self, ndim: int, place: dict[str, object]) -> None:
         self._layer = Points(
-            np.zeros((1, ndim)),
+            np.zeros((2, ndim)),
             name="suggested place",
             symbol="disc",
             face_color="transparent",

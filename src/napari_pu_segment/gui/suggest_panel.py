@@ -46,9 +46,11 @@ class SuggestPanel(QWidget):
         self.key_set = KeySet(session.book.viewer, KEY_CHOICES, actions)
         self.keys = self.key_set.keys
         self.go_button = self._button("Take me there", "next", "Go to the place where your next stroke helps most.")
-        self.object_button = self._button("Object", "object", "There is an object: paint a positive dab in the ring.")
+        self.object_button = self._button(
+            "Object", "object", "The middle of the ring is an object: paint a positive dab there."
+        )
         self.background_button = self._button(
-            "Background", "background", "There is no object: paint a negative dab in the ring."
+            "Background", "background", "The middle of the ring is no object: paint a negative dab there."
         )
         self.skip_button = self._button("Skip", "skip", "Paint nothing, and do not ask there again.")
         self.back_button = QPushButton("Back")
@@ -113,7 +115,7 @@ class SuggestPanel(QWidget):
             button.setEnabled(guide.place is not None)
         self.back_button.setEnabled(bool(guide.done))
         if guide.place is not None:
-            text = f"<b>{guide.place.reason.capitalize()}.</b> Is there an object in the ring?"
+            text = f"<b>{guide.place.reason.capitalize()}.</b> Is the middle an object?"
         elif guide.looking:
             text = "Looking for places …"
         elif guide.ready:
