@@ -116,6 +116,8 @@ class MainWidget(QWidget):
                 self._leave()
             else:
                 self._enter()
+        if event is not None and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            self._free_width()
         return super().event(event)
 
     def _leave(self) -> None:
@@ -130,6 +132,12 @@ class MainWidget(QWidget):
         self.live_keys.bind()
         self.suggest_panel.enter()
 
+    def _free_width(self) -> None:
+        """Let the dock be as narrow as the panels allow: it was measured before napari's style made them smaller."""
+        dock = self.parentWidget()
+        if dock is not None and dock.minimumWidth() > self.minimumSizeHint().width():
+            dock.setMinimumWidth(0)
+
     def _paint(self, role: str) -> None:
         self.train_panel.paint(role)
 
@@ -137,11 +145,12 @@ class MainWidget(QWidget):
         for title, panels in self._pages().items():
             self.tabs.addTab(_Column(panels), title)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(1, 6, 1, 2)
+        layout.setContentsMargins(0, 6, 0, 2)
         layout.addWidget(self.autosave_bar)
         layout.addWidget(self.tabs)
         for widgets in ((self.progress_bar, self.cancel_button), (self.status_label, self.keys_button)):
             row = QHBoxLayout()
+            row.setContentsMargins(4, 0, 2, 0)
             row.addWidget(widgets[0], 1)
             row.addWidget(widgets[1])
             layout.addLayout(row)

@@ -135,10 +135,11 @@ class TrainPanel(QWidget):
         train = QGroupBox("Training")
         self._train_rows = QVBoxLayout(train)
         self._train_rows.setContentsMargins(5, 9, 5, 5)
-        method = QFormLayout()
-        method.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        method.addRow("Method", self.method_combo)
-        self._train_rows.addLayout(method)
+        if self.method_combo.count() > 1:  # a choice of one is none
+            method = QFormLayout()
+            method.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+            method.addRow("Method", self.method_combo)
+            self._train_rows.addLayout(method)
         self._train_rows.addWidget(self.form)
         self._train_rows.addWidget(self.warm_box)
         self._train_rows.addWidget(self.train_button)
@@ -200,6 +201,7 @@ class TrainPanel(QWidget):
 
 def _brush_button(role: str, key: str) -> QPushButton:
     button = QPushButton(f"{role.capitalize()} {key}".strip())
+    button.setStyleSheet("padding: 3px 2px;")  # three in a row must fit into a dock of 300 px
     patch = QPixmap(12, 12)
     patch.fill(QColor(COLOURS[role]))
     button.setIcon(QIcon(patch))
