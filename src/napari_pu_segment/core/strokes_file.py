@@ -54,10 +54,14 @@ def to_geojson(strokes: Mapping[str, np.ndarray]) -> bytes:
     if set(masks) - set(ROLES) or len({mask.shape for mask in masks.values()}) != 1:
         raise InputError(f"Strokes need masks of one shape, called {', '.join(ROLES)}.")
     shape = next(iter(masks.values())).shape
-    features = [feature for role, mask in masks.items() for feature in _features(role, mask)]
-    header = {"shape": list(shape), "coordinates": _CONVENTION}
-    collection = {"type": "FeatureCollection", _FORMAT: header, "features": features}
-    return json.dumps(collection, separators=(",", ":"), allow_nan=False).encode()
+    header = _text({"shape": list(shape), "coordinates": _CONVENTION})
+    # One by one: Python does nothing else while it writes a long text, and a viewer would stand still.
+    features = ",\n".join(_text(feature) for role, mask in masks.items() for feature in _features(role, mask))
+    return f'{{"type":"FeatureCollection","{_FORMAT}":{header},"features":[\n{features}\n]}}\n'.encode()
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _features(role: str, mask: np.ndarray) -> Iterator[dict[str, Any]]:

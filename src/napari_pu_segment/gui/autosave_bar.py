@@ -28,6 +28,7 @@ class AutosaveBar(QWidget):
         self.autosave = Autosave(session, autosave_folder())
         self.label = QLabel()
         self.label.setWordWrap(True)
+        self.label.setStyleSheet("font-weight: bold;")
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.restore_button = QPushButton("Restore")
         self.restore_button.setToolTip("Put these strokes into the brush layers; undo brings back what is there now")
