@@ -117,14 +117,14 @@ class ObjectSettings(Settings):
         default=10,
         ge=1,
         le=2**31 - 1,
-        title="Smallest object (px)",
+        title="Smallest (px)",
         description="Objects with fewer pixels are left out.",
     )
     max_size_px: int = Field(
         default=0,
         ge=0,
         le=2**31 - 1,
-        title="Largest object (px, 0 = any)",
+        title="Largest (px, 0 = any)",
         description="Objects with more pixels are left out. 0 keeps all.",
     )
     max_hole_px: int = Field(
@@ -136,7 +136,7 @@ class ObjectSettings(Settings):
     )
     clear_border: bool = Field(
         default=False,
-        title="Leave out cut-off objects",
+        title="Leave out cut-off ones",
         description="Objects that touch the border of the image or an ignored region are left out.",
     )
     planewise: bool = advanced(

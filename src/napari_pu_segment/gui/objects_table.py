@@ -90,7 +90,7 @@ def summary(table: Table) -> str:
     """How many objects there are, and how large they typically are, in words."""
     n = len(table)
     if n == 0:
-        return "No objects: the mask is empty, or all in it is smaller than the smallest object."
+        return "No objects: the mask is empty, or all that is in it is too small."
     size = next(name for name in reversed(table.columns) if name.startswith(("area_", "volume_")))
     across = next(name for name in table.columns if name.startswith("equivalent_diameter_"))
     area, diameter = (
