@@ -69,9 +69,9 @@ def _intensity(card: Card, sample: Sample) -> str:
         if apart or own > FAR * wide or narrow:
             where = f" in channel {_channel(card.channel_names, i)}" if len(card.intensity) > 1 else ""
             return (
-                f"The intensities of {sample.name!r}{where} ({_number(low)} to {_number(high)}) are far from those that "
-                f"the model was trained on ({_number(stats.low)} to {_number(stats.high)}), so that its result will "
-                "hardly be right: bring the image to the same scale, or train on it."
+                f"The intensities of {sample.name!r}{where} ({_number(low)} to {_number(high)}) are far from those "
+                f"that the model was trained on ({_number(stats.low)} to {_number(stats.high)}), so that its result "
+                "will hardly be right: bring the image to the same scale, or train on it."
             )
     return ""
 
