@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -173,6 +174,24 @@ def test_one_job_at_a_time(qtbot):
     assert second.id != job.id
     qtbot.waitUntil(lambda: runner.current is None, timeout=5000)
     assert runner.close()
+
+
+def test_a_result_in_the_queue_is_not_lost_when_another_job_starts(qtbot):
+    runner, heard = JobRunner(), []
+
+    def connect(job):
+        job.returned.connect(heard.append)
+
+    runner.start(count_to(1), "Counting", connect)
+    deadline = time.monotonic() + 10
+    while any(thread.name.startswith("pu-segment job") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)  # without the event loop: the thread has ended, and its result waits in the queue
+    assert heard == []
+    runner.start(count_to(2), "Beside", connect, "beside")
+    gc.collect()
+    qtbot.waitUntil(lambda: len(heard) == 2, timeout=10_000)
+    assert sorted(heard) == [1, 2]
 
 
 def test_closing_waits_a_bounded_time(qtbot):

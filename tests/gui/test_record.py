@@ -20,6 +20,7 @@ from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.record import load_record
 from napari_pu_segment.gui import recorder
 from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.live import DONE, Live
 from napari_pu_segment.gui.objects_panel import ObjectsPanel
 from napari_pu_segment.gui.record_panel import LABELS, RecordPanel
 from napari_pu_segment.gui.session import Session
@@ -130,6 +131,32 @@ def test_two_rounds_are_replayed_to_the_byte_by_the_command_line(qtbot, session,
         assert again.dtype == here.dtype
         assert again.tobytes() == np.ascontiguousarray(here).tobytes()
         assert np.array_equal(again, session.book.member(session.image, kind).data)
+
+
+def test_rounds_of_live_mode_are_replayed_to_the_byte(qtbot, session, panel, said, dialogs, tmp_path):
+    live = Live(session)
+    session.settings = QUICK
+    session.crf = None
+    models = []
+    session.model_changed.connect(lambda model: models.append(model) if model not in models else None)
+    session.set_live(True)
+    for rounds, place in enumerate(((44, 20), (20, 60), (58, 64)), start=1):
+        qtbot.waitUntil(lambda: live.state == DONE, timeout=60_000)
+        rest(qtbot, session)
+        assert len(models) >= rounds
+        assert not session.result.preview
+        if rounds < 3:
+            session.book.stamp(session.image, "negative", place, 2)
+            qtbot.waitUntil(lambda: live.state != DONE, timeout=10_000)
+    session.set_live(False)
+    found = record(qtbot, panel, said, dialogs, tmp_path / "card.json")
+    assert [getattr(step, "warm", None) for step in found.steps] == [False, True, True, None]
+    assert len(found.strokes) == 3
+    np.save(tmp_path / "square.npy", session.image.data)
+    done = replay(tmp_path / "card.json", tmp_path / "square.npy", "--out", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    again = tifffile.imread(tmp_path / "out/square_probability.tif")
+    assert np.array_equal(again, session.book.member(session.image, "probability").data)
 
 
 def test_objects_are_part_of_the_record(qtbot, session, panel, said, dialogs, tmp_path):

@@ -205,8 +205,9 @@ class JobRunner:
         else:
             self.give_way()
         job = Job(work, title, kind)
-        # A cancelled job whose thread is still inside one long step stays listed, so that `close` waits for it too.
-        self._jobs = [*(old for old in self._jobs if old.alive), job]
+        # A cancelled job whose thread is still inside one long step stays listed, so that `close` waits for it too; and
+        # one whose thread has ended but whose result still waits in the queue, else nobody would hold it until then.
+        self._jobs = [*(old for old in self._jobs if old.alive or old.running), job]
         connect(job)
         job.start()
         return job
