@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("napari")
 
+from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.gui import preferences as prefs
 from napari_pu_segment.gui.channels_box import MAX_LETTERS
@@ -204,6 +207,20 @@ def test_the_form_begins_with_what_the_user_prefers(viewer, make_panel, monkeypa
     panel.add_brushes()
     assert panel._session.book.member(image, "positive").brush_size == 4
     assert (prefs.preferences().network, PuSettings().network) == ("pixel", "pixel")
+
+
+def test_the_method_is_asked_for_where_there_are_several(make_panel, monkeypatch):
+    assert len(METHODS) == 1
+    panel = make_panel()
+    assert not panel.isAncestorOf(panel.method_combo)
+    assert panel.method_combo.currentData() == "pu"
+    monkeypatch.setitem(METHODS, "other", replace(METHODS["pu"], title="Another"))
+    panel = make_panel()
+    assert panel.isAncestorOf(panel.method_combo)
+    old = panel.form
+    panel.method_combo.setCurrentIndex(1)
+    assert panel.form is not old
+    assert panel._session.method == "other"
 
 
 def test_every_control_explains_itself(viewer, make_panel):

@@ -83,6 +83,7 @@ class ListEdit(QLineEdit):
         """Show these values."""
         texts, point = [str(value).removesuffix(".0") for value in values], decimal_point(self)
         self.setText(("; " if point == "," else ", ").join(text.replace(".", point) for text in texts))
+        self.setCursorPosition(0)  # a narrow line shows its beginning
 
 
 class SettingsForm(QWidget, Generic[SettingsT]):
