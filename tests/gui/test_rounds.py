@@ -192,7 +192,7 @@ def test_a_better_round_is_taken_and_can_be_reverted(qtbot, session, panel, verd
     first = train(qtbot, panel, session)
     second = train(qtbot, panel, session)
     assert session.model is second.model
-    assert "Nothing speaks against round 2" in panel.verdict_label.text()
+    assert "Round 2 agrees at least as well" in panel.verdict_label.text()
     click(qtbot, panel.revert_button)
     assert session.model is first.model
 
@@ -204,7 +204,7 @@ def test_without_the_box_the_verdict_is_only_told(qtbot, session, panel, verdict
     train(qtbot, panel, session)
     second = train(qtbot, panel, session)
     assert session.model is second.model
-    assert panel.verdict_label.text().startswith("Round 2 looks worse.")
+    assert panel.verdict_label.text().startswith("Round 2 looks worse: ")
 
 
 def test_the_previous_result_is_shown_while_the_button_is_pressed(qtbot, session, panel, verdicts):
@@ -361,5 +361,19 @@ def test_numbers_are_written_as_the_locale_does(qtbot, session, panel, verdicts)
     track = panel.rounds.track
     track.rounds[0] = replace(track.rounds[0], seconds=1.25, change=0.0123)
     panel.rounds.changed.emit()
-    assert column(panel, 2) == ["1,2 s"]
+    assert column(panel, 2) == ["1,2"]
     assert column(panel, 6) == ["1,2"]
+
+
+def test_every_cell_can_be_read_in_a_narrow_dock(qtbot, session, panel, verdicts):
+    verdicts += [(1.0, 1.0), (1.0, 1.0)]
+    train(qtbot, panel, session)
+    train(qtbot, panel, session)
+    panel.setFixedWidth(284)  # what a dock of 300 px leaves
+    qtbot.waitUntil(lambda: panel.width() == 284)
+    assert column(panel, 3) == ["100/100"] * 2
+    table, metrics = panel.table, panel.table.fontMetrics()
+    for index in range(table.columnCount()):
+        texts = [*table.horizontalHeaderItem(index).text().splitlines(), *column(panel, index)]
+        assert max(metrics.horizontalAdvance(text) for text in texts) <= table.columnWidth(index)
+    assert sum(table.columnWidth(index) for index in range(table.columnCount())) <= table.viewport().width()

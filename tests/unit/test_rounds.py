@@ -20,6 +20,7 @@ from napari_pu_segment.core.rounds import (
     Round,
     Verdict,
     compare,
+    kappa,
     lee_liu,
     mask_change,
     may_stop,
@@ -104,17 +105,34 @@ def test_only_kinds_that_both_rounds_know_are_compared():
 @pytest.mark.parametrize(
     ("agreement", "steadiness", "keep"),
     [
-        (-0.1, -0.2, False),
-        (-0.1, -0.05, False),
-        (-0.04, -0.2, False),
-        (-0.04, -0.05, True),
+        (-0.01, -0.2, False),  # both fell
+        (-0.01, -0.05, True),
         (0.0, -0.2, True),
-        (-0.2, 0.0, True),
+        (-0.06, 0.0, True),
+        (-0.065, 0.2, False),  # a fall of agreement that is hardly chance
         (0.1, 0.1, True),
     ],
 )
-def test_one_witness_is_not_enough(agreement, steadiness, keep):
+def test_what_speaks_against_a_new_model(agreement, steadiness, keep):
     assert Verdict(agreement, 0.05, steadiness, 0.1).keep is keep
+
+
+def test_one_stroke_without_support_is_not_enough_alone():
+    old = judgement([1.0] * 4, [1.0] * 3, [0.9, 0.9, 0.9])
+    lonely = judgement([1.0] * 4 + [0.0], [1.0] * 3, [0.9, 0.9, 0.9])
+    verdict = compare(old, lonely)
+    assert verdict.agreement == pytest.approx(-verdict.agreement_spread)
+    assert verdict.keep
+    assert not compare(old, replace(lonely, steadiness_of_folds=(0.8, 0.8, 0.8))).keep
+
+
+def test_agreement_beyond_chance():
+    one, other = np.array([1, 1, 0, 0], bool), np.array([1, 0, 0, 0], bool)
+    assert kappa(one, other) == pytest.approx((0.75 - 0.5) / 0.5)
+    assert kappa(one, one) == 1
+    assert kappa(one, ~one) == -1
+    assert kappa(one, np.array([1, 0, 1, 0], bool)) == 0
+    assert kappa(np.zeros(4, bool), np.zeros(4, bool)) == 1
 
 
 GOOD = Round(3, 4, 4, 1.0, True, STOP_BELOW / 2, None, Verdict(0.0, 0.01, 0.0, 0.01))

@@ -13,11 +13,10 @@ from .features import gather
 from .filters import count
 from .fit import FeatureCache
 from .methods import METHODS
-from .metrics import scores
 from .model import Model
 from .patches import Stroke, find_strokes, usable
 from .progress import Progress, Work
-from .rounds import HeldStroke, Judgement
+from .rounds import HeldStroke, Judgement, kappa
 from .samples import UNLABELED, Sample
 from .tiles import map_tiles
 
@@ -73,7 +72,7 @@ def judge(
         values = yield from _at(fold, samples, asked, cache)
         drawn = np.concatenate([part[-1] for part in values])
         least = np.quantile(drawn, 1 - mask.mean())
-        steadiness.append(scores(drawn >= least, mask)["dice"])
+        steadiness.append(kappa(drawn >= least, mask))
         rest = [iter(part) for part in values]
         for kind, stroke in held:
             right = (next(rest[stroke.sample]) >= least) == (kind == "positive")

@@ -17,6 +17,7 @@ import numpy as np
 from .patches import KINDS
 
 STOP_BELOW = 0.02  # change of the mask, relative to the objects
+_ONE_SIDED_90 = 1.28  # standard errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,8 @@ class Judgement:
     ----------
     strokes : sequence of HeldStroke
         A kind that has one stroke only is not held out.
-    steadiness_of_folds : sequence of float in 0..1
-        Dice of each fold's mask and the judged model's, over pixels drawn uniformly from the images.
+    steadiness_of_folds : sequence of float, at most 1
+        `kappa` of each fold's mask and the judged model's, over pixels drawn uniformly from the images.
     coverage, class_prior : float in 0..1
         Fraction of the images in the mask, and the expected positive fraction.
     """
@@ -127,14 +128,14 @@ class Verdict:
 
     @property
     def keep(self) -> bool:
-        """Whether to take the new model: unless agreement and steadiness both fell, one of them beyond its spread.
+        """Whether to take the new model: unless agreement and steadiness both fell, the latter by more than its spread.
 
-        One witness is not enough. A stroke on an object of a new kind lowers the agreement, since the other strokes
-        know nothing of it; and an image that is hard has unsteady masks. A wrong stroke does both.
+        A fall of the agreement is enough alone where it is beyond nine tenths of what chance does (one-sided, normal).
+        A single stroke without support, a wrong one or the first on a new kind of object, is never so: it alone makes a
+        fall of just one standard error.
         """
-        both_fell = self.agreement < 0 and self.steadiness < 0
-        beyond = self.agreement < -self.agreement_spread or self.steadiness < -self.steadiness_spread
-        return not (self.known and both_fell and beyond)
+        both = self.agreement < 0 and self.steadiness < -self.steadiness_spread
+        return not (self.known and (both or self.agreement < -_ONE_SIDED_90 * self.agreement_spread))
 
     @property
     def fell(self) -> bool:
@@ -180,8 +181,8 @@ def compare(old: Judgement, new: Judgement) -> Verdict:
     The change of agreement is the mean, over the kinds of strokes that were held out in both, of the change of the mean
     agreement of a stroke. All strokes of a round count, those that are new since then too: a wrong stroke shows itself
     most of all by not being borne out by the others. (To compare only on strokes that both rounds have, and new ones
-    with what the old model said of them, sounds fairer; but it told spoiled rounds from good ones hardly better than
-    chance where the truth was known.)
+    with what the old model said of them, sounds fairer; but where the truth was known, it told spoiled rounds from good
+    ones hardly better than chance.)
     """
     changes, errors = [], []
     for kind in KINDS:
@@ -241,6 +242,17 @@ def lee_liu(recall: float, coverage: float) -> float:
     is 0.
     """
     return recall**2 / coverage if coverage > 0 else 0.0
+
+
+def kappa(one: np.ndarray, other: np.ndarray) -> float:
+    """Cohen's kappa of two masks of bool: agreement beyond chance (Cohen 1960, Educ. Psychol. Meas. 20:37).
+
+    With p the fraction of equal pixels and c that of masks that are independent but cover as much, (p - c) / (1 - c).
+    1 for equal masks, 0 for independent ones; unlike Dice it does not grow with what the masks cover.
+    """
+    equal, a, b = float((one == other).mean()), float(one.mean()), float(other.mean())
+    chance = a * b + (1 - a) * (1 - b)
+    return (equal - chance) / (1 - chance) if chance < 1 else 1.0
 
 
 def mask_change(old: np.ndarray, new: np.ndarray) -> float:

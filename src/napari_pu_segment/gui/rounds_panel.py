@@ -8,7 +8,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QGroupBox,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
     QTableWidget,
@@ -77,17 +76,26 @@ class RoundsPanel(QWidget):
         font = table.font()
         font.setPointSizeF(max(7.0, font.pointSizeF() - 1))
         table.setFont(font)
-        for index, (title, tip) in enumerate(COLUMNS):
+        for index, (title, _, tip) in enumerate(COLUMNS):
             header = QTableWidgetItem(title)
             header.setToolTip(tip)
             header.setFont(font)
             table.setHorizontalHeaderItem(index, header)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        table.setTextElideMode(Qt.TextElideMode.ElideNone)  # a cell's margin is room too
         table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         columns.setMinimumSectionSize(16)
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        # As narrow as can be read: style sheets of napari make room that a narrow dock has not.
+        for index, (title, widest, _) in enumerate(COLUMNS):
+            texts = [*title.splitlines(), widest]
+            columns.resizeSection(index, max(table.fontMetrics().horizontalAdvance(text) for text in texts) + 5)
+        columns.setStretchLastSection(True)
+        table.setStyleSheet(
+            "QHeaderView::section { padding: 1px; } QTableWidget::item { padding: 0px; }"
+            "QScrollBar:vertical { width: 9px; }"
+        )
         rows.hide()
         rows.setMinimumSectionSize(10)
         rows.setDefaultSectionSize(table.fontMetrics().height() + 6)

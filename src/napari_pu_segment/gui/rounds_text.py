@@ -7,29 +7,33 @@ from napari_pu_segment.core.rounds import HeldStroke, Judgement, Round, may_stop
 from .rounds import Track
 
 _CAVEAT = "Strokes keep to the middle of objects and to what you are sure of, so this is better than the truth."
-COLUMNS = (
-    ("#", "Round; the one in use is marked."),
-    ("Strokes", "Strokes on objects + strokes on background"),
-    ("Time", "Seconds from the start of the training to its result"),
+COLUMNS = (  # title, widest text in it, tooltip
+    ("#", "9 ●", "Round; the one in use is marked."),
+    ("Strokes", "10+10", "Strokes on objects + strokes on background"),
+    ("Time\ns", "9.9", "Seconds from the start of the training to its result"),
     (
         "Held\nout %",
+        "100/100",
         "Strokes are held out in turn and judged by models that did not see them: the part of object strokes that is "
         f"found (recall) / the part of background strokes that is left out (specificity). {_CAVEAT}",
     ),
     (
-        "Preci-\nsion %",
+        "Prec.\n%",
+        "100",
         "Precision without ground truth: recall × class prior / area of the mask. It is no better than the class "
         "prior. While the mask covers just the class prior, it equals the recall; it tells something once you move "
         f"the threshold. {_CAVEAT}",
     ),
     (
         "Steady\n%",
-        "How alike the masks stay when a third of the strokes is left out (Dice). Low: the result hangs on single "
-        "strokes, so paint more.",
+        "100",
+        "How alike the masks stay when a third of the strokes is left out (100: the same, 0: as alike as chance; "
+        "Cohen's kappa). Low: the result hangs on single strokes, so paint more.",
     ),
     (
-        "Change\n%",
-        "Change of the mask since the result before, relative to the objects: pixels that differ / pixels of either "
+        "Diff.\n%",
+        "100",
+        "Difference to the mask of the result before, relative to the objects: pixels that differ / pixels of either "
         "mask. Below 2 % in two rounds with new strokes, you can stop.",
     ),
 )
@@ -43,7 +47,7 @@ def cells(one: Round, comma: str = ".") -> list[str]:
     return [
         str(one.number),
         f"{one.n_positive}+{one.n_negative}",
-        f"{seconds} s",
+        seconds,
         "–" if judged.agreement is None else held,
         _whole(judged.precision),
         _whole(judged.steadiness),
@@ -55,7 +59,7 @@ def explain(one: Round, column: int) -> str:
     """The tooltip of a cell."""
     if column >= 3 and one.judgement is None:
         return "Not judged: the next training came first, or it is still to come."
-    return COLUMNS[column][1]
+    return COLUMNS[column][2]
 
 
 def sentence(track: Track, *, judging: bool, comma: str = ".") -> str:
@@ -74,9 +78,9 @@ def sentence(track: Track, *, judging: bool, comma: str = ".") -> str:
 
 
 def doubtful(rounds: list[Round]) -> HeldStroke | None:
-    """The stroke to look at where the latest round seems worse."""
+    """The stroke to look at where the latest round agrees less than the one before."""
     last = rounds[-1] if rounds else None
-    if last is None or last.judgement is None or last.verdict is None or last.verdict.keep:
+    if last is None or last.judgement is None or last.verdict is None or not last.verdict.agreement < 0:
         return None
     return next(iter(last.judgement.loners), None)
 
@@ -87,20 +91,23 @@ def _verdict(track: Track, last: Round, comma: str) -> str:
     assert last.judgement is not None
     if not last.verdict.known or old.judgement is None:
         return "There are too few strokes to compare with the round before."
-    if last.verdict.keep:
-        if may_stop(track.rounds):
-            changes = " and ".join(f"{_percent(one.change or 0.0, comma)} %" for one in track.rounds[-2:])
-            return f"You can stop: new strokes changed the mask by {changes} in the last two rounds."
-        return f"Nothing speaks against round {last.number}: {_compared(old.judgement, last.judgement)}."
-    kept = f"Round {last.number} looks worse" + ("." if track.taken else f", so round {old.number} is kept.")
-    lone = " One stroke has no support from the others." if last.judgement.loners else ""
-    return f"{kept} {_compared(old.judgement, last.judgement).capitalize()}.{lone}"
+    if last.verdict.keep and may_stop(track.rounds):
+        changes = " and ".join(f"{_percent(one.change or 0.0, comma)} %" for one in track.rounds[-2:])
+        return f"You can stop: new strokes changed the mask by {changes} in the last two rounds."
+    if not last.verdict.keep:
+        result = f"Round {last.number} looks worse" + ("" if track.taken else f", so round {old.number} is kept")
+    elif last.verdict.agreement < 0:
+        result = f"Round {last.number} agrees less, but not clearly so"
+    else:
+        result = f"Round {last.number} agrees at least as well"
+    lone = "" if doubtful(track.rounds) is None else " One stroke has no support from the others."
+    return f"{result}: {_compared(old.judgement, last.judgement)}.{lone}"
 
 
 def _compared(old: Judgement, new: Judgement) -> str:
     return (
-        f"held-out strokes agree to {_whole(new.agreement)} % (before: {_whole(old.agreement)} %), "
-        f"steady to {_whole(new.steadiness)} % ({_whole(old.steadiness)} %)"
+        f"held-out strokes {_whole(new.agreement)} % (before {_whole(old.agreement)} %), "
+        f"steady {_whole(new.steadiness)} % ({_whole(old.steadiness)} %)"
     )
 
 
