@@ -103,11 +103,11 @@ def test_ignored_pixels_do_not_count_and_strokes_are_told_apart():
 def test_what_is_drawn_leaves_out_next_to_nothing(smooth):
     table = measured(smooth)
     low, high = table.score_range
-    assert -18 < low < -13
+    assert -14 <= low < -13
     assert 7 < high < 12
     pixels, *_ = table.shown(50)
     assert pixels.sum() == smooth.size
-    assert pixels.argmax() == pytest.approx((-3 - low) / (high - low) * 50, abs=4)
+    assert pixels.argmax() == pytest.approx((-3 - low) / (high - low) * 50, abs=6)
     assert measured(np.full((5, 5), 0.5, np.float32)).score_range == (-2, 2)
 
 

@@ -16,6 +16,7 @@ from .samples import IGNORE, NEGATIVE, POSITIVE
 
 N_BINS = 65_536
 LOWEST, HIGHEST = -80.0, 17.0  # scores that probabilities of float32 can have, but for 0 and 1 themselves
+DRAWN = -14.0  # probability 8e-7: what is less is background, and no matter how surely
 BAND = (2.0, 1.0, 0.5)  # times the present coverage
 _EDGE = 0.01  # of a bin; float32 knows scores no better
 _BLOCK_PX = 2**20  # looked at in one go; a few milliseconds of work
@@ -87,10 +88,10 @@ class Coverage:
 
     @cached_property
     def score_range(self) -> tuple[float, float]:
-        """Scores between which nearly all pixels lie, but for one in a thousand at either end; with some room."""
+        """Scores worth drawing: but for one in a thousand at either end all pixels lie between, or below `DRAWN`."""
         ends = [int(np.searchsorted(-self._fractions, -share, side="left")) for share in (0.999, 0.001)]
         low, high = (_score(end) for end in ends)
-        return max(min(low - 1, -2.0), LOWEST), min(max(high + 1, 2.0), HIGHEST)
+        return max(min(low - 1, -2.0), DRAWN), min(max(high + 1, 2.0), HIGHEST)
 
     def shown(self, n: int) -> tuple[np.ndarray, ...]:
         """Counts of pixels, positive and negative strokes (n,) in equal steps over the `score_range`; for drawing.

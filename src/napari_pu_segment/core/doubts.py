@@ -85,7 +85,7 @@ def _number(value: float) -> str:
 
 
 def _size(pixel_size: Sequence[float], unit: str) -> str:
-    return f"{pixel_size[-1]:.3g} {unit}"
+    return f"{pixel_size[-1]:.3g} {unit.replace('um', 'µm')}"
 
 
 def _plain(name: str) -> str:

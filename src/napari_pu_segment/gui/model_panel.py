@@ -164,7 +164,7 @@ def describe(card: Card, locale: QLocale) -> dict[str, str]:
         "Prior": f"{percent(card.class_prior, locale)} of the image ({how})",
         "Threshold": locale.toString(card.threshold, "g", 4),
         "Strokes": f"{card.n_positive_strokes} positive, {card.n_negative_strokes} negative",
-        "Pixel size": f"{sizes} {card.pixel_unit}" if sizes else "",
+        "Pixel size": f"{sizes} {card.pixel_unit.replace('um', 'µm')}" if sizes else "",
         "Made": f"{card.created.replace('T', ' ')[:16]}, version {card.plugin_version}",
     }
 

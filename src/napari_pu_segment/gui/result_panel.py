@@ -20,7 +20,7 @@ from .settings_form import LARGEST_INT, NumberBox
 
 SLIDER_STEPS = 1000
 DEBOUNCE_MS = 250
-BOX_PX = 92
+BOX_PX = 76
 
 
 class ResultPanel(QWidget):
@@ -88,7 +88,6 @@ class ResultPanel(QWidget):
         self.objects_box.setToolTip(self.objects_label.toolTip())
         self.objects_label.setWordWrap(True)
         self.objects_box.setRange(0, LARGEST_INT)
-        self.objects_box.setFixedWidth(BOX_PX)
         self.objects_box.setGroupSeparatorShown(True)
         self.objects_box.setKeyboardTracking(False)
         self.histogram.setToolTip(
@@ -133,6 +132,9 @@ class ResultPanel(QWidget):
         for widget in (self.threshold_slider, self.threshold_box, self.area_slider, self.area_box, self.objects_box):
             widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             widget.installEventFilter(self)
+        for box in (self.threshold_box, self.area_box, self.objects_box):
+            box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # arrow keys step, too, and the dock is narrow
+            box.setFixedWidth(BOX_PX)
         self._debounce.timeout.connect(self._session.refine)
         self._debounce.timeout.connect(self.extras.refresh)
         self._session.model_changed.connect(self._on_model)
@@ -221,7 +223,6 @@ def _slider() -> QSlider:
 def _box(largest: float) -> NumberBox:
     box = NumberBox()
     box.setRange(0, largest)
-    box.setFixedWidth(BOX_PX)
     return box
 
 
