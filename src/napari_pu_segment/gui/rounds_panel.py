@@ -69,7 +69,7 @@ class RoundsPanel(QWidget):
             centre = stroke.centre(track.new.sample.spatial_shape)
             self._session.book.go_to(track.new.layer, centre, len(stroke.pixels) ** 0.5)
 
-    def _lay_out(self) -> None:
+    def _lay_out_table(self) -> None:
         table, columns, rows = self.table, self.table.horizontalHeader(), self.table.verticalHeader()
         assert columns is not None
         assert rows is not None
@@ -99,11 +99,14 @@ class RoundsPanel(QWidget):
         rows.hide()
         rows.setMinimumSectionSize(10)
         rows.setDefaultSectionSize(table.fontMetrics().height() + 6)
+
+    def _lay_out(self) -> None:
+        self._lay_out_table()
         box = QGroupBox("Rounds")
         inner = QVBoxLayout(box)
         inner.setContentsMargins(5, 9, 5, 5)
         inner.addWidget(self.keep_box)
-        inner.addWidget(table)
+        inner.addWidget(self.table)
         inner.addWidget(self.verdict_label)
         inner.addWidget(self.stroke_button)
         buttons = QHBoxLayout()
