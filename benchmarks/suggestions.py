@@ -3,10 +3,11 @@
     python benchmarks/suggestions.py FOLDER [--arms mixed uncertain random random_half] [--seeds 1] [--images 1]
 
 Every arm starts from the first two strokes of each kind of the stored strokes, and then gives ten answers: the true
-class of the pixel at a place, as a dab of the brush there, a hundredth of the image wide. The dab is whole, as the
-answer key paints it, so that at the rim of an object a part of it is wrong, in every arm alike. After each answer the
-model is trained on from where it is and a new result is made, as in live mode; after the last one it is also trained
-anew ("cold"), as the Train button does.
+class of the pixel at a place, as a dab of the brush there, a hundredth of the image wide, less where that would cross
+the predicted outline (`core.places.dab_radii_px`), as the answer key paints it. It is not cut to the true class, so
+that near the rim of an object a part of it may be wrong, by the same rule in every arm. After each answer the model is
+trained on from where it is and a new result is made, as in live mode; after the last one it is also trained anew
+("cold"), as the Train button does.
 
 An arm is a row of `core.suggest.ACQUISITIONS`, or a control: `random`, uniform over the image, or `random_half`, half
 of the places in predicted objects and half in predicted background. FOLDER and its cases are those of accuracy.py.
@@ -34,6 +35,7 @@ from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods.pu import PuSettings, train
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.model import Model
+from napari_pu_segment.core.places import dab_radii_px
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, UNLABELED, Sample, codes_from_masks
@@ -97,7 +99,8 @@ def episode(case: Case, arm: str, seed: int, cache: FeatureCache, first: Model) 
             break
         place = place_of(arm, sample, probability, previous, model, seed, step)
         if place is not None:
-            codes, n_positive = answered(codes, case.truth, place, radius_px), n_positive + int(case.truth[place])
+            (dab_px,) = dab_radii_px(probability, model.card.threshold, np.array([place]), radius_px)
+            codes, n_positive = answered(codes, case.truth, place, dab_px), n_positive + int(case.truth[place])
         previous = probability
         model = run(train([Sample(case.image, codes)], SETTINGS, start=model, cache=cache))
     model = run(train([Sample(case.image, codes)], SETTINGS, cache=cache))

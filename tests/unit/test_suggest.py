@@ -9,7 +9,7 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.pipeline import predict
-from napari_pu_segment.core.places import Places, find_places
+from napari_pu_segment.core.places import Places, dab_radii_px, find_places
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import IGNORE, POSITIVE, Sample
 from napari_pu_segment.core.suggest import ACQUISITIONS, SuggestSettings, choose, default_brush_px, explain, suggest
@@ -32,7 +32,7 @@ def places(scores, uncertainty=None, change=None, to_positive=None, to_negative=
     fallback = (np.zeros(n), np.zeros(n), np.full(n, np.inf), np.full(n, np.inf))
     columns = [default if one is None else np.asarray(one, float) for one, default in zip(given, fallback, strict=True)]
     where = np.arange(n)[:, None] * [0, 10] if centres is None else np.asarray(centres)
-    return Places(where, np.asarray(scores, float), *columns)
+    return Places(where, np.full(n, 2.0), np.asarray(scores, float), *columns)
 
 
 def best(name: str, candidates: Places) -> int:
@@ -128,7 +128,7 @@ def test_every_acquisition_suggests_free_places_by_seed(trained, acquisition):
     y, x = np.indices(sample.spatial_shape)
     for place in found:
         assert all(0 <= c < n for c, n in zip(place.centre, sample.spatial_shape, strict=True))
-        assert place.radius_px == 2
+        assert 0.5 <= place.radius_px <= 2
         assert place.reason in {row.reason for row in ACQUISITIONS.values()} - {""}
         assert np.isfinite(place.score)
         inside = (y - place.centre[0]) ** 2 + (x - place.centre[1]) ** 2 <= 4
@@ -216,3 +216,11 @@ def test_results_of_another_shape_are_refused(trained):
 def test_the_dab_is_a_hundredth_of_the_image_wide():
     assert default_brush_px((512, 1024)) == 5
     assert default_brush_px((5, 40, 40)) == 1
+
+
+def test_a_dab_does_not_cross_the_predicted_outline():
+    probability = np.zeros((20, 30))
+    probability[:, :15] = 1
+    centres = np.array([[10, 5], [10, 12], [10, 14], [10, 15], [10, 17], [10, 25]])
+    assert dab_radii_px(probability, 0.5, centres, 4).tolist() == [4, 2.5, 0.5, 0.5, 2.5, 4]
+    assert dab_radii_px(probability, 0.5, centres, 0.5).tolist() == [0.5] * 6

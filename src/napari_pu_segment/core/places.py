@@ -32,6 +32,8 @@ class Places:
     ----------
     centres : ndarray of int, (N, D)
         [Z,] Y, X.
+    radii_px : ndarray, (N,)
+        Of the dabs; see `dab_radii_px`.
     scores : ndarray, (N,)
         Mean ``logit(p) - logit(t)`` within the dab: positive where the place is predicted to be an object.
     uncertainty : ndarray, (N,), in [0, 1]
@@ -43,6 +45,7 @@ class Places:
     """
 
     centres: np.ndarray
+    radii_px: np.ndarray
     scores: np.ndarray
     uncertainty: np.ndarray
     change: np.ndarray
@@ -99,14 +102,41 @@ def find_places(
     free = (labels[dabs] == UNLABELED).all(1) & np.isfinite(probability[dabs]).all(1)
     centres, dabs = centres[free], tuple(axis[free] for axis in dabs)
     inside = probability[dabs]
+    radii = dab_radii_px(probability, threshold, centres, radius_px)
     change = np.zeros(len(centres)) if previous is None else np.nan_to_num(np.abs(inside - previous[dabs])).mean(1)
     return Places(
         centres,
+        radii,
         shifted_scores(inside, threshold).mean(1),
         uncertainty(inside, threshold).mean(1),
         change,
         *_distances(sample, centres, model, find_strokes([sample]) if strokes is None else strokes),
     )
+
+
+def dab_radii_px(probability: np.ndarray, threshold: float, centres: np.ndarray, radius_px: float) -> np.ndarray:
+    """How large a dab of one class may be, (N,), in half pixels: as the brush, but not across the predicted outline.
+
+    Where classes meet, a part of a whole dab would be wrong, and a wrong stroke does more harm than a small one.
+
+    Parameters
+    ----------
+    probability : ndarray, ([Z,] Y, X), in [0, 1]
+    threshold : float
+    centres : ndarray of int, (N, D)
+    radius_px : float
+        Half the width of the brush.
+
+    Returns
+    -------
+    ndarray, (N,)
+        At least 0.5, a single pixel.
+    """
+    rows, columns = _disk(radius_px)
+    side = probability[_dabs(centres, probability.shape, radius_px)] >= threshold
+    middle = probability[tuple(centres.T)] >= threshold
+    distance = np.where(side != middle[:, None], np.hypot(rows, columns), np.inf).min(1, initial=np.inf)
+    return np.asarray(np.clip(distance - 0.5, 0.5, max(radius_px, 0.5)))
 
 
 def _grid(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -120,12 +150,17 @@ def _grid(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 
 def _dabs(centres: np.ndarray, shape: tuple[int, ...], radius_px: float) -> tuple[np.ndarray, ...]:
     """Indices (N, K) along each axis of the K pixels of a dab at every centre; at the border some come twice."""
+    rows, columns = _disk(radius_px)
+    offsets = [np.zeros_like(rows)] * (len(shape) - 2) + [rows, columns]
+    return tuple(np.clip(centres[:, i, None] + offset, 0, shape[i] - 1) for i, offset in enumerate(offsets))
+
+
+def _disk(radius_px: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels of a disk around (0, 0)."""
     reach = int(radius_px)
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disk = rows**2 + columns**2 <= radius_px**2
-    rows, columns = rows[disk], columns[disk]
-    offsets = [np.zeros_like(rows)] * (len(shape) - 2) + [rows, columns]
-    return tuple(np.clip(centres[:, i, None] + offset, 0, shape[i] - 1) for i, offset in enumerate(offsets))
+    return rows[disk], columns[disk]
 
 
 def _distances(
