@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from napari_pu_segment.core.errors import InputError
 from .layers import RESULTS, LayerBook
 from .work import Result, fill_mask
 
+OUTLINES_S = 0.5  # between two drawings of a growing mask
 PAUSE_MS = 20  # between two layers, to draw: a new layer takes napari up to a tenth of a second
 
 
@@ -38,6 +40,7 @@ class Results:
         self._image: Image | None = None
         self._waiting: dict[str, np.ndarray | None] = {}
         self._shown: dict[str, np.ndarray | None] = {}
+        self._outlined_s = 0.0
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
@@ -58,7 +61,9 @@ class Results:
             It will be refined: where it has no refined mask yet, the old one stays until then.
         """
         self.present = result
-        if not result.preview:
+        if result.preview:
+            self._outlined_s = time.monotonic()
+        else:
             self.complete = result
         waits = refines and result.segmentation.refined is None
         self._show(result, [role for role in RESULTS if not (waits and role == "refined")])
@@ -74,15 +79,18 @@ class Results:
         """Show parts of the present result that were filled meanwhile."""
         if self.present is not None:
             fill_mask(self.present, parts)
-            self._show(self.present, ("probability", "mask"), again=True)
+            # napari finds the outlines of a mask anew each time it is drawn: 50 ms for 1024 x 1024
+            now = time.monotonic()
+            outlined = now >= self._outlined_s + OUTLINES_S
+            self._outlined_s = now if outlined else self._outlined_s
+            self._show(self.present, ("probability", "mask") if outlined else ("probability",), again=True)
 
     def finish(self, preview: Result, *, refines: bool) -> bool:
         """The preview is complete; False if it is no longer the present result."""
-        return (
-            self.present is not None
-            and self.holds(preview)
-            and self.put(replace(self.present, preview=False), refines=refines)
-        )
+        if self.present is None or not self.holds(preview):
+            return False
+        self._show(self.present, ("mask",), again=True)
+        return self.put(replace(self.present, preview=False), refines=refines)
 
     def stop(self) -> None:
         """Drop what is still to be shown."""
