@@ -1,7 +1,8 @@
 """Where the next stroke would help most: ACQUISITIONS, and suggestions spread over image, planes and time.
 
-Of the published ways to choose, only noisy entropy, with half of the questions asked where an object is predicted,
-reliably beats random questions (ClaSP PE, nnActive); so it is here.
+Of the published ways to choose, only noisy entropy, with half of the questions asked where an object is predicted, beat
+random questions reliably where it was compared (ClaSP PE, nnActive). What it brings depends on how training uses the answers:
+see the benchmark of suggestions.
 """
 
 from __future__ import annotations
