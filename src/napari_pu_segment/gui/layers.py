@@ -227,8 +227,7 @@ class LayerBook:
         if data is None and self.contains(image):
             self.hide(image, role)
             return
-        grid = self.channels.grid(image)
-        shape = grid.shape
+        shape = (grid := self.channels.grid(image)).shape
         if data is None or not self.contains(image) or data.shape not in (shape, planes(shape)):
             raise InputError(
                 f"The image {image.name!r} was removed or changed its shape meanwhile, so its result is not shown."
@@ -268,6 +267,7 @@ class LayerBook:
         index = next(i for i, own in enumerate(self._layers()) if own is above)
         sign(layer, role, image)  # before those who hear of the new layer ask whose it is
         layers.insert(index + 1, layer)
+        layer.visible = True  # see `looks.result_layer`
         layers.selection.clear()
         layers.selection.update(selection)
         layers.selection.active = active

@@ -55,6 +55,12 @@ def result_layer(image_name: str, role: str, data: np.ndarray, **placement: Any)
     data : ndarray, ([Z,] Y, X)
     **placement
         Scale, units and so on, as for any layer.
+
+    Returns
+    -------
+    Layer
+        Outlines are found anew at every change of a layer, for a while that is seen in large images: a mask is not
+        visible until it is in the viewer.
     """
     title = name(image_name, role)
     if role in ("probability", "uncertainty"):
@@ -71,7 +77,7 @@ def result_layer(image_name: str, role: str, data: np.ndarray, **placement: Any)
         return Labels(data, name=title, colormap=colours, opacity=OPACITY[role], **placement)
     outlined = data.shape[-2] * data.shape[-1] <= OUTLINE_PX
     opacity = OPACITY[role] if outlined else FILLED_OPACITY
-    layer = Labels(data, name=title, colormap=one_colour(role), opacity=opacity, **placement)
+    layer = Labels(data, name=title, colormap=one_colour(role), opacity=opacity, visible=False, **placement)
     if outlined:
         layer.contour = max(1, round(min(data.shape[-2:]) / 400))  # still seen when zoomed out
     return layer
