@@ -224,3 +224,17 @@ def test_a_dab_does_not_cross_the_predicted_outline():
     centres = np.array([[10, 5], [10, 12], [10, 14], [10, 15], [10, 17], [10, 25]])
     assert dab_radii_px(probability, 0.5, centres, 4).tolist() == [4, 2.5, 0.5, 0.5, 2.5, 4]
     assert dab_radii_px(probability, 0.5, centres, 0.5).tolist() == [0.5] * 6
+
+
+def test_mixed_asks_at_all_scores_of_objects_and_at_the_background_most_like_them():
+    scores = np.concatenate([np.linspace(0.1, 5, 50), np.linspace(-5, -0.1, 150)])
+    some = places(scores, centres=np.random.default_rng(0).integers(0, 16000, (200, 2)))
+    row, rng = ACQUISITIONS["mixed"], np.random.default_rng
+    assert (row.utility(some) > -np.inf).sum() == 100
+    chosen = choose(some, row, SuggestSettings(n=10), (16000, 16000), (2, 2), [], rng(0))
+    asked = scores[[i for i, _ in chosen]]
+    assert (asked > 0).sum() == 5
+    assert np.ptp(asked[asked > 0]) > 3
+    assert asked.min() > scores[100] - 1e-9, "never in the plain background"
+    strata = {int(value // 1) for value in asked[asked > 0]}
+    assert len(strata) == 5

@@ -1,8 +1,7 @@
 """Where the next stroke would help most: ACQUISITIONS, and suggestions spread over image, planes and time.
 
-Of the published ways to choose, only noisy entropy, with half of the questions asked where an object is predicted, beat
-random questions reliably where it was compared (ClaSP PE, nnActive). What it brings depends on how training uses the answers:
-see the benchmark of suggestions.
+A few answers must tell what objects and their surroundings are like on the whole: places where some measure is highest
+are no fair sample of them. What suggestions bring depends on how training uses the answers; see their benchmark.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .samples import Sample
 from .settings import OneOf, Settings, advanced
 
 _LEAST = 1e-3  # added before a logarithm
-_NOVELTY = 0.25  # weight beside the uncertainty
+_LEAST_PLACES = 16  # of the background, where few objects are predicted
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,15 @@ class Acquisition:
         Why a place is suggested, for the user; empty where that differs from place to place: see `explain`.
     utility : callable
         How useful an answer at each place would be, (N,), on a logarithmic scale; -inf: do not ask there.
+    strata : int
+        Parts, from low to high scores, that the questions of each side of the threshold are asked in, one after the
+        other.
     """
 
     title: str
     reason: str
     utility: Callable[[Places], np.ndarray]
+    strata: int = 1
 
 
 def _uncertain(places: Places) -> np.ndarray:
@@ -69,12 +72,19 @@ def _changed(places: Places) -> np.ndarray:
 
 
 def _mixed(places: Places) -> np.ndarray:
-    """Uncertain first, and among places that are about as uncertain, what is unlike anything painted."""
-    return np.asarray(_uncertain(places) + _NOVELTY * _unlike(places))
+    """Anywhere in predicted objects; of the background, as much as there is of objects, what is most like them.
+
+    Sampled evenly over the scores, stratum by stratum, half of it where objects are predicted.
+    """
+    foreground = places.foreground
+    n = max(_LEAST_PLACES, int(foreground.sum()))
+    background = np.where(foreground, -np.inf, places.scores)
+    least = np.sort(background)[-min(n, len(background))]
+    return np.where(foreground | (background >= least), 0.0, -np.inf)
 
 
 ACQUISITIONS: dict[str, Acquisition] = {
-    "mixed": Acquisition("Mixed", "", _mixed),
+    "mixed": Acquisition("Mixed", "", _mixed, strata=5),
     "uncertain": Acquisition("Uncertain", "uncertain", _uncertain),
     "unlike": Acquisition("Unlike anything painted", "unlike anything painted", _unlike),
     "missed": Acquisition("Likely missed", "likely missed object", _missed),
@@ -219,11 +229,21 @@ def choose(
     while len(chosen) < settings.n and (noisy > -np.inf).any():
         side = places.foreground if counts[0] <= counts[1] else ~places.foreground
         side = side if (noisy[side] > -np.inf).any() else ~side
-        best = int(np.where(side, noisy, -np.inf).argmax())
+        asked = np.where(_stratum(places, utility, side, row.strata, sum(counts) // 2), noisy, -np.inf)
+        best = int((asked if (asked > -np.inf).any() else np.where(side, noisy, -np.inf)).argmax())
         counts[0 if places.foreground[best] else 1] += 1
         chosen.append((best, float(utility[best])))
         noisy[_near(points, points[best : best + 1], reach)] = -np.inf
     return chosen
+
+
+def _stratum(places: Places, utility: np.ndarray, side: np.ndarray, n_strata: int, turn: int) -> np.ndarray:
+    """The places of a side, (N,) bool, whose scores are in the stratum of that turn: the middle, low, high, between."""
+    usable = np.flatnonzero(side & (utility > -np.inf))
+    ordered = usable[np.argsort(places.scores[usable], kind="stable")]
+    part = np.zeros(len(places), bool)
+    part[np.array_split(ordered, n_strata)[(n_strata // 2 + 3 * turn) % n_strata]] = True
+    return part
 
 
 def explain(places: Places) -> list[str]:

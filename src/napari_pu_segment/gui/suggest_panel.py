@@ -56,7 +56,9 @@ class SuggestPanel(QWidget):
         self.back_button = QPushButton("Back")
         self.back_button.setToolTip("Take the last answer back, and go there again.")
         self.kind_combo = narrow(QComboBox())
-        self.kind_combo.setToolTip("What kind of place to look for. Mixed: uncertain, and unlike anything painted.")
+        self.kind_combo.setToolTip(
+            "What kind of place to look for. Mixed: objects of every kind, and what is most like them."
+        )
         for name, row in ACQUISITIONS.items():
             self.kind_combo.addItem(row.title, name)
         self.kind_combo.setCurrentIndex(self.kind_combo.findData(self.guide.acquisition))
