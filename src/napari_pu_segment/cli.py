@@ -130,9 +130,10 @@ def train(
     make_folder(out.parent)
     save_model(model, out)
     card = model.card
+    low, high = card.class_prior_interval
     typer.echo(
         f"{out}: {card.n_positive_strokes} positive and {card.n_negative_strokes} negative strokes, "
-        f"class prior {card.class_prior:.3f} ({card.class_prior_source}), threshold {card.threshold:.3f}, "
+        f"class prior {card.class_prior:.3f} in {low:.3f}..{high:.3f} ({card.class_prior_source}), "
         f"{time.perf_counter() - start:.1f} s"
     )
 

@@ -39,6 +39,7 @@ def make_model(name, ndim=2, stack=False):
         channel_names=(),
         intensity=(stats, stats),
         class_prior=0.2,
+        class_prior_interval=(0.2, 0.2),
         class_prior_source="fixed",
         threshold=0.5,
         pixel_size=(),
@@ -60,6 +61,20 @@ def test_shapes(name, ndim):
     assert scores.shape == (1, 1, *(side,) * ndim)
     assert scores.isfinite().all()
     assert scores.std() > 0
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_scores_are_rescaled(name):
+    network = make_network(name)
+    side = max(16, network.stride_px)
+    x = torch.rand(1, 2, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        before = network(x)
+    network.rescale(offset=0.25, factor=3.0)
+    with torch.inference_mode():
+        after = network(x)
+    assert not torch.allclose(after, before, atol=1e-3)
+    torch.testing.assert_close(after, (before - 0.25) * 3.0, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

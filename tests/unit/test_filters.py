@@ -33,6 +33,19 @@ def test_derivatives_of_a_ramp_and_a_parabola():
     np.testing.assert_allclose(smallest, np.zeros((10, 10)), atol=1e-2)
 
 
+@pytest.mark.parametrize("shape", [(40, 31), (12, 20, 17)])
+@pytest.mark.parametrize("sigma", [0.7, 1.6, 5.0])
+def test_opening_and_closing_agree_with_scipy(shape, sigma):
+    image = np.random.default_rng(0).random(shape).astype(np.float32)
+    size = (2 * int(np.ceil(1.3 * sigma)) + 1,) * len(shape)
+    scale = filters.Scale(torch.from_numpy(image)[None, None], sigma)
+    opened, closed = (part[0, 0].numpy() for part in FILTERS["opening"].compute(scale))
+    assert (opened < image).any()
+    assert (closed > image).any()
+    np.testing.assert_array_equal(opened, ndimage.grey_opening(image, size, mode="nearest"))
+    np.testing.assert_array_equal(closed, ndimage.grey_closing(image, size, mode="nearest"))
+
+
 @pytest.mark.parametrize("n", [2, 3])
 def test_eigenvalues_agree_with_numpy(n):
     rng = np.random.default_rng(1)

@@ -88,6 +88,7 @@ def test_folds_are_averaged_and_corrected_for_the_brush():
 
     estimate = run(PRIORS["best_bin"].estimate(evidence(folds=[fold(0.1), fold(0.4)])))
     assert estimate.prior == pytest.approx(1.2 * 0.2)  # the geometric mean of the two is 0.2
+    assert estimate.interval[0] < 1.2 * 0.1 < 1.2 * 0.4 < estimate.interval[1], "it spans what both halves say"
 
 
 @pytest.mark.parametrize("name", list(PRIORS))
@@ -95,5 +96,7 @@ def test_folds_are_averaged_and_corrected_for_the_brush():
 def test_estimates_are_bounded(name, scores):
     fold = Fold(np.ones(50), np.full(50, scores))
     estimate = run(PRIORS[name].estimate(evidence(0.001, folds=[fold])))
-    assert LOWEST <= estimate.prior <= HIGHEST
+    low, high = estimate.interval
+    assert LOWEST <= low <= estimate.prior <= high <= HIGHEST
+    assert low < high
     assert estimate.source

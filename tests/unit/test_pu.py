@@ -98,7 +98,10 @@ def test_continues_from_a_model():
     settings = QUICK.changed({"n_steps": 3})  # one step
     cold, warm = run(train([sample], settings)), run(train([sample], settings, start=start))
     np.testing.assert_array_equal(predict(start, sample.image), before)  # the old model is untouched
-    assert dice(run(segment(warm, sample.image)).mask, truth) > dice(run(segment(cold, sample.image)).mask, truth)
+    errors = {
+        name: np.mean((predict(model, sample.image) - truth) ** 2) for name, model in (("cold", cold), ("warm", warm))
+    }
+    assert errors["warm"] < errors["cold"] / 2, "one step from nothing leaves probabilities near a half"
     with pytest.raises(InputError, match="another shape"):
         run(train([sample], QUICK.changed({"width": 8}), start=start))
 
@@ -120,13 +123,18 @@ def test_closing_the_generator_stops_and_yields_are_rare():
         next(work)
 
 
-def test_threshold_covers_the_prior():
-    sample, _ = disk_sample()
-    model = run(train([sample], QUICK.changed({"class_prior": 0.3})))
-    covered = run(segment(model, sample.image)).mask.mean()
-    assert covered == pytest.approx(0.3, abs=0.02)
-    half = run(train([sample], QUICK.changed({"threshold": "half"})))
-    assert half.card.threshold == 0.5
+def test_threshold_rules():
+    sample, truth = disk_sample()
+    covered = {}
+    for rule in ("coverage", "plateau", "half"):
+        wrong = float(truth.mean()) * 1.4
+        model = run(train([sample], QUICK.changed({"class_prior": wrong, "threshold": rule, "n_steps": 150})))
+        assert model.card.threshold == 0.5, "whatever the rule, the operating threshold is a probability of one half"
+        result = run(segment(model, sample.image))
+        covered[rule] = result.mask.mean()
+        assert 1e-6 < result.probability.max() < 1, "probabilities stay apart from 1"
+    assert covered["coverage"] == pytest.approx(wrong, abs=0.02)
+    assert abs(covered["plateau"] - truth.mean()) < abs(covered["coverage"] - truth.mean()) / 2
 
 
 def test_ignored_and_not_finite_pixels_are_not_learnt_from():

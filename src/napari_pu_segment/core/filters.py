@@ -17,6 +17,7 @@ import torch
 from .errors import InputError, pick
 
 TRUNCATE = 3.0  # a Gaussian is cut at this many sigmas
+_WINDOW = 1.3  # half the window of a morphological filter, in sigmas; twice that stays within the Gaussian's reach
 
 
 class Scale:
@@ -52,6 +53,11 @@ class Scale:
             for j in range(i):
                 matrix[i][j] = matrix[j][i] = _difference(_difference(self.smoothed, axis), self.axes[j]) * factor
         return matrix
+
+    @cached_property
+    def radius_px(self) -> int:
+        """Half the side, without the middle, of the square window of the morphological filters."""
+        return math.ceil(_WINDOW * self.sigma_px)
 
     @cached_property
     def structure(self) -> list[list[torch.Tensor]]:
@@ -163,6 +169,27 @@ def _spread(scale: Scale) -> torch.Tensor:
     return torch.sqrt((gaussian(scale.image * scale.image, scale.sigma_px) - mean * mean).clamp_min(0))
 
 
+def _extreme(image: torch.Tensor, radius: int, pick_one: Callable[..., torch.Tensor]) -> torch.Tensor:
+    """Largest or smallest value of a square window: along one axis after the other, each in steps that double."""
+    for axis in range(2, image.ndim):
+        n, side, width = image.shape[axis], 2 * radius + 1, 1
+        image = _repeat_edges(image, axis, radius)
+        while 2 * width <= side:
+            image = pick_one(*(image.narrow(axis, at, image.shape[axis] - width) for at in (0, width)))
+            width *= 2
+        image = pick_one(image.narrow(axis, 0, n), image.narrow(axis, side - width, n))
+    return image
+
+
+def _opened_and_closed(scale: Scale) -> list[torch.Tensor]:
+    """What is left of bright parts, and of dark ones, where a square of the scale's size fits in (Serra 1982)."""
+    highest, lowest = torch.maximum, torch.minimum
+    return [
+        _extreme(_extreme(scale.image, scale.radius_px, first), scale.radius_px, second)
+        for first, second in ((lowest, highest), (highest, lowest))
+    ]
+
+
 FILTERS: dict[str, Filter] = {
     "gaussian": Filter("Gaussian smoothing", lambda ndim: 1, lambda s: [s.smoothed]),
     "gradient": Filter("Gradient magnitude", lambda ndim: 1, lambda s: [_magnitude(s.gradient)], extra_px=1),
@@ -174,6 +201,7 @@ FILTERS: dict[str, Filter] = {
         reach=2 * TRUNCATE,
         extra_px=1,
     ),
+    "opening": Filter("Opening and closing", lambda ndim: 2, _opened_and_closed, extra_px=2),
     "spread": Filter("Local standard deviation", lambda ndim: 1, lambda s: [_spread(s)]),
 }
 

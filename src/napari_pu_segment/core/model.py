@@ -48,6 +48,7 @@ class Card(BaseModel):
     channel_names: tuple[str, ...]
     intensity: tuple[ChannelStats, ...]
     class_prior: Fraction
+    class_prior_interval: tuple[Fraction, Fraction]
     class_prior_source: str
     threshold: Fraction
     pixel_size: tuple[float, ...]

@@ -18,6 +18,7 @@ from .progress import Work
 LOWEST, HIGHEST = 0.002, 0.95
 _SEPARABLE = 0.55  # noise with long tails has less; such an image has no two humps
 _RECALL, _SPECIFICITY = (0.8, 0.95), (0.5, 0.75)  # from where on strokes begin to agree with the humps, and fully do
+_ERROR = 1.5  # three in four automatic priors of real images were wrong by less than this factor
 _BRUSH_BIAS = 1.2  # strokes keep to the middle of objects, so the best bin estimate is low; measured on real images
 
 
@@ -49,9 +50,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A class prior in 0.002..0.95, and how it was found."""
+    """A class prior in 0.002..0.95, an interval around it, and how it was found."""
 
     prior: float
+    interval: tuple[float, float]
     source: str
 
 
@@ -135,20 +137,23 @@ def best_bin(fold: Fold, delta: float = 0.1, gamma: float = 0.01) -> float:
     return float(q_unlabelled[best] / q_positive[best])
 
 
-def _bounded(prior: float, source: str) -> Estimate:
-    return Estimate(min(max(prior, LOWEST), HIGHEST), source)
+def _estimate(prior: float, source: str, others: Sequence[float] = ()) -> Estimate:
+    """An estimate within bounds; its interval spans it and the others, and `_ERROR` times more to either side."""
+    prior, *others = (min(max(value, LOWEST), HIGHEST) for value in (prior, *others))
+    low, high = min(prior, *others, HIGHEST) / _ERROR, max(prior, *others, LOWEST) * _ERROR
+    return Estimate(prior, (max(low, LOWEST), min(high, HIGHEST)), source)
 
 
 def _humps(evidence: Evidence) -> Work[Estimate]:
     yield from ()
-    return _bounded(find_humps(evidence).fraction, "two humps of the intensities")
+    return _estimate(find_humps(evidence).fraction, "two humps of the intensities")
 
 
 def _bins(evidence: Evidence) -> Work[Estimate]:
     folds = yield from evidence.folds()
-    estimates = [max(best_bin(fold), LOWEST) for fold in folds]
+    estimates = [_BRUSH_BIAS * max(best_bin(fold), LOWEST) for fold in folds]
     mean = math.exp(sum(math.log(value) for value in estimates) / len(estimates))
-    return _bounded(_BRUSH_BIAS * mean, "best bin of held-out strokes")
+    return _estimate(mean, "best bin of held-out strokes", estimates)
 
 
 def _automatic(evidence: Evidence) -> Work[Estimate]:
@@ -160,7 +165,8 @@ def _automatic(evidence: Evidence) -> Work[Estimate]:
     bins = yield from _bins(evidence)
     if trust == 0:
         return bins
-    return _bounded(humps.prior**trust * bins.prior ** (1 - trust), f"{trust:.0%} {humps.source}, rest {bins.source}")
+    blend = humps.prior**trust * bins.prior ** (1 - trust)
+    return _estimate(blend, f"{trust:.0%} {humps.source}, rest {bins.source}", (humps.prior, bins.prior))
 
 
 PRIORS: dict[str, PriorRow] = {

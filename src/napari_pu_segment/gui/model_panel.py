@@ -155,7 +155,8 @@ def describe(card: Card, locale: QLocale) -> dict[str, str]:
     method = METHODS.get(card.method)
     axes = "volumes" if card.network.ndim == 3 else "single planes"
     n_channels = len(card.intensity)
-    how = "set by hand" if card.class_prior_source == "fixed" else card.class_prior_source
+    low, high = (percent(end, locale) for end in card.class_prior_interval)
+    how = "set by hand" if card.class_prior_source == "fixed" else f"{low} to {high}; {card.class_prior_source}"
     sizes = " × ".join(locale.toString(size, "g", 4) for size in card.pixel_size)
     return {
         "Method": card.method if method is None else method.title,

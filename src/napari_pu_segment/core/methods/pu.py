@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -17,14 +18,16 @@ from ..intensity import TRANSFORMS, measure
 from ..losses.pu import RISKS, SURROGATES, Risk, RiskOptions, Scores
 from ..model import Model, make_card
 from ..networks import NETWORKS, Network, NetworkSpec, build_network
-from ..prior import PRIORS, Evidence, Fold
+from ..prior import PRIORS, Estimate, Evidence, Fold
 from ..progress import Progress, Work
 from ..runtime import choose_device, set_threads
 from ..samples import Sample, spatial_ndim
 from ..settings import OneOf, advanced, only_if
+from ..threshold import THRESHOLDS
 from ..training_data import TrainingData, make_sampler, prepare
 
 _AUTO = {"auto": "Automatic"}
+_FURTHEST = 12.0  # scores within this keep their probabilities apart in float32
 
 
 class PuSettings(TrainSettings):
@@ -64,10 +67,15 @@ class PuSettings(TrainSettings):
     )
     beta: float = advanced(default=0.0, ge=0, le=1, title="Beta (nnPU)", description="Tolerance of the clipping.")
     gamma: float = advanced(default=1.0, ge=0, le=1, title="Gamma (nnPU)", description="Step size when clipped.")
-    threshold: Literal["coverage", "half"] = advanced(
-        default="coverage",
-        title="Threshold rule",
-        description="Coverage: the mask covers the class prior of the training images; half: probability 0.5.",
+    generosity: float = advanced(
+        default=1.7,
+        ge=0.1,
+        le=10,
+        title="Generosity",
+        description="Training takes the odds of the class prior times this: scores then rank pixels better.",
+    )
+    threshold: Annotated[str, OneOf(THRESHOLDS)] = advanced(
+        default="plateau", title="Threshold rule", description="How much of the training images the mask covers."
     )
     intensity: Annotated[str, OneOf(TRANSFORMS)] = advanced(
         default="linear", title="Intensity scale", description="Asinh shows faint sources beside bright ones."
@@ -76,7 +84,7 @@ class PuSettings(TrainSettings):
         default="planes", title="Stacks", description="Each plane on its own, or filters and networks in 3-D."
     )
     filters: Annotated[tuple[Annotated[str, OneOf(FILTERS)], ...], Field(min_length=1)] = advanced(
-        default=("gaussian", "gradient", "hessian"), title="Filters", description="Of the filter bank."
+        default=("gaussian", "gradient", "hessian", "opening"), title="Filters", description="Of the filter bank."
     )
     sigmas_px: Annotated[tuple[Annotated[float, Field(ge=0.3, le=64)], ...], Field(min_length=1, max_length=16)] = (
         advanced(default=(0.7, 1.0, 1.6, 3.5, 5.0, 10.0), title="Scales (px)", description="Sigmas of the filter bank.")
@@ -91,7 +99,9 @@ class PuSettings(TrainSettings):
 
 
 # A generous prior, and no large scales: they would tell the middle of an object, where strokes are, from its rim.
-_PRIOR_SETTINGS = PuSettings(n_steps=80, prior="fixed", class_prior=0.3, sigmas_px=(1.0, 1.6, 3.5))
+_PRIOR_SETTINGS = PuSettings(
+    n_steps=80, class_prior=0.3, sigmas_px=(1.0, 1.6, 3.5), filters=("gaussian", "gradient", "hessian")
+)
 
 
 def train(
@@ -139,16 +149,17 @@ def train(
     sampler = yield from make_sampler(kept, network, spec, settings.seed, cache)
     if start is None:
         network.calibrate(sampler.everything(np.random.default_rng(settings.seed)).features)
-    prior, source = yield from _prior(data, settings, start, cache)
-    objective = _objective(settings, prior, bool(data.count("negative")))
+    estimate = yield from _prior(data, settings, start, cache)
+    odds = settings.generosity * estimate.prior / (1 - estimate.prior)
+    objective = _objective(settings, odds / (1 + odds), bool(data.count("negative")))
     check = None
     if held is not None:
         held_sampler = yield from make_sampler(held, network, spec, settings.seed, cache)
         check = _check(network, held_sampler, objective, settings.seed)
     n_steps = settings.n_steps if start is None else max(1, settings.n_steps // 3)
     yield from fit(network, sampler, objective, settings, n_steps=n_steps, check=check)
-    threshold = 0.5 if settings.threshold == "half" else _coverage(network, sampler, prior, settings.seed)
-    return _model(network, spec, data, settings, prior, source, threshold)
+    _settle(network, sampler, settings, estimate.prior)
+    return _model(network, spec, data, settings, estimate)
 
 
 def _spec(settings: PuSettings, n_channels: int, ndim: int) -> NetworkSpec:
@@ -202,22 +213,25 @@ def _check(network: Network, held: Sampler, objective: Callable[[Scores], Risk],
     return lambda: float(objective(_scores(network, held, seed)).value)
 
 
-def _coverage(network: Network, sampler: Sampler, prior: float, seed: int) -> float:
-    """The threshold at which the mask covers the class prior of the unlabelled pixels: a quantile of their scores."""
-    unlabelled = _scores(network, sampler, seed).unlabelled
+def _settle(network: Network, sampler: Sampler, settings: PuSettings, prior: float) -> None:
+    """Bring the operating threshold to a score of 0, a probability of one half, and scores to where they stay apart.
+
+    Bounded surrogates drive scores up until their probabilities are all 0 or 1, and no slider could part them.
+    """
+    unlabelled = _scores(network, sampler, settings.seed).unlabelled
     assert unlabelled is not None
-    probabilities = torch.sigmoid(unlabelled.scores).double().cpu().numpy()
-    return float(np.clip(np.quantile(probabilities, 1 - prior), 0, 1))
+    scores = unlabelled.scores.cpu().numpy()
+    offset = THRESHOLDS[settings.threshold].choose(scores, prior)
+    furthest = float(np.quantile(np.abs(scores - offset), 0.999))
+    network.rescale(offset, min(1.0, _FURTHEST / max(furthest, 1e-6)))
 
 
-def _prior(
-    data: TrainingData, settings: PuSettings, start: Model | None, cache: FeatureCache | None
-) -> Work[tuple[float, str]]:
+def _prior(data: TrainingData, settings: PuSettings, start: Model | None, cache: FeatureCache | None) -> Work[Estimate]:
     """The class prior and how it was found: with a small pixel network, whichever network is trained."""
     if settings.prior == "fixed":
-        return settings.class_prior, "fixed"
+        return Estimate(settings.class_prior, (settings.class_prior, settings.class_prior), "fixed")
     if start is not None:
-        return start.card.class_prior, start.card.class_prior_source
+        return Estimate(start.card.class_prior, start.card.class_prior_interval, start.card.class_prior_source)
     quick = _PRIOR_SETTINGS.changed(settings.model_dump(include={"seed", "device", "threads", "dimensions"}))
     ndim = spatial_ndim(data.samples) if settings.dimensions == "volume" else 2
     spec = _spec(quick, len(data.stats), ndim)
@@ -238,7 +252,7 @@ def _prior(
         return found
 
     estimate = yield from PRIORS[settings.prior].estimate(_evidence(samplers, len(data.stats), settings.seed, folds))
-    return estimate.prior, f"{settings.prior}: {estimate.source}"
+    return replace(estimate, source=f"{settings.prior}: {estimate.source}")
 
 
 def _evidence(
@@ -260,9 +274,7 @@ def _model(
     spec: NetworkSpec,
     data: TrainingData,
     settings: PuSettings,
-    prior: float,
-    source: str,
-    threshold: float,
+    estimate: Estimate,
 ) -> Model:
     first = data.samples[0]
     card = make_card(
@@ -273,9 +285,10 @@ def _model(
         axes="CZYX" if len(first.spatial_shape) == 3 else "CYX",
         channel_names=first.channel_names,
         intensity=data.stats,
-        class_prior=prior,
-        class_prior_source=source,
-        threshold=threshold,
+        class_prior=estimate.prior,
+        class_prior_interval=estimate.interval,
+        class_prior_source=estimate.source,
+        threshold=0.5,  # see `_settle`
         pixel_size=first.pixel_size,
         pixel_unit=first.pixel_unit,
         n_positive_strokes=data.count("positive"),

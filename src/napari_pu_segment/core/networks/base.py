@@ -65,6 +65,14 @@ class Network(nn.Module):
     def calibrate(self, features: torch.Tensor) -> None:
         """Learn the scale of features (N, F, ...) before the first training step, where the network wants it."""
 
+    @torch.no_grad()
+    def rescale(self, offset: float, factor: float) -> None:
+        """Turn every score s into (s - offset) * factor, by the weights of the last layer."""
+        *_, last = (layer for layer in self.modules() if isinstance(layer, nn.Linear | nn.Conv2d | nn.Conv3d))
+        assert last.bias is not None
+        last.weight.mul_(factor)
+        last.bias.sub_(offset).mul_(factor)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scores (N, 1, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
         return self.head(self.stem(x))
