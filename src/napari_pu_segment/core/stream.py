@@ -59,7 +59,6 @@ def stream(
     order = sorted(tiles(shape, sides, halos, network), key=_distance(window or tuple(slice(0, n) for n in shape)))
     maps = None if cache is None else kept(sample, model.card.network, model.card.intensity, cache)
     ticker, parts = Ticker(), []
-    ticker.due()  # the first report comes a tenth of a second after the first tile
     for step, tile in enumerate(order):
         out[tile.inner] = _predict(model, sample, maps, tile)
         parts.append(tile.inner)

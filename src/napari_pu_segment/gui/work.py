@@ -123,6 +123,7 @@ def followed(
             raise
         plan = replace(plan, start=None)
         model = yield from train([sample], plan.settings, cache=cache)
+    yield Progress(0, 0, "Predicting")
     shape = sample.spatial_shape
     probability, mask = np.zeros(shape, np.float32), np.zeros(shape, np.uint8)
     if old is not None and old.layer is layer and old.segmentation.mask.shape == shape:
