@@ -26,7 +26,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks.cases import MODES, Case, Plan, find_cases, synthetic_cases
 from benchmarks.foreign import foreign_peers
 from benchmarks.peers import PEERS, Job, Outcome, Peer, Stopwatch, toy_job
-from benchmarks.report import Row, against, cases_table, priors_table, strokes_table, summary, write_rows
+from benchmarks.report import against, cases_table, priors_table, strokes_table, summary
+from benchmarks.rows import Row, write_rows
 from benchmarks.strokes import SIMULATORS
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.metrics import scores

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib
 
-from benchmarks.report import Row, grouped, mean, read_rows
+from benchmarks.rows import Row, grouped, mean, read_rows
 
 matplotlib.use("Agg")
 

@@ -1,11 +1,7 @@
 """From rows of `accuracy.py` to tables in Markdown, and from those into the documentation.
 
-    python benchmarks/report.py              fills docs/benchmarks.md, and draws its plots, from benchmarks/results
-    python benchmarks/report.py RUNS.csv     prints the tables of a file
-
-Means are taken over the stroke files of a case first, then over cases, so that a case counts once however many images
-it has. Two spreads are given: within (standard deviation over the stroke files of a case, averaged over cases), and
-between (standard deviation over the cases' means).
+python benchmarks/report.py              fills docs/benchmarks.md, and draws its plots, from benchmarks/results
+python benchmarks/report.py RUNS.csv     prints the tables of a file
 """
 
 from __future__ import annotations
@@ -15,72 +11,15 @@ import csv
 import re
 import statistics
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from math import isnan, log2
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.rows import Row, by_case, grouped, mean, read_rows, spreads, sum_of
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-TEXT = ("case", "image", "strokes", "simulator", "method", "told_prior")
-FIELDS = (
-    *("case", "image", "seed", "strokes", "n_strokes", "simulator", "method", "told_prior", "true_prior", "prior"),
-    *("dice", "dice_refined", "dice_at_coverage", "dice_at_half", "precision", "recall"),
-    *("train_s", "predict_s", "refine_s", "mpx"),
-)
-
-Row = dict[str, str | float]
-
-
-def write_rows(path: Path, rows: Iterable[Row]) -> list[Row]:
-    """Write rows as they come, so that an interrupted run leaves what it measured; and return them."""
-    done = []
-    with path.open("w", newline="") as handle:
-        writer = csv.DictWriter(handle, FIELDS)
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: _cell(row[name]) for name in FIELDS})
-            handle.flush()
-            done.append(row)
-    return done
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Rows of a file of `write_rows`, with numbers as numbers."""
-    with path.open(newline="") as handle:
-        return [
-            {name: row[name] if name in TEXT else float(row[name]) for name in FIELDS} for row in csv.DictReader(handle)
-        ]
-
-
-def _cell(value: str | float) -> str | float:
-    return float(f"{value:.5g}") if isinstance(value, float) else value
-
-
-def grouped(rows: Iterable[Row], *names: str) -> dict[tuple[str | float, ...], list[Row]]:
-    """Rows by the values of some columns, in order of appearance."""
-    groups: dict[tuple[str | float, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(row[name] for name in names)].append(row)
-    return groups
-
-
-def by_case(rows: Sequence[Row], column: str) -> dict[str, list[float]]:
-    """Values of a column for each case."""
-    return {str(case): [float(row[column]) for row in group] for (case,), group in grouped(rows, "case").items()}
-
-
-def mean(rows: Sequence[Row], column: str) -> float:
-    """Mean over cases of the mean over the stroke files of a case."""
-    return statistics.fmean(statistics.fmean(values) for values in by_case(rows, column).values())
-
-
-def spreads(rows: Sequence[Row], column: str) -> tuple[float, float]:
-    """Standard deviation within cases (averaged) and between cases."""
-    cases = by_case(rows, column).values()
-    within = statistics.fmean(statistics.pstdev(values) for values in cases)
-    return within, statistics.pstdev([statistics.fmean(values) for values in cases])
 
 
 def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -120,11 +59,6 @@ def summary(rows: Sequence[Row]) -> str:
         dice = [f"**{mean(group, 'dice'):.3f}**", f"{within:.3f}", f"{between:.3f}"]
         lines.append([*_title(key), *dice, *columns, *seconds])
     return table(header, lines)
-
-
-def sum_of(rows: Sequence[Row], column: str) -> float:
-    """Sum of a column."""
-    return sum(float(row[column]) for row in rows)
 
 
 def cases_table(rows: Sequence[Row], column: str = "dice") -> str:
@@ -193,6 +127,26 @@ def strokes_table(rows: Sequence[Row]) -> str:
     return table(("method", "strokes", *(f"{n:.0f}" for n in counts)), lines)
 
 
+def ablation_table(rows: Sequence[Row]) -> str:
+    """Dice of the defaults, and what each variant (lines) gains, for each prior and kind of strokes (columns)."""
+    groups = grouped(rows, "method", "told_prior", "strokes")
+    columns = list(dict.fromkeys(key[1:] for key in groups))
+    names = list(dict.fromkeys(str(key[0]) for key in groups))
+    base = {column: mean(groups[(names[0], *column)], "dice") for column in columns}
+    lines = [[names[0], *(f"**{value:.3f}**" for value in base.values()), _train_s(groups, names[0])]]
+    for name in names[1:]:
+        gains = (
+            f"{mean(groups[(name, *column)], 'dice') - base[column]:+.3f}" if (name, *column) in groups else ""
+            for column in columns
+        )
+        lines.append([name, *gains, _train_s(groups, name)])
+    return table(("variant", *(f"{strokes}, {prior} prior" for prior, strokes in columns), "train s"), lines)
+
+
+def _train_s(groups: dict[tuple[str | float, ...], list[Row]], name: str) -> str:
+    return f"{mean(groups[name, 'auto', 'both'], 'train_s'):.2f}"
+
+
 def speed_table(rows: Sequence[dict[str, str]]) -> str:
     """Seconds and peak memory of each step (lines) for each size (columns), from rows of `speed.py`."""
     shapes = list(dict.fromkeys(row["shape"] for row in rows))
@@ -212,6 +166,7 @@ TABLES: dict[str, Callable[[Sequence[Row]], str]] = {
     "priors": priors_table,
     "against": against,
     "strokes": strokes_table,
+    "ablation": ablation_table,
 }
 
 

@@ -30,7 +30,7 @@ from skimage.measure import label
 from threadpoolctl import threadpool_limits
 
 from benchmarks.cases import Case, Plan, find_cases, synthetic_cases
-from benchmarks.report import Row
+from benchmarks.rows import Row
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods.pu import PuSettings, train
 from napari_pu_segment.core.metrics import scores

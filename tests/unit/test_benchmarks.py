@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from benchmarks import accuracy, patches32, plots, report, speed
+from benchmarks import ablation, accuracy, patches32, plots, report, speed
 from benchmarks.cases import Case, Plan, find_cases, synthetic_cases
 from benchmarks.foreign import foreign_peers
 from benchmarks.peers import PEERS, toy_job
+from benchmarks.rows import FIELDS, TEXT, Row, mean, read_rows, spreads, write_rows
 from benchmarks.strokes import SIMULATORS, simulate
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
@@ -173,8 +175,8 @@ def test_foreign_peers_answer_through_their_process(tmp_path, monkeypatch):
         foreign_peers(["ilastik=/usr/bin/python"])
 
 
-def row(case: str, method: str, dice: float, **other) -> report.Row:
-    base = dict.fromkeys(report.FIELDS, 1.0) | dict.fromkeys(report.TEXT, "a")
+def row(case: str, method: str, dice: float, **other) -> Row:
+    base = dict.fromkeys(FIELDS, 1.0) | dict.fromkeys(TEXT, "a")
     return {**base, "case": case, "method": method, "strokes": "both", "told_prior": "auto", "dice": dice, **other}
 
 
@@ -185,18 +187,18 @@ def test_rows_survive_their_file_and_means_count_cases_not_files(tmp_path):
         row("b", "ours", 0.3),
         row("a", "forest", 0.5, told_prior="-"),
     ]
-    report.write_rows(tmp_path / "runs.csv", iter(rows))
-    again = report.read_rows(tmp_path / "runs.csv")
+    write_rows(tmp_path / "runs.csv", iter(rows))
+    again = read_rows(tmp_path / "runs.csv")
     assert again == rows
     ours = [r for r in again if r["method"] == "ours"]
-    assert report.mean(ours, "dice") == pytest.approx(0.5)
-    assert report.spreads(ours, "dice") == pytest.approx((0.05, 0.2))
+    assert mean(ours, "dice") == pytest.approx(0.5)
+    assert spreads(ours, "dice") == pytest.approx((0.05, 0.2))
     assert "| `ours` | both | auto | **0.500** | 0.050 | 0.200 |" in report.summary(again)
     assert "**+0.200** | +0.200 (a)" in report.against(again)  # b has no forest
 
 
 def test_the_documentation_is_filled_from_stored_rows(tmp_path):
-    report.write_rows(tmp_path / "runs.csv", [row("a", "ours", 0.8, n_strokes=2.0, prior=0.2, true_prior=0.1)])
+    write_rows(tmp_path / "runs.csv", [row("a", "ours", 0.8, n_strokes=2.0, prior=0.2, true_prior=0.1)])
     page = "# Title\n<!-- table priors runs.csv -->\nold\n<!-- end -->\ntext\n"
     filled = report.fill(page, tmp_path)
     assert "old" not in filled
@@ -206,12 +208,36 @@ def test_the_documentation_is_filled_from_stored_rows(tmp_path):
     assert report.fill(filled, tmp_path) == filled
 
 
+def test_variants_are_shown_by_what_they_gain_over_the_first():
+    runs = [row("a", "default", 0.8), row("a", "default", 0.7, told_prior="true"), row("a", "wider", 0.75)]
+    lines = report.ablation_table(runs).splitlines()
+    assert lines[0] == "| variant | both, auto prior | both, true prior | train s |"
+    assert lines[2] == "| default | **0.800** | **0.700** | 1.00 |"
+    assert lines[3] == "| wider | -0.050 |  | 1.00 |"
+
+
+def test_every_variant_of_the_ablation_changes_the_defaults_and_runs(folder, tmp_path, monkeypatch, capsys):
+    job = replace(toy_job(), prior=0.45, settings={"n_steps": 20})
+    default = ablation.VARIANTS["default"].run(job)
+    assert set(ablation.TOLD_TOO) < set(ablation.VARIANTS)
+    for name, peer in ablation.VARIANTS.items():
+        assert (name == "default") == np.array_equal(peer.run(job).probability, default.probability), name
+    few = {name: ablation.VARIANTS[name] for name in ("default", "risk: pn")}
+    monkeypatch.setattr(ablation, "VARIANTS", few)
+    monkeypatch.setattr(ablation, "TOLD_TOO", ("default",))
+    ablation.main([str(folder), "--cases", "plain", "--csv", str(tmp_path / "ablation.csv")])
+    found = [(r["method"], r["told_prior"], r["strokes"]) for r in read_rows(tmp_path / "ablation.csv")]
+    assert found.count(("default", "auto", "both")) == found.count(("default", "true", "both")) == 1
+    assert {mode for name, _, mode in found if name == "risk: pn"} == {"both"}
+    assert "| risk: pn |" in capsys.readouterr().out
+
+
 def test_the_whole_run_writes_rows_tables_and_plots(tmp_path, capsys):
     what = ["--methods", "ours", "forest", "--strokes", "both", "--prior", "auto", "true", "1.5"]
     what += ["--n-strokes", "2", "4", "--seeds", "1", "--frames", "1", "--side", "96", "--set", "n_steps=20"]
     where = ["--csv", str(tmp_path / "runs.csv"), "--plots", str(tmp_path / "plots")]
     accuracy.main([*what, *where])
-    rows = report.read_rows(tmp_path / "runs.csv")
+    rows = read_rows(tmp_path / "runs.csv")
     assert len(rows) == 2 * (3 + 1)  # numbers of strokes x (ours with each prior, the forest)
     assert {str(r["told_prior"]) for r in rows} == {"auto", "true", "x1.5", "-"}
     told = [r for r in rows if r["told_prior"] == "x1.5"]
