@@ -99,20 +99,51 @@ def worst_change(rows: Sequence[Row]) -> float:
 
 def against(rows: Sequence[Row], rival: str = "forest") -> str:
     """Our Dice minus a rival's (which has both kinds of strokes), in the same run: mean and worst case."""
-    theirs = by_case([row for row in rows if row["method"] == rival and row["strokes"] == "both"], "dice")
     lines = []
     for key, group in grouped([row for row in rows if row["method"] == "ours"], "told_prior", "strokes").items():
         for column in ("dice", "dice_refined"):
-            gains = {
-                name: statistics.fmean(values) - statistics.fmean(theirs[name])
-                for name, values in by_case(group, column).items()
-                if name in theirs
-            }
+            gains = gains_over(group, rows, rival, column)
             if gains:
-                worst = min(gains, key=gains.__getitem__)
+                worst = _least(gains)
                 numbers = [f"**{statistics.fmean(gains.values()):+.3f}**", f"{gains[worst]:+.3f} ({worst})"]
                 lines.append([str(key[0]), str(key[1]), column.replace("_", " "), *numbers])
     return table(("prior", "strokes", "our", f"mean gain over `{rival}`", "worst case"), lines)
+
+
+def goals_table(rows: Sequence[Row], rival: str = "forest") -> str:
+    """What was aimed at before the method was made, what was measured, and whether that is enough."""
+    ours = grouped([row for row in rows if row["method"] == "ours"], "strokes", "told_prior")
+    lines = []
+    for strokes, wanted, wanted_gain in (("positive", 0.72, 0.06), ("both", 0.78, 0.10)):
+        found, told = ours[strokes, "auto"], ours[strokes, "true"]
+        gains = gains_over(found, rows, rival, "dice")
+        goals = [
+            ("Dice", ">=", wanted, mean(found, "dice")),
+            (f"Dice more than `{rival}`", ">=", wanted_gain, statistics.fmean(gains.values())),
+            *([(f"the same, worst case ({_least(gains)})", ">=", -0.03, min(gains.values()))] * (strokes == "both")),
+            ("Dice less than with the true prior", "<=", 0.03, mean(told, "dice") - mean(found, "dice")),
+            ("median abs(log2(prior / truth))", "<=", 0.5, prior_error(found)),
+            ("gain by refining", ">=", 0.0, mean(found, "dice_refined") - mean(found, "dice")),
+            ("the same, worst case", ">=", -0.01, worst_change(found)),
+        ]
+        for what, sign, bound, value in goals:
+            met = value >= bound if sign == ">=" else value <= bound
+            lines.append([strokes, what, f"{sign} {bound:.2f}", f"{value:.3f}", "yes" if met else "**no**"])
+    return table(("strokes", "automatic prior", "aim", "measured", "reached"), lines)
+
+
+def gains_over(rows: Sequence[Row], others: Sequence[Row], rival: str, column: str) -> dict[str, float]:
+    """For each case, mean of a column minus the mean Dice of a rival with both kinds of strokes."""
+    theirs = by_case([row for row in others if row["method"] == rival and row["strokes"] == "both"], "dice")
+    return {
+        name: statistics.fmean(values) - statistics.fmean(theirs[name])
+        for name, values in by_case(rows, column).items()
+        if name in theirs
+    }
+
+
+def _least(gains: dict[str, float]) -> str:
+    return min(gains, key=gains.__getitem__)
 
 
 def strokes_table(rows: Sequence[Row]) -> str:
@@ -167,6 +198,7 @@ TABLES: dict[str, Callable[[Sequence[Row]], str]] = {
     "against": against,
     "strokes": strokes_table,
     "ablation": ablation_table,
+    "goals": goals_table,
 }
 
 

@@ -208,6 +208,18 @@ def test_the_documentation_is_filled_from_stored_rows(tmp_path):
     assert report.fill(filled, tmp_path) == filled
 
 
+def test_aims_are_reached_or_not():
+    kinds = [(strokes, told) for strokes in ("positive", "both") for told in ("auto", "true")]
+    runs = [row("a", "ours", 0.75, strokes=s, told_prior=t, dice_refined=0.73) for s, t in kinds]
+    lines = report.goals_table([*runs, row("a", "forest", 0.8, told_prior="-")]).splitlines()[2:]
+    reached = {tuple(line.split(" | ")[:2]): line.endswith("| yes |") for line in lines}
+    assert reached["| positive", "Dice"]
+    assert not reached["| both", "Dice"]
+    assert not reached["| both", "the same, worst case (a)"]  # 0.05 below the forest
+    assert reached["| both", "Dice less than with the true prior"]
+    assert not reached["| both", "gain by refining"]
+
+
 def test_variants_are_shown_by_what_they_gain_over_the_first():
     runs = [row("a", "default", 0.8), row("a", "default", 0.7, told_prior="true"), row("a", "wider", 0.75)]
     lines = report.ablation_table(runs).splitlines()
