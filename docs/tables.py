@@ -16,6 +16,7 @@ from napari_pu_segment.core.losses.pu import RISKS, SURROGATES
 from napari_pu_segment.core.networks import NETWORKS
 from napari_pu_segment.core.prior import PRIORS
 from napari_pu_segment.core.settings import OneOf, Settings
+from napari_pu_segment.core.threshold import THRESHOLDS
 
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 
@@ -116,6 +117,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "filters": lambda: strategies(FILTERS, {"title": "title"}),
     "priors": lambda: strategies(PRIORS, {"title": "title", "reference": "reference"}),
+    "thresholds": lambda: strategies(THRESHOLDS, {"title": "title", "reference": "reference"}),
     "crf settings": lambda: fields(CrfSettings),
     "crf presets": presets,
 }
