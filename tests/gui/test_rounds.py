@@ -365,6 +365,18 @@ def test_numbers_are_written_as_the_locale_does(qtbot, session, panel, verdicts)
     assert column(panel, 6) == ["1,2"]
 
 
+def test_the_mark_of_the_round_in_use_is_drawn(qtbot, session, panel, verdicts):
+    verdicts += [GOOD]
+    train(qtbot, panel, session)
+    item = panel.table.item(0, 0)
+    place = panel.table.visualItemRect(item)
+    marked = panel.table.viewport().grab(place).toImage()
+    assert item.text() == f"1 {MARK}"
+    item.setText("1")
+    alone = panel.table.viewport().grab(place).toImage()
+    assert marked != alone
+
+
 def test_every_cell_can_be_read_in_a_narrow_dock(qtbot, session, panel, verdicts):
     verdicts += [(1.0, 1.0), (1.0, 1.0)]
     train(qtbot, panel, session)

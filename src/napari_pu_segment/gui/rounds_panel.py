@@ -84,6 +84,7 @@ class RoundsPanel(QWidget):
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         table.setTextElideMode(Qt.TextElideMode.ElideNone)  # a cell's margin is room too
+        table.setWordWrap(False)  # else the mark goes to a second line, which has no room
         table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         columns.setMinimumSectionSize(16)
