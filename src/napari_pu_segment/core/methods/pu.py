@@ -23,7 +23,7 @@ from ..progress import Progress, Work
 from ..runtime import choose_device, set_threads
 from ..samples import Sample, spatial_ndim
 from ..settings import OneOf, advanced, only_if
-from ..threshold import THRESHOLDS
+from ..threshold import THRESHOLDS, ThresholdEvidence
 from ..training_data import TrainingData, make_sampler, prepare
 
 _AUTO = {"auto": "Automatic"}
@@ -218,10 +218,10 @@ def _settle(network: Network, sampler: Sampler, settings: PuSettings, prior: flo
 
     Bounded surrogates drive scores up until their probabilities are all 0 or 1, and no slider could part them.
     """
-    unlabelled = _scores(network, sampler, settings.seed).unlabelled
-    assert unlabelled is not None
-    scores = unlabelled.scores.cpu().numpy()
-    offset = THRESHOLDS[settings.threshold].choose(scores, prior)
+    found = _scores(network, sampler, settings.seed)
+    groups = (found.unlabelled, found.positive, found.negative)
+    scores, *strokes = (np.empty(0) if group is None else group.scores.cpu().numpy() for group in groups)
+    offset = THRESHOLDS[settings.threshold].choose(ThresholdEvidence(scores, *strokes), prior)
     furthest = float(np.quantile(np.abs(scores - offset), 0.999))
     network.rescale(offset, min(1.0, _FURTHEST / max(furthest, 1e-6)))
 
