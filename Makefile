@@ -1,5 +1,6 @@
 # make demo   the whole job on a built-in image, without a window: prints figures, writes an overview picture
 # make test   style, types, tests and documentation: all that a change must pass
+# make docs-pictures   take the pictures of the documentation anew, from the real window
 # make benchmark   accuracy and speed against rivals on synthetic frames, in a few minutes
 # Each makes its own environment at first. PYTHON=/path/to/python chooses another interpreter (3.11 or newer).
 
@@ -8,7 +9,7 @@ TOX := .tox/runner
 BENCH := .venv-benchmark/bin/python
 DISPLAY_SERVER := $(if $(filter Linux,$(shell uname)),xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX")
 
-.PHONY: demo test benchmark benchmark-docs constraints clean
+.PHONY: demo test docs-pictures benchmark benchmark-docs constraints clean
 
 demo:
 	scripts/make_venv.sh .venv --editable .
@@ -18,6 +19,11 @@ test:
 	scripts/make_venv.sh $(TOX) tox
 	scripts/system_packages.sh $(TOX)/bin/python
 	$(DISPLAY_SERVER) $(TOX)/bin/python -m tox run
+
+docs-pictures:
+	scripts/make_venv.sh .venv-pictures --editable ".[all]"
+	scripts/system_packages.sh .venv-pictures/bin/python
+	$(DISPLAY_SERVER) .venv-pictures/bin/python docs/pictures/make_pictures.py
 
 benchmark:
 	scripts/make_venv.sh .venv-benchmark --editable ".[benchmarks]"
@@ -40,4 +46,4 @@ benchmark-docs:
 	$(BENCH) benchmarks/report.py
 
 clean:
-	rm -rf .venv .venv-benchmark .tox .mypy_cache .pytest_cache .ruff_cache build site demo_output benchmark_output
+	rm -rf .venv .venv-benchmark .venv-pictures .tox .mypy_cache .pytest_cache .ruff_cache build site demo_output benchmark_output
