@@ -193,8 +193,25 @@ def test_a_better_round_is_taken_and_can_be_reverted(qtbot, session, panel, verd
     second = train(qtbot, panel, session)
     assert session.model is second.model
     assert "Round 2 agrees at least as well" in panel.verdict_label.text()
+    told = []
+    session.said.connect(lambda text, _failed: told.append(text))
     click(qtbot, panel.revert_button)
     assert session.model is first.model
+    assert "Round 1 is in use." in told
+    click(qtbot, panel.keep_button)
+    assert session.model is second.model
+    assert "Round 2 is in use." in told
+
+
+def test_a_fall_too_small_to_be_shown_is_not_told(qtbot, session, panel, verdicts):
+    verdicts += [GOOD, GOOD]
+    train(qtbot, panel, session)
+    train(qtbot, panel, session)
+    rounds = panel.rounds.track.rounds
+    assert rounds[1].verdict.agreement == 0
+    rounds[1] = replace(rounds[1], verdict=replace(rounds[1].verdict, agreement=-0.002, agreement_spread=0.01))
+    panel.rounds.changed.emit()
+    assert "Round 2 agrees at least as well: held-out strokes 100 % (before 100 %)" in panel.verdict_label.text()
 
 
 def test_without_the_box_the_verdict_is_only_told(qtbot, session, panel, verdicts):

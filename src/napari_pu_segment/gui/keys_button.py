@@ -25,6 +25,7 @@ class KeysButton(QToolButton):
         self._keys = keys
         self.setText("Keys")
         self.setToolTip("List the keys")
+        self.setStyleSheet("QToolButton::menu-indicator { image: none; }")  # napari's lies on the text
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.label = QLabel()
         self.label.setMargin(8)

@@ -152,6 +152,8 @@ class Rounds:
             track.taken = new
             if track.in_use is not None:
                 self._adopt(track.in_use)
+                number = track.rounds[-1 if new else track.old_round].number
+                self._session.said.emit(f"Round {number} is in use.", False)
 
     def _adopt(self, result: Result) -> None:
         self._session.adopt(result)

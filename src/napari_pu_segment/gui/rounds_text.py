@@ -96,7 +96,7 @@ def _verdict(track: Track, last: Round, comma: str) -> str:
         return f"You can stop: new strokes changed the mask by {changes} in the last two rounds."
     if not last.verdict.keep:
         result = f"Round {last.number} looks worse" + ("" if track.taken else f", so round {old.number} is kept")
-    elif last.verdict.agreement < 0:
+    elif last.verdict.agreement < 0 and _whole(last.judgement.agreement) != _whole(old.judgement.agreement):
         result = f"Round {last.number} agrees less, but not clearly so"
     else:
         result = f"Round {last.number} agrees at least as well"
