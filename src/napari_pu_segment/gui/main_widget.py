@@ -91,6 +91,8 @@ class MainWidget(QWidget):
         self.status_label = QLabel()
         self.status_label.setWordWrap(True)
         self.keys_button = KeysButton(self.keys)
+        session = self.session
+        self._end, self._entered = (lambda: session.close()), False  # by then this widget itself is gone
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(PATIENCE_MS)
@@ -121,6 +123,9 @@ class MainWidget(QWidget):
         return super().event(event)
 
     def _leave(self) -> None:
+        if self._entered:
+            self._entered = False
+            self.destroyed.disconnect(self._end)  # at the end of the program, timers may be gone before this widget
         self.session.close()
         self.autosave_bar.autosave.flush()
         self.brush_keys.release()
@@ -128,6 +133,9 @@ class MainWidget(QWidget):
         self.suggest_panel.leave()
 
     def _enter(self) -> None:
+        if not self._entered:
+            self._entered = True
+            self.destroyed.connect(self._end)
         self.brush_keys.bind()
         self.live_keys.bind()
         self.suggest_panel.enter()
@@ -177,7 +185,6 @@ class MainWidget(QWidget):
             self.train_panel.image_combo.set_value(image)
         self._say("Open an image." if session.image is None else "Add brush layers, and paint on a few objects.")
         self._enter()
-        self.destroyed.connect(lambda: session.close())  # by then this widget itself is gone
         if application is not None:
             application.aboutToQuit.connect(self._leave)
 
