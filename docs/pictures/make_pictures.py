@@ -29,7 +29,7 @@ GLANDS = [
     *([(150, 95), (175, 120)], [(60, 390), (90, 420)], [(400, 300), (420, 330)]),
     *([(300, 75), (330, 95)], [(450, 120), (470, 130)]),
 ]
-SEAM = [(150, 12), (175, 32), (200, 55)]  # between two glands that touch
+SEAM = [(136, 0), (155, 14), (178, 34), (200, 55), (216, 72)]  # between two glands that touch
 # On the aurora's frame: the halo of the moon, and cloud in its light, that the first strokes do not tell of.
 NOT_AURORA = [[(222, 208), (236, 224), (256, 224)], [(210, 135), (240, 140)], [(274, 108), (300, 132)]]
 
@@ -44,6 +44,7 @@ def glands(out: Path, width: int, saved: Path) -> None:
     window.stroke("positive", GLANDS[0])
     window.settle()
     window.take("live-first")
+    window.stroke("ignore", SEAM)
     window.stroke("positive", *GLANDS[1:])
     window.settle()
     window.take("live")
@@ -52,10 +53,10 @@ def glands(out: Path, width: int, saved: Path) -> None:
     window.viewer.reset_view()
     window.tab("Result")
     window.take("result")
-    widget.result_panel.extras.boxes["band"].click()
+    widget.result_panel.extras.boxes["uncertainty"].click()
     window.settle()
-    window.take("band")
-    widget.result_panel.extras.boxes["band"].click()
+    window.take("uncertainty")
+    widget.result_panel.extras.boxes["uncertainty"].click()
     objects(window)
     window.tab("Model")
     window.take("model", widget)
@@ -63,30 +64,38 @@ def glands(out: Path, width: int, saved: Path) -> None:
 
 
 def suggestions(window: Window) -> None:
-    """Answer what the plugin asks: brown is gland, the nuclei in it too."""
+    """Answer what the plugin asks: brown is gland, and the nuclei in it too."""
     red, _, blue = np.moveaxis(immunohistochemistry().astype(float), -1, 0)
     brown = ndimage.gaussian_filter(red - blue, 8)
     panel, column = window.widget.suggest_panel, window.widget.tabs.currentWidget()
     panel.go_button.click()
-    for number in range(4):
+    for number in range(5):
         window.settle()
         if number == 0:
             column.ensureWidgetVisible(panel)
             window.take("suggestion")
         row, col = (round(place) for place in panel.guide.place.centre)
-        (panel.object_button if brown[row, col] > 40 else panel.background_button).click()
-    window.viewer.reset_view()
-    window.stroke("negative", SEAM)
+        sure = panel.object_button if brown[row, col] > 55 else panel.background_button
+        (panel.skip_button if 25 < brown[row, col] < 55 else sure).click()
     window.settle()
+    window.viewer.reset_view()
     window.take("rounds")
+    keep_new(window)
     panel.guide.stop()
+
+
+def keep_new(window: Window) -> None:
+    """Take the latest round where it is held back: few strokes judge it badly, and the eye can see more."""
+    if window.widget.rounds_panel.keep_button.isEnabled():
+        window.widget.rounds_panel.keep_button.click()
+        window.settle()
 
 
 def objects(window: Window) -> None:
     """Find the glands, and go to one."""
     panel = window.widget.objects_panel
     window.tab("Objects")
-    panel.form.set_value(ObjectSettings(splitter="distance", neck_px=15.0, min_size_px=500, max_hole_px=2000))
+    panel.form.set_value(ObjectSettings(splitter="distance", neck_px=15.0, min_size_px=1000, max_hole_px=2000))
     panel.only_box.setChecked(False)
     panel.find_button.click()
     window.settle()
@@ -124,13 +133,11 @@ def aurora(out: Path, theme: str, width: int) -> None:
     window.stroke("negative", *NOT_AURORA)
     widget.train_panel.train_button.click()
     window.settle()
-    if widget.rounds_panel.keep_button.isEnabled():  # held out strokes on one cloud say little of another one
-        widget.rounds_panel.keep_button.click()
-        window.settle()
+    keep_new(window)
     window.take("window" if dark else "window-light")
     if dark:
         window.tab("Result")
-        widget.result_panel.extras.boxes["uncertainty"].click()
+        widget.result_panel.extras.boxes["band"].click()
         window.settle()
         window.take("aurora-result")
     window.close()
