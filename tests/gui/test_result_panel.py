@@ -283,6 +283,15 @@ def test_extras_move_with_the_result_to_another_image(shown, session, sample, mo
     assert book.member(first, "band") is None
 
 
+def test_the_mask_of_another_image_than_the_chosen_one_says_so(shown, session, sample):
+    shown_first, name = session.image, session.image.name
+    assert shown.mask_group.title() == "Mask"
+    session.choose_image(session.book.viewer.add_image(sample.image[0], name="second"))
+    assert shown.mask_group.title() == f"Mask of {name!r}"
+    session.choose_image(shown_first)
+    assert shown.mask_group.title() == "Mask"
+
+
 def test_the_wheel_scrolls_and_changes_nothing_in_passing(shown, session):
     before = session.threshold
     for widget in (shown.threshold_slider, shown.area_slider, shown.area_box, shown.objects_box):

@@ -183,6 +183,21 @@ def test_in_the_3d_view_the_brush_is_not_taken_up_and_a_sentence_says_why(viewer
     assert viewer.layers.selection.active.mode == "paint"
 
 
+def test_without_brush_layers_a_brush_says_what_to_do(viewer, make_panel):
+    image = viewer.add_image(np.zeros((20, 20)), name="image")
+    panel = make_panel()
+    told = []
+    panel._session.said.connect(lambda text, _failed: told.append(text))
+    for role in ("positive", "negative", "ignore"):  # by its key; the buttons are disabled
+        panel.paint(role)
+    assert len(told) == 3
+    assert all("Add brush layers" in text for text in told)
+    assert panel._session.book.member(image, "ignore") is None
+    panel.add_brushes()
+    panel.paint("negative")
+    assert "background" in told[-1]
+
+
 def test_the_session_knows_the_settings_as_they_are_edited(viewer, make_panel):
     panel = make_panel()
     session = panel._session

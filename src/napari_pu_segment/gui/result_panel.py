@@ -21,6 +21,7 @@ from .settings_form import LARGEST_INT, NumberBox
 SLIDER_STEPS = 1000
 DEBOUNCE_MS = 250
 BOX_PX = 76
+NAME_PX = 160  # of another image than the chosen one
 
 
 class ResultPanel(QWidget):
@@ -40,7 +41,7 @@ class ResultPanel(QWidget):
         self._coverage: Coverage | None = None
         self._measured: np.ndarray | None = None  # the probability that is being measured, or has been
         self._origin: QWidget | None = None  # what the user is moving; it is left alone meanwhile
-        self.histogram = Histogram()
+        self.mask_group, self.histogram = QGroupBox(), Histogram()
         self.threshold_slider, self.threshold_box = _slider(), _box(1)
         self.threshold_reset = QToolButton()
         self.area_slider, self.area_box = _slider(), _box(100)
@@ -98,8 +99,7 @@ class ResultPanel(QWidget):
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        group = QGroupBox("Mask")
-        rows = QVBoxLayout(group)
+        rows = QVBoxLayout(self.mask_group)
         rows.setContentsMargins(5, 9, 5, 5)
         rows.addWidget(self.histogram)
         threshold, area = QLabel("Threshold"), QLabel("Covers")
@@ -113,7 +113,7 @@ class ResultPanel(QWidget):
         objects.setStretch(2, 1)
         rows.addLayout(objects)
         rows.addWidget(self.extras)
-        layout.addWidget(group)
+        layout.addWidget(self.mask_group)
         layout.addWidget(self.refine_box)
 
     def _connect(self) -> None:
@@ -139,6 +139,7 @@ class ResultPanel(QWidget):
         self._debounce.timeout.connect(self.extras.refresh)
         self._session.model_changed.connect(self._on_model)
         self._session.result_changed.connect(self._on_result)
+        self._session.image_changed.connect(self._refresh)
 
     def _choose(self, origin: QWidget | None, threshold: float | None) -> None:
         model = self._session.model
@@ -192,6 +193,9 @@ class ResultPanel(QWidget):
     def _refresh(self) -> None:
         """Bring area and number of objects up to date with the result."""
         result, coverage = self._session.result, self._coverage
+        other = "" if result is None or result.layer is self._session.image else result.layer.name
+        name = self.fontMetrics().elidedText(other, Qt.TextElideMode.ElideMiddle, NAME_PX)
+        self.mask_group.setTitle(f"Mask of {name!r}".replace("&", "&&") if other else "Mask")  # one & would mark a key
         for widget in (self.area_slider, self.area_box, self.histogram):
             widget.setEnabled(result is not None and coverage is not None)
         self.threshold_reset.setEnabled(self._session.model is not None)

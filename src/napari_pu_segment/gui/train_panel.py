@@ -96,6 +96,8 @@ class TrainPanel(QWidget):
                     "ignore": "Paint over what is neither: a time stamp, a rim, an artefact.",
                 }
                 self._session.said.emit(hints[role], False)
+            else:
+                self._session.said.emit("There is nothing to paint on yet. Press “Add brush layers” first.", False)
 
     def train_or_cancel(self) -> None:
         """Start a training, or cancel the running job."""
