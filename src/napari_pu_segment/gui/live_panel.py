@@ -22,17 +22,21 @@ class LivePanel(QWidget):
     Parameters
     ----------
     session : Session
+    keys : dict of str to str, optional
+        The key of the action "live"; told by the button's tooltip.
     parent : QWidget, optional
     """
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, keys: dict[str, str] | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.live = Live(session)
         self.button = QPushButton("Live")
         self.button.setCheckable(True)
+        key = (keys or {}).get("live", "")
         self.button.setToolTip(
             "After every stroke, undo or redo, train on from the current model and show the result, what is on screen "
             "first. Go on painting meanwhile. When you pause, the class prior is estimated again and the mask refined."
+            + (f" Key {key}." if key else "")
         )
         self.label = QLabel(TEXTS[OFF])
         self.label.setToolTip("What live mode is doing")

@@ -42,7 +42,7 @@ PLUGIN, TITLE = "napari-pu-segment", "Paint and segment"
 DOCK = f"{TITLE} (PU segment)"  # as napari's menus name it, so that they show and hide this one and open no other
 # Neighbours under the left hand, while the right one paints; the first set that is free is taken.
 BRUSH_KEYS = (("Q", "W"), ("G", "H"), ("Shift-Q", "Shift-W"), ("Shift-G", "Shift-H"))
-LIVE_KEYS = (("Shift-L",), ("Alt-L",))
+LIVE_KEYS = (("Shift-E",), ("Shift-T",))  # with Alt, the letters of menus open those instead
 SUGGESTION_TEXTS = {
     "next": "take me there: to the place where a stroke helps most",
     "object": "there is an object",
@@ -73,7 +73,7 @@ class MainWidget(QWidget):
             napari_viewer, LIVE_KEYS, {"live": lambda: self.session.set_live(not self.session.live)}
         )
         self.train_panel = TrainPanel(self.session, self.brush_keys.keys)
-        self.live_panel = LivePanel(self.session)
+        self.live_panel = LivePanel(self.session, self.live_keys.keys)
         self.rounds_panel = RoundsPanel(self.session)
         self.suggest_panel = SuggestPanel(self.session)
         self.result_panel = ResultPanel(self.session)
