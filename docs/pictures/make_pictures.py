@@ -29,7 +29,10 @@ GLANDS = [
     *([(150, 95), (175, 120)], [(60, 390), (90, 420)], [(400, 300), (420, 330)]),
     *([(300, 75), (330, 95)], [(450, 120), (470, 130)]),
 ]
-SEAM = [(136, 0), (155, 14), (178, 34), (200, 55), (216, 72)]  # between two glands that touch
+SEAMS = [  # between glands that touch
+    [(136, 0), (155, 14), (178, 34), (200, 55), (216, 72), (236, 96)],
+    [(0, 236), (35, 250), (70, 262), (110, 270), (145, 274), (175, 278)],
+]
 # On the aurora's frame: the halo of the moon, and cloud in its light, that the first strokes do not tell of.
 NOT_AURORA = [[(222, 208), (236, 224), (256, 224)], [(210, 135), (240, 140)], [(274, 108), (300, 132)]]
 
@@ -44,7 +47,7 @@ def glands(out: Path, width: int, saved: Path) -> None:
     window.stroke("positive", GLANDS[0])
     window.settle()
     window.take("live-first")
-    window.stroke("ignore", SEAM)
+    window.stroke("ignore", *SEAMS)
     window.stroke("positive", *GLANDS[1:])
     window.settle()
     window.take("live")
@@ -95,7 +98,7 @@ def objects(window: Window) -> None:
     """Find the glands, and go to one."""
     panel = window.widget.objects_panel
     window.tab("Objects")
-    panel.form.set_value(ObjectSettings(splitter="distance", neck_px=15.0, min_size_px=1000, max_hole_px=2000))
+    panel.form.set_value(ObjectSettings(min_size_px=1000, max_hole_px=2000))
     panel.only_box.setChecked(False)
     panel.find_button.click()
     window.settle()
@@ -113,7 +116,7 @@ def restore(out: Path, width: int, saved: Path) -> None:
 
 
 def aurora(out: Path, theme: str, width: int) -> None:
-    """The all-sky tutorial: the rim, the strokes, the result; in the light theme the last picture of the tab Paint."""
+    """The all-sky tutorial: the rim, the strokes, the result; in the light theme the last picture alone."""
     window, frame = Window(out, "aurora", theme, width), aurora_frame(0)
     widget, dark = window.widget, theme == "dark"
     window.viewer.layers.remove(widget.session.book.member(widget.session.image, "ignore"))
@@ -134,12 +137,14 @@ def aurora(out: Path, theme: str, width: int) -> None:
     widget.train_panel.train_button.click()
     window.settle()
     keep_new(window)
+    if dark:
+        window.take("aurora-mended")
+    window.tab("Result")
     window.take("window" if dark else "window-light")
     if dark:
-        window.tab("Result")
         widget.result_panel.extras.boxes["band"].click()
         window.settle()
-        window.take("aurora-result")
+        window.take("aurora-band")
     window.close()
 
 
