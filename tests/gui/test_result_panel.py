@@ -23,6 +23,7 @@ from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.refine_box import CUSTOM
 from napari_pu_segment.gui.result_panel import ResultPanel
 from napari_pu_segment.gui.session import Result, Session
+from napari_pu_segment.gui.work import summary
 from tests.helpers import disk_sample
 
 QUICK = METHODS["pu"].settings(n_steps=20, prior="fixed", class_prior=0.1, threads=1)
@@ -174,6 +175,17 @@ def test_numbers_are_those_of_the_locale(french, session, sample, model, qtbot):
     qtbot.waitUntil(lambda: "&nbsp;%" in panel.extras.legend.text(), timeout=5000)
     assert "6,2&nbsp;%" in panel.extras.legend.text()
     assert "." not in panel.extras.legend.text()
+
+
+def test_the_sentence_on_a_result_is_written_as_the_locale_does(session, sample, model, french):
+    result = result_of(session, sample, model)
+    mask = np.zeros_like(result.segmentation.mask)
+    mask[0, : mask.shape[1] // 2] = 1
+    result = replace(result, segmentation=replace(result.segmentation, mask=mask))
+    share = 100 * mask.mean()
+    assert 0 < share < 1
+    assert summary(result).startswith(f"{share:.2g} %".replace(".", ","))
+    assert "," in summary(result)
 
 
 def test_ignored_pixels_do_not_count_for_the_area(panel, session, sample, model, qtbot):

@@ -133,4 +133,5 @@ def _written(made: Made, start: Model | None, steps: list[tuple[_Link, Model]], 
             start, trainings = model, []
     save_record((yield from make_record(replace(made, start=start, trainings=trainings))), path)
     begin = "" if start is None else " It begins with an embedded model."
-    return f"Record of {len(trainings)} training(s) saved to {path}.{begin}"
+    number = "1 training" if len(trainings) == 1 else f"{len(trainings)} trainings"
+    return f"Record of {number} saved to {path}.{begin}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from napari.layers import Image
+from qtpy.QtCore import QLocale
 
 from napari_pu_segment.core.crf import CrfSettings, Refined, refine
 from napari_pu_segment.core.errors import InputError
@@ -20,6 +21,7 @@ from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
 from napari_pu_segment.core.stream import stream
 
+from .numbers import percent
 from .snapshots import Snapshot
 from .view import Window
 
@@ -146,7 +148,7 @@ def fill_mask(result: Result, parts: Iterable[tuple[slice, ...]]) -> None:
 def summary(result: Result) -> str:
     """A sentence on what was found."""
     mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
-    return f"{100 * covered(mask, result.sample.labels):.1f} % of {result.layer.name!r} is segmented."
+    return f"{percent(covered(mask, result.sample.labels), QLocale())} of {result.layer.name!r} is segmented."
 
 
 def refined(result: Result, crf: CrfSettings) -> Work[Refined]:
