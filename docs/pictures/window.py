@@ -43,7 +43,7 @@ class Window:
         get_settings().appearance.theme = theme
         self.out = out
         self.viewer = napari.Viewer()
-        self.viewer.window.resize(1280, 1000)
+        self.viewer.window.resize(1280, 1050)
         self.viewer.open_sample(PLUGIN, sample)
         _, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, TITLE)
         assert isinstance(widget, MainWidget)
