@@ -47,6 +47,7 @@ def make_widget(make_viewer):
         widget.train_panel.form.set_value(QUICK)
         widget.session.settings = QUICK
         widget.session.crf = None
+        widget.rounds_panel.rounds.keep_if_better = False  # or it may show an older round in between
         return viewer, widget
 
     return make
@@ -217,11 +218,24 @@ def test_the_prior_is_estimated_anew_when_the_strokes_have_doubled_and_rest(open
     next_round(qtbot, widget, lambda: stroke(viewer, widget, ON_OBJECT))
     warm = next_round(qtbot, widget, lambda: stroke(viewer, widget, ON_OTHER))
     assert warm.plan.start is not None
-    assert len(begun) == 2
-    anew = next_round(qtbot, widget, lambda: None)
-    assert anew.plan.start is None
-    assert begun[-1] is None
-    assert len(begun) == 3
+    # on a slow machine a stroke may be followed in two parts
+    qtbot.waitUntil(lambda: complete(widget) is not None and complete(widget).plan.start is None, timeout=60_000)
+    assert [start is None for start in begun] == [True, *[False] * (len(begun) - 2), True]
+    assert len(begun) >= 3
+
+
+def test_a_prior_from_enough_strokes_is_kept(opened, qtbot, held, monkeypatch):
+    monkeypatch.setattr(live_module, "FEW", 1)
+    viewer, widget = opened
+    begun, _ = held
+    live = widget.live_panel.live
+    live._rest.setInterval(100)
+    widget.live_panel.button.click()
+    next_round(qtbot, widget, lambda: stroke(viewer, widget, ON_OBJECT))
+    with qtbot.waitSignal(live._rest.timeout, timeout=60_000):
+        next_round(qtbot, widget, lambda: stroke(viewer, widget, ON_OTHER))
+    assert len(begun) >= 2
+    assert all(start is not None for start in begun[1:]), "the strokes have doubled, and nothing begins anew"
 
 
 def test_the_crf_waits_until_the_strokes_rest(opened, qtbot):

@@ -17,6 +17,7 @@ import numpy as np
 from .patches import KINDS
 
 STOP_BELOW = 0.02  # change of the mask, relative to the objects
+_WOBBLE = 0.03  # a fall of the agreement that says nothing
 _ONE_SIDED_90 = 1.28  # standard errors
 
 
@@ -132,10 +133,12 @@ class Verdict:
 
         A fall of the agreement is enough alone where it is beyond nine tenths of what chance does (one-sided, normal).
         A single stroke without support, a wrong one or the first on a new kind of object, is never so: it alone makes a
-        fall of just one standard error.
+        fall of just one standard error. Falls of 3 % and less are not: outlines wobble, and where all strokes agreed in
+        full, their spread is zero.
         """
-        both = self.agreement < 0 and self.steadiness < -self.steadiness_spread
-        return not (self.known and (both or self.agreement < -_ONE_SIDED_90 * self.agreement_spread))
+        fall = -self.agreement
+        both = fall > 0 and self.steadiness < -self.steadiness_spread
+        return not (self.known and (both or fall > max(_WOBBLE, _ONE_SIDED_90 * self.agreement_spread)))
 
     @property
     def fell(self) -> bool:

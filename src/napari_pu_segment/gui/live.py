@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEBOUNCE_MS = 200  # a burst of changes is one; a hand that fills or undoes is slower than this
 REST_MS = 1000  # without a stroke; then there is time for what takes longer
-ROUNDS = 8  # trainings that continued from one another, after which one begins anew
+FEW = 4  # positive strokes from which on a class prior is kept; see `Live`
 
 OFF, WAITS, LEARNS, LOOKS, DONE = "off", "waits", "learns", "looks", "done"
 
@@ -31,9 +31,11 @@ class Live:
     """Follows the strokes on the session's image while `Session.live` is on.
 
     A changed stroke is followed by a short training that continues from the current model and keeps its class prior. A
-    further change meanwhile ends that round, and the next one continues from where the model stands. When the strokes
-    rest, and have doubled since a training began anew, or `ROUNDS` trainings have passed, one begins anew and estimates
-    the prior again, so that a poor first estimate does not stay; last of all comes the refinement.
+    further change meanwhile ends that round, and the next one continues from where the model stands. A prior that was
+    estimated from fewer than `FEW` strokes is estimated again, by a training that begins anew, when the strokes rest
+    and have doubled. Later strokes are corrections: they lie where the model is wrong, and an estimate that took them
+    for a sample of the objects would be far too high (measured: by half an octave and more). Last of all comes the
+    refinement.
 
     Parameters
     ----------
@@ -53,9 +55,8 @@ class Live:
         self.state = OFF
         self._followed: Snapshot | None = None  # the strokes of the latest training, unless it was cancelled
         self._model: Model | None = None  # of the latest complete training
-        self._image: Image | None = None  # that it was trained on; `_fresh_px` and `_rounds` speak of this one
-        self._fresh_px = 0  # painted pixels when a training last began anew
-        self._rounds = 0  # trainings since then
+        self._image: Image | None = None  # that it was trained on; `_fresh_px` speaks of this one
+        self._fresh_px = 0  # painted pixels when a training last began anew, from few strokes; else 0
         self._soon, self._rest = _timer(DEBOUNCE_MS, self._follow), _timer(REST_MS, self._settle)
         session.book.painted.connect(self._on_painted)
         session.live_changed.connect(self._on_live)
@@ -102,9 +103,8 @@ class Live:
         if result.preview or result.plan is None:
             return
         if result.plan.start is None or result.layer is not self._image:
-            self._image, self._rounds, self._fresh_px = result.layer, 0, _painted_px(result)
-        elif result.model is not self._model:
-            self._rounds += 1
+            few = result.model.card.n_positive_strokes < FEW
+            self._image, self._fresh_px = result.layer, _painted_px(result) if few else 0
         self._model = result.model
         if self._session.live:
             self._set_state(DONE)
@@ -136,8 +136,8 @@ class Live:
         session, result = self._session, self._session.result
         if not session.live or session.runner.current is not None or result is None or self._followed is None:
             return
-        due = self._rounds >= ROUNDS or _painted_px(result) >= 2 * self._fresh_px
-        if self._rounds and due and result.layer is session.image:
+        due = 0 < 2 * self._fresh_px <= _painted_px(result)
+        if due and result.layer is session.image:
             self._train(self._followed, anew=True)
         elif session.crf is not None:
             session.refine()

@@ -167,7 +167,7 @@ class MainWidget(QWidget):
     def _pages(self) -> dict[str, list[QWidget]]:
         """The panels on each tab, from top to bottom."""
         return {
-            "Paint": [self.train_panel, self.live_panel, self.rounds_panel, self.suggest_panel],
+            "Paint": [self.train_panel, self.live_panel, self.suggest_panel, self.rounds_panel],
             "Result": [self.result_panel],
             "Objects": [self.objects_panel],
             "Model": [self.model_panel, self.record_panel],
