@@ -59,13 +59,14 @@ def _intensity(card: Card, sample: Sample) -> str:
     """Whether some channel's values lie apart from the model's range, or are spread far wider or narrower.
 
     An image without objects has a narrow range too; so narrow means narrower than the noise the model was trained with.
+    A constant image, or one of a few hot pixels, tells nothing about its scale.
     """
     if len(card.intensity) != sample.image.shape[0]:
         return ""
     for i, (stats, (low, high)) in enumerate(zip(card.intensity, ranges(sample), strict=True)):
         wide, own = stats.high - stats.low, high - low
         apart = high < stats.low or low > stats.high
-        narrow = own < wide / FAR and own < stats.softening
+        narrow = 0 < own < wide / FAR and own < stats.softening
         if apart or own > FAR * wide or narrow:
             where = f" in channel {_channel(card.channel_names, i)}" if len(card.intensity) > 1 else ""
             return (

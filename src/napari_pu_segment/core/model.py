@@ -212,8 +212,13 @@ def load_model(path: str | Path) -> Model:
         tensors = load_tensors(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
         raise ModelFileError(f"{where} is damaged: {error}.") from None
-    _check_tensors(tensors, card, where)
-    network = build_network(card.network)
+    try:
+        _check_tensors(tensors, card, where)
+        network = build_network(card.network)
+    except ModelFileError:
+        raise
+    except InputError as error:  # a network that this version does not have
+        raise ModelFileError(f"{where} cannot be used: {error}") from None
     network.load_state_dict(tensors, strict=True)
     return Model(network.to(choose_device()).eval(), card)
 
