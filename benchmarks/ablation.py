@@ -55,14 +55,7 @@ VARIANTS: dict[str, Peer] = {
     "width 64": _variant(width=64),
     "300 steps": _variant(n_steps=300),
 }
-TOLD_TOO = (
-    "default",
-    "without opening and closing",
-    "generosity 1",
-    "generosity 1.3",
-    "generosity 2.5",
-    "threshold: coverage",
-)
+TOLD_TOO = ("default", "without opening and closing", "generosity 1", "threshold: coverage")
 
 
 def main(words: Sequence[str] | None = None) -> None:
