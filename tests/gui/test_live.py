@@ -85,10 +85,11 @@ def complete(widget):
 
 
 def next_round(qtbot, widget, action, timeout=60_000):
-    """Do something, and wait for a complete result of another model."""
-    before = widget.session.model
+    """Do something, and wait for a complete result of another model, and until all of a slow stroke is followed."""
+    before, soon = widget.session.model, widget.live_panel.live._soon
     action()
     qtbot.waitUntil(lambda: complete(widget) is not None and complete(widget).model is not before, timeout=timeout)
+    qtbot.waitUntil(lambda: at_rest(widget) and not soon.isActive() and complete(widget) is not None, timeout=timeout)
     return complete(widget)
 
 
