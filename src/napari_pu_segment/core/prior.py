@@ -18,7 +18,7 @@ from .progress import Work
 LOWEST, HIGHEST = 0.002, 0.95
 _SEPARABLE = 0.55  # noise with long tails has less; such an image has no two humps
 _RECALL, _SPECIFICITY = (0.8, 0.95), (0.5, 0.75)  # from where on strokes begin to agree with the humps, and fully do
-_ERROR = 1.5  # three in four automatic priors of real images were wrong by less than this factor
+_ERROR = 1.5  # six in seven automatic priors of real images were wrong by less than this factor
 _BRUSH_BIAS = 1.2  # strokes keep to the middle of objects, so the best bin estimate is low; measured on real images
 
 
