@@ -139,9 +139,8 @@ def best_bin(fold: Fold, delta: float = 0.1, gamma: float = 0.01) -> float:
 
 def _estimate(prior: float, source: str, others: Sequence[float] = ()) -> Estimate:
     """An estimate within bounds; its interval spans it and the others, and `_ERROR` times more to either side."""
-    prior, *others = (min(max(value, LOWEST), HIGHEST) for value in (prior, *others))
-    low, high = min(prior, *others, HIGHEST) / _ERROR, max(prior, *others, LOWEST) * _ERROR
-    return Estimate(prior, (max(low, LOWEST), min(high, HIGHEST)), source)
+    values = [min(max(value, LOWEST), HIGHEST) for value in (prior, *others)]
+    return Estimate(values[0], (max(min(values) / _ERROR, LOWEST), min(max(values) * _ERROR, HIGHEST)), source)
 
 
 def _humps(evidence: Evidence) -> Work[Estimate]:

@@ -11,7 +11,6 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_pu_segment.core.errors import PuSegmentError
-from napari_pu_segment.core.model import Model
 
 from .jobs import Job
 from .session import LIVE, TRAINING, Session
@@ -54,8 +53,7 @@ class Live:
         self._session = session
         self.state = OFF
         self._followed: Snapshot | None = None  # the strokes of the latest training, unless it was cancelled
-        self._model: Model | None = None  # of the latest complete training
-        self._image: Image | None = None  # that it was trained on; `_fresh_px` speaks of this one
+        self._image: Image | None = None  # of the latest complete training; `_fresh_px` speaks of this one
         self._fresh_px = 0  # painted pixels when a training last began anew, from few strokes; else 0
         self._soon, self._rest = _timer(DEBOUNCE_MS, self._follow), _timer(REST_MS, self._settle)
         session.book.painted.connect(self._on_painted)
@@ -105,7 +103,6 @@ class Live:
         if result.plan.start is None or result.layer is not self._image:
             few = result.model.card.n_positive_strokes < FEW
             self._image, self._fresh_px = result.layer, _painted_px(result) if few else 0
-        self._model = result.model
         if self._session.live:
             self._set_state(DONE)
             self._rest.start()

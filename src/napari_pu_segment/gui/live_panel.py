@@ -35,7 +35,8 @@ class LivePanel(QWidget):
         key = (keys or {}).get("live", "")
         self.button.setToolTip(
             "After every stroke, undo or redo, train on from the current model and show the result, what is on screen "
-            "first. Go on painting meanwhile. When you pause, the class prior is estimated again and the mask refined."
+            "first. Go on painting meanwhile. When you pause, the mask is refined; a class prior found from very few "
+            "strokes is estimated again."
             + (f" Key {key}." if key else "")
         )
         self.label = QLabel(TEXTS[OFF])
