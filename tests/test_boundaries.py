@@ -20,8 +20,7 @@ FILES = {str(path.relative_to(SOURCE)): path for path in sorted(SOURCE.rglob("*.
 # Each room of the package, and the rooms that it may import. The face, `__init__`, is lazy and open to all.
 MAY_IMPORT = {
     "core": set(),
-    "io_formats": {"core"},
-    "io": {"io_formats", "core"},
+    "io": {"core"},
     "synthetic": {"core"},
     "figures": set(),
     "batch": {"io", "core"},
@@ -50,8 +49,8 @@ SINGLE_HOMES = {
     "qtpy.QtCore.QThreadPool": set(),
     "superqt.utils.thread_worker": set(),
     "napari.qt.threading": set(),
-    "tifffile": {"io_formats.py"},
-    "PIL": {"io.py", "io_formats.py", "figures.py"},
+    "tifffile": {"io/formats.py"},
+    "PIL": {"io/formats.py", "io/write.py", "figures.py"},
     "imageio": set(),
     "safetensors": {"core/model.py"},
 }

@@ -15,9 +15,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_pu_segment import io_formats
 from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.io import (
+    formats,
     list_images,
     read_image,
     read_labels,
@@ -177,7 +177,7 @@ def test_a_large_plain_tiff_is_mapped_not_loaded(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "x.tif", STACK)
     tifffile.imwrite(tmp_path / "z.tif", STACK, compression="zlib")
     np.save(tmp_path / "x.npy", STACK)
-    monkeypatch.setattr(io_formats, "MAX_DECODED_BYTES", 100)
+    monkeypatch.setattr(formats, "MAX_DECODED_BYTES", 100)
     for name in ("x.tif", "x.npy"):
         image = read_image(tmp_path / name).image
         assert isinstance(image.base.base, np.memmap) or isinstance(image.base, np.memmap)

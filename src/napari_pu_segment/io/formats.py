@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-from .core.errors import InputError, OutOfMemoryError
+from ..core.errors import InputError, OutOfMemoryError
 
 MAX_DECODED_BYTES = 2**31  # of a compressed TIFF; plain ones and .npy files beyond it are memory-mapped instead
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

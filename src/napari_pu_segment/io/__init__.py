@@ -1,0 +1,28 @@
+"""Images, strokes and results on disk: the only place that knows file formats.
+
+Read: PNG, JPEG and BMP; TIFF with 8 or 16 bits or float, RGB(A), channels, planes or time, with the axes, channel
+names and pixel size of ImageJ and OME; .npy without pickled objects. Written: TIFF, and PNG for pictures to look at.
+"""
+
+from .formats import clean_unit
+from .names import IMAGE_SUFFIXES, list_images, sanitise_name
+from .read import ImageFile, read_image, read_labels, read_mask, read_probability
+from .strokes import GEOJSON_SUFFIXES, read_strokes, write_strokes
+from .write import write_image, write_picture
+
+__all__ = [
+    "GEOJSON_SUFFIXES",
+    "IMAGE_SUFFIXES",
+    "ImageFile",
+    "clean_unit",
+    "list_images",
+    "read_image",
+    "read_labels",
+    "read_mask",
+    "read_probability",
+    "read_strokes",
+    "sanitise_name",
+    "write_image",
+    "write_picture",
+    "write_strokes",
+]

@@ -1,0 +1,62 @@
+"""Strokes on disk: GeoJSON, or an image of label codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import InputError
+from ..core.files import write_atomically
+from ..core.samples import IGNORE, NEGATIVE, POSITIVE, check_labels, codes_from_masks
+from ..core.strokes_file import MAX_BYTES, from_geojson, to_geojson
+from .read import read_labels
+from .write import write_image
+
+GEOJSON_SUFFIXES = (".geojson", ".json")
+_CODES = {"positive": POSITIVE, "negative": NEGATIVE, "ignore": IGNORE}
+
+
+def read_strokes(path: str | Path, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Read strokes on an image of a shape ([Z,] Y, X): GeoJSON, or an image of label codes.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, ([Z,] Y, X)
+        By role: "positive", "negative", "ignore".
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, or is of another shape.
+    """
+    path, where = Path(path), f"Stroke file {str(path)!r}"
+    if path.suffix.lower() not in GEOJSON_SUFFIXES:
+        labels = check_labels(read_labels(path), shape, "The image")
+        return {role: labels == code for role, code in _CODES.items()}
+    try:
+        if path.stat().st_size > MAX_BYTES or not path.is_file():
+            raise InputError(f"{where} is no GeoJSON file, or it is too large. Give an image of label codes.")
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    return from_geojson(content, shape, where=where)
+
+
+def write_strokes(
+    path: str | Path, strokes: Mapping[str, np.ndarray], pixel_size: tuple[float, ...] = (), pixel_unit: str = "px"
+) -> None:
+    """Write strokes, masks ([Z,] Y, X) by role, as GeoJSON or as a TIFF of label codes, as the suffix says.
+
+    In a TIFF a pixel has one code: what is painted both positive and negative is ignored, as it is in training.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one, or the file cannot be written.
+    """
+    if Path(path).suffix.lower() in GEOJSON_SUFFIXES:
+        write_atomically(path, to_geojson(strokes))
+    else:
+        write_image(path, codes_from_masks(**strokes), pixel_size, pixel_unit)
