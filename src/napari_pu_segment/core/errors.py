@@ -20,6 +20,10 @@ class ModelFileError(InputError):
     """A model file is damaged, foreign, or written by a newer version."""
 
 
+class OutputError(InputError):
+    """A result cannot be written: its folder is missing or protected, or the disk is full."""
+
+
 class OutOfMemoryError(PuSegmentError):
     """The computer or the GPU ran out of memory."""
 

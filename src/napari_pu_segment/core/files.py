@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import InputError
+from .errors import OutputError
 
 
 def write_atomically(path: str | Path, content: bytes | Callable[[str], None]) -> None:
@@ -22,7 +22,7 @@ def write_atomically(path: str | Path, content: bytes | Callable[[str], None]) -
 
     Raises
     ------
-    InputError
+    OutputError
         If the folder is missing, not writable or full; nothing is left behind.
     """
     path = Path(path)
@@ -42,7 +42,7 @@ def write_atomically(path: str | Path, content: bytes | Callable[[str], None]) -
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(
+        raise OutputError(
             f"Cannot write {str(path)!r}: {reason}. Choose a folder that exists and is writable."
         ) from None
     finally:
