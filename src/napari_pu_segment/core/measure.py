@@ -162,13 +162,13 @@ class _Form:
         found = {"label": "", **({"plane": ""} if self.spread else {})}
         found |= {f"centroid_{axis}_px": "px" for axis in axes} | {f"{extent}_px": "px"}
         if self.size:
-            found |= {f"centroid_{axis}_{_ascii(self.unit)}": self.unit for axis in axes}
-            found |= {f"{extent}_{_ascii(self.unit)}{power}": f"{self.unit}^{power}"}
+            found |= {f"centroid_{axis}_{ascii_unit(self.unit)}": self.unit for axis in axes}
+            found |= {f"{extent}_{ascii_unit(self.unit)}{power}": f"{self.unit}^{power}"}
         lengths = ["equivalent_diameter", "major_axis", "minor_axis"]
-        found |= {f"{name}_{_ascii(self.unit)}": self.unit for name in lengths}
+        found |= {f"{name}_{ascii_unit(self.unit)}": self.unit for name in lengths}
         if self.ndim == 2:
             unit = self.unit if self.square else "px"
-            found |= {f"perimeter_{_ascii(unit)}": unit, "eccentricity": "", "solidity": "", "orientation_deg": "°"}
+            found |= {f"perimeter_{ascii_unit(unit)}": unit, "eccentricity": "", "solidity": "", "orientation_deg": "°"}
         found |= {"touches_border": "", "touches_ignored": ""}
         statistics = {name: ("mean",) if name == "probability" else STATISTICS for name in self.channels}
         return found | {f"{what}_{name}": "" for name, whats in statistics.items() for what in whats}
@@ -247,16 +247,22 @@ def _channels(
                 "Give the image that they were found in."
             )
         looks = [image[i] for i in range(image.shape[0])]
-    if len(names) != len(looks):
-        names = ["intensity"] if len(looks) == 1 else [f"channel_{i}" for i in range(len(looks))]
-    unique: list[str] = []
-    for name in (" ".join(name.split()) or "channel" for name in names):
-        taken = {*unique, "probability"}
-        unique.append(next(one for one in _numbered(name) if one not in taken))
+    unique = channel_columns(names, len(looks))
     if probability is not None:
         looks.append(check_spatial("probability", probability, objects.shape))
         unique.append("probability")
     return looks, unique
+
+
+def channel_columns(names: Sequence[str], n_channels: int) -> list[str]:
+    """What columns of each channel are called: its name where there is one for each, and no two alike."""
+    if len(names) != n_channels:
+        names = ["intensity"] if n_channels == 1 else [f"channel_{i}" for i in range(n_channels)]
+    unique: list[str] = []
+    for name in (" ".join(name.split()) or "channel" for name in names):
+        taken = {*unique, "probability"}
+        unique.append(next(one for one in _numbered(name) if one not in taken))
+    return unique
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -275,11 +281,14 @@ def _through_planes(objects: np.ndarray) -> bool:
     return False
 
 
-def _ascii(unit: str) -> str:
+def ascii_unit(unit: str) -> str:
+    """A unit as it stands in names of columns: "µm" is "um"."""
     return re.sub(r"[^A-Za-z0-9]+", "_", unit.replace("µ", "u").replace("μ", "u")).strip("_") or "unit"
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, np.floating):
         return "" if math.isnan(value) else f"{value:.9g}"
+    if isinstance(value, np.datetime64 | np.str_):
+        return str(value)
     return str(int(value))
