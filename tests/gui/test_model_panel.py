@@ -99,14 +99,14 @@ def test_the_facts_of_a_model_are_told_in_words(loaded):
     assert told["Method"] == METHODS["pu"].title
     assert told["Network"].startswith("Filter bank")
     assert told["Channels"] == "DAPI"
-    assert told["Prior"] == "6.5 % of the image (set by hand)"
+    assert told["Prior"] == "6.5\N{NO-BREAK SPACE}% of the image (set by hand)"
     assert told["Strokes"] == "3 positive, 3 negative"
     assert told["Pixel size"] == "0.5 × 0.5 µm"
 
 
 def test_numbers_are_those_of_the_locale(model):
     french = describe(model.card, QLocale(QLocale.Language.French, QLocale.Country.France))
-    assert french["Prior"].startswith("6,5 %")
+    assert french["Prior"].startswith("6,5\N{NO-BREAK SPACE}%")
     assert french["Pixel size"] == "0,5 × 0,5 µm"
     assert "." not in french["Threshold"]
 

@@ -344,7 +344,7 @@ def test_finding_can_be_cancelled_and_what_was_there_stays(scene, monkeypatch):
     monkeypatch.setattr(measuring, "find_objects", slow)
     scene.qtbot.mouseClick(panel.find_button, Qt.MouseButton.LeftButton)
     assert panel.running
-    scene.qtbot.waitUntil(lambda: panel.find_button.text() == "Cancel (25 %)", timeout=10_000)
+    scene.qtbot.waitUntil(lambda: panel.find_button.text() == "Cancel (25\N{NO-BREAK SPACE}%)", timeout=10_000)
     press(scene)
     assert panel.find_button.text() == "Find objects"
     scene.qtbot.waitUntil(lambda: going[-1] == "closed", timeout=10_000)

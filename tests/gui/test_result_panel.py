@@ -172,8 +172,8 @@ def test_numbers_are_those_of_the_locale(french, session, sample, model, qtbot):
     assert area(session) == pytest.approx(0.062, abs=0.001)
     assert "," in panel.area_box.text()
     panel.extras.boxes["band"].setChecked(True)
-    qtbot.waitUntil(lambda: "&nbsp;%" in panel.extras.legend.text(), timeout=5000)
-    assert "6,2&nbsp;%" in panel.extras.legend.text()
+    qtbot.waitUntil(lambda: "\N{NO-BREAK SPACE}%" in panel.extras.legend.text(), timeout=5000)
+    assert "6,2\N{NO-BREAK SPACE}%" in panel.extras.legend.text()
     assert "." not in panel.extras.legend.text()
 
 
@@ -184,7 +184,7 @@ def test_the_sentence_on_a_result_is_written_as_the_locale_does(session, sample,
     result = replace(result, segmentation=replace(result.segmentation, mask=mask))
     share = 100 * mask.mean()
     assert 0 < share < 1
-    assert summary(result).startswith(f"{share:.2g} %".replace(".", ","))
+    assert summary(result).startswith(f"{share:.2g}\N{NO-BREAK SPACE}%".replace(".", ","))
     assert "," in summary(result)
 
 
@@ -253,7 +253,7 @@ def test_the_band_has_three_nested_levels_and_a_legend(shown, session, qtbot):
     band = book.member(image, "band").data
     assert [float((band >= level).mean()) for level in (1, 2, 3)] == pytest.approx([0.2, 0.1, 0.05], abs=0.003)
     assert np.array_equal(band >= 2, session.result.segmentation.mask > 0)
-    assert all(f"{number}&nbsp;%" in shown.extras.legend.text() for number in ("5", "10", "20"))
+    assert all(f"{number}\N{NO-BREAK SPACE}%" in shown.extras.legend.text() for number in ("5", "10", "20"))
     shown.area_box.setValue(4)
     qtbot.waitUntil(lambda: (book.member(image, "band").data > 0).mean() < 0.09, timeout=5000)
     box.click()

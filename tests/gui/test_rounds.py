@@ -175,7 +175,7 @@ def test_a_worse_round_is_offered_not_taken(qtbot, session, panel, verdicts):
     assert column(panel, 0) == [f"1 {MARK}", "2"]
     text = panel.verdict_label.text()
     assert "looks worse, so round 1 is kept" in text
-    assert "40 %" in text
+    assert "40\N{NO-BREAK SPACE}%" in text
     assert panel.keep_button.isEnabled()
     assert not panel.revert_button.isEnabled()
     click(qtbot, panel.keep_button)
@@ -211,7 +211,10 @@ def test_a_fall_too_small_to_be_shown_is_not_told(qtbot, session, panel, verdict
     assert rounds[1].verdict.agreement == 0
     rounds[1] = replace(rounds[1], verdict=replace(rounds[1].verdict, agreement=-0.002, agreement_spread=0.01))
     panel.rounds.changed.emit()
-    assert "Round 2 agrees at least as well: held-out strokes 100 % (before 100 %)" in panel.verdict_label.text()
+    assert (
+        "Round 2 agrees at least as well: held-out strokes 100\N{NO-BREAK SPACE}% (before 100\N{NO-BREAK SPACE}%)"
+        in panel.verdict_label.text()
+    )
 
 
 def test_without_the_box_the_verdict_is_only_told(qtbot, session, panel, verdicts):
@@ -289,7 +292,9 @@ def test_stop_is_said_after_two_calm_rounds(qtbot, session, panel, verdicts, mon
     assert "stop" not in panel.verdict_label.text()
     add_stroke(session, 23)
     train(qtbot, panel, session)
-    assert panel.verdict_label.text().startswith("You can stop: new strokes changed the mask by 0.4 % and 0.4 %")
+    assert panel.verdict_label.text().startswith(
+        "You can stop: new strokes changed the mask by 0.4\N{NO-BREAK SPACE}% and 0.4\N{NO-BREAK SPACE}%"
+    )
 
 
 def test_too_few_strokes_are_said(qtbot, session, panel, verdicts):

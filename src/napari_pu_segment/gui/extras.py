@@ -142,4 +142,4 @@ def _legend(areas: Areas, locale: QLocale) -> str:
         f'<span style="background-color:{colour}; color:{ink}">&nbsp;{percent(area, locale)}&nbsp;</span>'
         for colour, ink, area in zip(BAND, INKS, areas, strict=True)
     ]
-    return "If objects covered " + " ".join(reversed(shares)).replace(" %", "&nbsp;%")
+    return "If objects covered " + " ".join(reversed(shares))

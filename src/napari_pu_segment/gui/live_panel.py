@@ -36,8 +36,7 @@ class LivePanel(QWidget):
         self.button.setToolTip(
             "After every stroke, undo or redo, train on from the current model and show the result, what is on screen "
             "first. Go on painting meanwhile. When you pause, the mask is refined; a class prior found from very few "
-            "strokes is estimated again."
-            + (f" Key {key}." if key else "")
+            "strokes is estimated again." + (f" Key {key}." if key else "")
         )
         self.label = QLabel(TEXTS[OFF])
         self.label.setToolTip("What live mode is doing")

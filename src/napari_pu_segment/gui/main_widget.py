@@ -127,7 +127,6 @@ class MainWidget(QWidget):
             self._entered = False
             self.destroyed.disconnect(self._end)  # at the end of the program, timers may be gone before this widget
         self.session.close()
-        self.autosave_bar.autosave.flush()
         self.brush_keys.release()
         self.live_keys.release()
         self.suggest_panel.leave()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QLocale
 
 DIGITS = 3
+PERCENT = "\N{NO-BREAK SPACE}%"  # a number and its sign stay on one line
 
 
 def significant(value: float, digits: int = DIGITS) -> float:
@@ -13,7 +14,7 @@ def significant(value: float, digits: int = DIGITS) -> float:
 
 
 def percent(fraction: float, locale: QLocale) -> str:
-    """A fraction as a percentage: 6.2 %, 0.031 %; with a decimal comma where the locale has one."""
+    """A fraction as a percentage: 6.2 %, 0.031 %, in one line; with a decimal comma where the locale has one."""
     value = significant(100 * fraction, 2 if fraction < 0.1 else DIGITS)
     text = repr(value).removesuffix(".0") if value >= 1e-3 or value == 0 else f"{value:f}".rstrip("0")
-    return f"{text.replace('.', locale.decimalPoint())} %"
+    return text.replace(".", locale.decimalPoint()) + PERCENT

@@ -25,6 +25,7 @@ from napari_pu_segment.core.progress import Progress
 
 from .jobs import Job
 from .measuring import Found, exported, labels_layers, mask_of, of_layer, of_result
+from .numbers import PERCENT
 from .objects_table import ObjectsTable, summary
 from .session import Session
 from .settings_form import SettingsForm, fold, narrow
@@ -190,7 +191,7 @@ class ObjectsPanel(QWidget):
         self.source_combo.setVisible(bool(self._layers))
 
     def _on_progress(self, progress: Progress) -> None:
-        share = f" ({100 * progress.step // progress.total} %)" if progress.total else ""
+        share = f" ({100 * progress.step // progress.total}{PERCENT})" if progress.total else ""
         self.find_button.setText(f"Cancel{share}")
 
     def _on_found(self, found: Found) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_pu_segment.core.rounds import HeldStroke, Judgement, Round, may_stop
 
+from .numbers import PERCENT
 from .rounds import Track
 
 _CAVEAT = "Strokes keep to the middle of objects and to what you are sure of, so this is better than the truth."
@@ -92,7 +93,7 @@ def _verdict(track: Track, last: Round, comma: str) -> str:
     if not last.verdict.known or old.judgement is None:
         return "There are too few strokes to compare with the round before."
     if last.verdict.keep and may_stop(track.rounds):
-        changes = " and ".join(f"{_percent(one.change or 0.0, comma)} %" for one in track.rounds[-2:])
+        changes = " and ".join(f"{_percent(one.change or 0.0, comma)}{PERCENT}" for one in track.rounds[-2:])
         return f"You can stop: new strokes changed the mask by {changes} in the last two rounds."
     if not last.verdict.keep:
         result = f"Round {last.number} looks worse" + ("" if track.taken else f", so round {old.number} is kept")
@@ -106,8 +107,8 @@ def _verdict(track: Track, last: Round, comma: str) -> str:
 
 def _compared(old: Judgement, new: Judgement) -> str:
     return (
-        f"held-out strokes {_whole(new.agreement)} % (before {_whole(old.agreement)} %), "
-        f"steady {_whole(new.steadiness)} % ({_whole(old.steadiness)} %)"
+        f"held-out strokes {_whole(new.agreement)}{PERCENT} (before {_whole(old.agreement)}{PERCENT}), "
+        f"steady {_whole(new.steadiness)}{PERCENT} ({_whole(old.steadiness)}{PERCENT})"
     )
 
 
