@@ -10,8 +10,9 @@ from napari_pu_segment.core.samples import (
     POSITIVE,
     UNLABELED,
     Sample,
+    canonical_axes,
     codes_from_masks,
-    spatial_ndim,
+    common_axes,
     to_channels_first,
 )
 
@@ -42,16 +43,42 @@ def test_codes_from_masks():
         ("TZCYX", (1, 4, 2, 5, 6), (2, 4, 5, 6)),
         ("TCYXS", (1, 1, 5, 6, 3), (3, 5, 6)),
         ("yx", (1, 1), (1, 1, 1)),
+        ("TZYX", (2, 4, 5, 6), (1, 2, 4, 5, 6)),
+        ("ZTYXS", (4, 2, 5, 6, 4), (3, 2, 4, 5, 6)),
+        ("CTZXY", (3, 1, 4, 6, 5), (3, 4, 5, 6)),
     ],
 )
 def test_axes(axes, shape, expected):
     assert to_channels_first(np.zeros(shape), axes).shape == expected
+    assert len(canonical_axes(axes, shape)) == len(expected)
+
+
+def test_time_is_told_from_planes():
+    image = np.random.default_rng(0).random((4, 2, 5, 6, 3))  # ZTYXC
+    moved = to_channels_first(image, "ZTYXC")
+    assert np.array_equal(moved[1, 0, 2], image[2, 0, :, :, 1])
+    assert canonical_axes("ZTYXC", image.shape) == "CTZYX"
+    assert canonical_axes("TYX", (4, 5, 6)) == "CTYX"
+    assert canonical_axes("ZYX", (4, 5, 6)) == "CZYX"
+    assert canonical_axes("TZYX", (1, 4, 5, 6)) == "CZYX"
+    assert canonical_axes("YXS", (4, 5, 4)) == "CYX"
+    assert Sample(np.zeros((1, 2, 4, 4))).axes == "CZYX"
+    assert Sample(np.zeros((1, 2, 4, 4)), axes="CTYX").axes == "CTYX"
+    assert Sample(np.zeros((1, 2, 3, 4, 4))).axes == "CTZYX"
+
+
+def test_distance_of_planes():
+    stack = np.zeros((1, 3, 4, 4))
+    assert Sample(stack, pixel_size=(45, 4.6, 4.6)).plane_px == pytest.approx(45 / 4.6)
+    assert Sample(stack).plane_px == 0
+    assert Sample(stack, pixel_size=(4.6, 4.6)).plane_px == 0
+    assert Sample(stack, pixel_size=(45, 4.6, 4.6), axes="CTYX").plane_px == 0
+    assert Sample(stack[:, None], pixel_size=(7, 3, 2, 2)).plane_px == 1.5
 
 
 @pytest.mark.parametrize(
     ("axes", "shape", "words"),
     [
-        ("TZYX", (2, 3, 4, 5), "planes and time"),
         ("CYXS", (2, 3, 4, 3), "both a channel axis"),
         ("ZCX", (2, 3, 4), "rows and columns"),
         ("YX", (2, 3, 4), "do not describe"),
@@ -67,6 +94,7 @@ def test_axes_that_cannot_be(axes, shape, words):
     ("image", "labels", "words"),
     [
         (np.zeros((4, 4)), None, "needs axes"),
+        (np.zeros((1, 2, 2, 2, 4, 4)), None, "needs axes"),
         (np.zeros((1, 0, 4)), None, "is empty"),
         (np.zeros((1, 4, 4), complex), None, "only real numbers"),
         (np.zeros((1, 4, 4)), np.zeros((4, 5), np.uint8), "strokes"),
@@ -82,7 +110,15 @@ def test_bad_samples(image, labels, words):
 
 def test_mixed_samples():
     plane, stack, rgb = Sample(np.zeros((1, 4, 4))), Sample(np.zeros((1, 2, 4, 4))), Sample(np.zeros((3, 4, 4)))
-    assert (spatial_ndim([plane]), spatial_ndim([stack])) == (2, 3)
-    for samples, words in (([], "no image"), ([plane, stack], "mixed"), ([plane, rgb], "number of channels")):
+    series = Sample(np.zeros((1, 2, 4, 4)), axes="CTYX")
+    assert [common_axes([sample]) for sample in (plane, stack, series)] == ["CYX", "CZYX", "CTYX"]
+    mixed = ([plane, stack], "mixed"), ([stack, series], "mixed"), ([plane, rgb], "number of channels")
+    for samples, words in (([], "no image"), *mixed):
         with pytest.raises(InputError, match=words):
-            spatial_ndim(samples)
+            common_axes(samples)
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((1, 4, 4), "CZYX"), ((1, 2, 4, 4), "CYX"), ((1, 2, 4, 4), "ZCYX")])
+def test_axes_that_a_sample_cannot_have(shape, axes):
+    with pytest.raises(InputError, match="needs axes"):
+        Sample(np.zeros(shape), axes=axes)

@@ -13,7 +13,7 @@ import torch
 from .filters import count
 from .fit import FeatureCache
 from .intensity import ChannelStats, normalise
-from .networks import Network, NetworkSpec
+from .networks import Network, NetworkSpec, stacked
 from .progress import Work
 from .samples import Sample
 from .tiles import map_blocks, sides_of
@@ -52,9 +52,9 @@ def gather(
     maps = cache.get(key) if cache is not None and key else None
     if maps is None:
         out: Any = np.empty((n_values, *shape), np.float16) if small else _Picker(rows, shape, n_values)
-        planewise = spec.ndim == 2 and len(shape) == 3
-        sides = sides_of(network, 2 * n_values, shape, planewise, 0)
-        yield from map_blocks(_stem(network, stats, planewise), sample.image, out, network, sides, planewise)
+        n_own = len(shape) - spec.ndim
+        sides = sides_of(network, 2 * n_values, shape, n_own, 0)
+        yield from map_blocks(_stem(network, stats, n_own), sample.image, out, network, sides, n_own)
         if not small:
             return [torch.from_numpy(picked).float() for picked in out.rows]
         maps = torch.from_numpy(out)
@@ -65,7 +65,7 @@ def gather(
 
 
 def kept(sample: Sample, spec: NetworkSpec, stats: Sequence[ChannelStats], cache: FeatureCache) -> torch.Tensor | None:
-    """The feature maps (F, [Z,] Y, X), float16, that a training with this cache left there of an image, if it did."""
+    """The feature maps (F, [T,] [Z,] Y, X), float16, that a training left in the cache, if it did."""
     if not spec.filters or not _is_small(
         sample.spatial_shape, count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
     ):
@@ -77,14 +77,14 @@ def _is_small(shape: tuple[int, ...], n_values: int) -> bool:
     return math.prod(shape) * n_values * 2 <= _MAP_BYTES
 
 
-def _stem(network: Network, stats: Sequence[ChannelStats], planewise: bool) -> Callable[[np.ndarray], np.ndarray]:
+def _stem(network: Network, stats: Sequence[ChannelStats], n_own: int) -> Callable[[np.ndarray], np.ndarray]:
     device = next(network.parameters()).device
 
     def features(tile: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(normalise(tile, stats)).to(device)
         with torch.inference_mode():
-            maps = network.stem(x.transpose(0, 1) if planewise else x[None])  # (N, F, [Z,] Y, X)
-        return (maps.transpose(0, 1) if planewise else maps[0]).half().cpu().numpy()
+            maps = network.stem(stacked(x, n_own)).half()  # (N, F, [Z,] Y, X)
+        return maps.transpose(0, 1).reshape(-1, *tile.shape[1:]).cpu().numpy()
 
     return features
 

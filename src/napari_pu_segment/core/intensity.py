@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from .samples import IGNORE, Sample
 
 Transform = Literal["linear", "asinh"]
+Statistics = Literal["training", "image"]
 TRANSFORMS = {"linear": "Linear", "asinh": "Asinh (astronomy)"}
 
 _STATISTICS_PX = 1_000_000  # read about this many pixels of each image for the percentiles

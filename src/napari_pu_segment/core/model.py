@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,9 +22,10 @@ from torch.nn import functional
 from .errors import InputError, ModelFileError
 from .files import write_atomically
 from .filters import count
-from .intensity import ChannelStats, normalise
-from .networks import Network, NetworkSpec, build_network
+from .intensity import ChannelStats, Statistics, measure, normalise
+from .networks import Network, NetworkSpec, build_network, stacked
 from .runtime import choose_device
+from .samples import Array, Sample, checked_axes
 
 FORMAT_VERSION = 1
 CITATION = "napari-pu-segment: positive-unlabelled segmentation from brush strokes (see CITATION.cff)"
@@ -44,9 +45,10 @@ class Card(BaseModel):
     method: str
     settings: dict[str, Any]
     network: NetworkSpec
-    axes: Literal["CYX", "CZYX"]
+    axes: Literal["CYX", "CZYX", "CTYX", "CTZYX"]
     channel_names: tuple[str, ...]
     intensity: tuple[ChannelStats, ...]
+    statistics: Statistics = "training"
     class_prior: Fraction
     class_prior_interval: tuple[Fraction, Fraction]
     class_prior_source: str
@@ -96,55 +98,82 @@ class Model:
             return 2 * count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
         return 4 * spec.width
 
-    def check_image(self, shape: tuple[int, ...], name: str = "The image", channels: Sequence[str] = ()) -> None:
-        """Refuse an image (C, [Z,] Y, X), with or without names of its channels, that this model cannot see.
+    def for_image(self, image: Array) -> Model:
+        """This model with the intensity statistics that hold for an image (C, [T,] [Z,] Y, X).
+
+        Where they are those of the training images it is this model itself. Else the image is measured, read on a
+        regular grid; every part of it must then be predicted with the model that is returned, and the same again gives
+        the same. Strokes and ignored pixels make no difference.
+        """
+        if self.card.statistics == "training":
+            return self
+        stats = measure([Sample(image)], self.card.intensity[0].transform)
+        return replace(self, card=self.card.model_copy(update={"intensity": stats, "statistics": "training"}))
+
+    def n_own(self, n_axes: int) -> int:
+        """How many of an image's leading axes, of `n_axes` ([T,] [Z,] Y, X), are each on their own to the network."""
+        return n_axes - self.card.network.ndim
+
+    def check_image(
+        self, shape: tuple[int, ...], name: str = "The image", channels: Sequence[str] = (), axes: str = ""
+    ) -> None:
+        """Refuse an image that this model cannot see.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (C, [T,] [Z,] Y, X).
+        name : str
+            Start of the sentence in an error.
+        channels : sequence of str
+            Names of its channels, where they are known.
+        axes : str
+            See `Sample.axes`.
 
         Raises
         ------
         InputError
-            If the number of axes is not 3 or 4, the number of channels differs from the training image's, or a volume
-        model gets a single plane.
+            If shape and axes are not an image's, the number of channels differs from the training image's, or a
+            volume model gets no planes.
         """
-        wanted = len(self.card.intensity)
-        if len(shape) not in (3, 4):
-            raise InputError(f"{name} has shape {shape}; it needs axes (channel, [plane,] row, column).")
+        wanted, axes = len(self.card.intensity), checked_axes(axes, tuple(shape), name)
         if shape[0] != wanted:
             own, known = (f" ({', '.join(names)})" if names else "" for names in (channels, self.card.channel_names))
             raise InputError(
                 f"{name} has {shape[0]} channel(s){own}, but the model was trained on {wanted}{known}. "
                 "Choose an image with the same channels."
             )
-        if self.card.network.ndim == 3 and len(shape) == 3:
-            raise InputError(f"{name} is a single plane, but the model was trained on volumes. Choose a stack.")
+        if self.card.network.ndim == 3 and "Z" not in axes:
+            kind = "a time series of single planes" if "T" in axes else "a single plane"
+            raise InputError(f"{name} is {kind}, but the model was trained on volumes. Choose a stack.")
 
     def predict(self, tile: np.ndarray) -> np.ndarray:
         """Probabilities of a tile.
 
         Parameters
         ----------
-        tile : ndarray, (C, [Z,] Y, X)
-            Raw intensities, in any units. A network for single planes takes every plane on its own.
+        tile : ndarray, (C, [T,] [Z,] Y, X)
+            Raw intensities, in any units. Time points are each on their own, and planes to a network for planes.
 
         Returns
         -------
-        ndarray, (1, [Z,] Y, X), float32 in [0, 1]
+        ndarray, (1, [T,] [Z,] Y, X), float32 in [0, 1]
             Within `network.halo_px` of the tile's edge the values depend on pixels that were not given;
             `tiles.map_tiles` reads that halo and cuts it away.
         """
-        x = torch.from_numpy(normalise(tile, self.card.intensity))  # (C, [Z,] Y, X)
+        x = torch.from_numpy(normalise(tile, self.card.intensity))  # (C, [T,] [Z,] Y, X)
         return self._probability(x, self.network)
 
     def predict_features(self, features: torch.Tensor) -> np.ndarray:
-        """Probabilities (1, [Z,] Y, X) of a tile of the network's features (F, [Z,] Y, X); the bits of `predict`."""
+        """Probabilities (1, ...) of a tile of the network's features (F, [T,] [Z,] Y, X); the bits of `predict`."""
         return self._probability(features, lambda x: self.network.head(x.float()))
 
     def _probability(self, x: torch.Tensor, compute: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
-        planewise = self.card.network.ndim == 2 and x.ndim == 4
-        x = x.transpose(0, 1) if planewise else x[None]  # (N, C, ...)
+        shape, n_own = x.shape[1:], self.n_own(x.ndim - 1)
         with torch.inference_mode():
-            scores = compute(x.to(self.device))  # (N, 1, ...)
+            scores = compute(stacked(x, n_own).to(self.device))  # (N, 1, ...)
             probability = _sigmoid(scores).cpu().numpy()
-        return np.ascontiguousarray(probability[:, 0][None] if planewise else probability[0], dtype=np.float32)
+        return np.ascontiguousarray(probability.reshape(1, *shape), dtype=np.float32)
 
 
 def _sigmoid(scores: torch.Tensor) -> torch.Tensor:
@@ -239,8 +268,7 @@ def _read_card(data: bytes, where: str) -> Card:
         card = Card.model_validate_json(text)
     except (ValidationError, RecursionError):
         raise ModelFileError(f"{where} has a card that this version does not understand; it may be damaged.") from None
-    planewise = card.axes == "CZYX" and card.network.ndim == 2
-    axes_fit = planewise or len(card.axes) == card.network.ndim + 1
+    axes_fit = card.network.ndim == 2 or "Z" in card.axes
     if card.network.in_channels != len(card.intensity) or not axes_fit:
         raise ModelFileError(f"{where} contradicts itself: channels or axes do not fit its network.")
     return card

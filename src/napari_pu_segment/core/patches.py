@@ -68,7 +68,7 @@ def find_strokes(samples: Sequence[Sample]) -> dict[str, list[Stroke]]:
             if sample.labels is None or not sample.count(code):
                 continue
             painted = sample.labels == code
-            parts, n_parts = ndimage.label(painted, structure=np.ones((3,) * painted.ndim))
+            parts, n_parts = ndimage.label(painted, structure=_joined(sample.axes))
             flat = np.flatnonzero(painted)
             names = parts.ravel()[flat]
             order = np.argsort(names, kind="stable")
@@ -77,13 +77,21 @@ def find_strokes(samples: Sequence[Sample]) -> dict[str, list[Stroke]]:
     return found
 
 
+def _joined(axes: str) -> np.ndarray:
+    """Which neighbours belong to one stroke: all around a pixel, but none of another time."""
+    joined = np.ones((3,) * (len(axes) - 1), bool)
+    if "T" in axes:
+        joined[[0, 2]] = False
+    return joined
+
+
 def is_unlabelled(sample: Sample) -> bool:
     """Whether an image tells about unlabelled pixels: one that is labelled everywhere (a patch) does not."""
     return sample.labels is None or bool((sample.labels == UNLABELED).any())
 
 
 def usable(sample: Sample) -> np.ndarray:
-    """Pixels ([Z,] Y, X) that may be trained on: not ignored, and finite in every channel."""
+    """Pixels ([T,] [Z,] Y, X) that may be trained on: not ignored, and finite in every channel."""
     fine = np.ones(sample.spatial_shape, bool)
     if sample.labels is not None:
         fine &= sample.labels != IGNORE
@@ -143,15 +151,15 @@ class PatchSampler:
 
     Parameters
     ----------
-    images : sequence of Tensor, (C, [Z,] Y, X)
+    images : sequence of Tensor, (C, [T,] [Z,] Y, X)
         Normalised.
-    usable : sequence of ndarray of bool, ([Z,] Y, X)
+    usable : sequence of ndarray of bool, ([T,] [Z,] Y, X)
         Pixels that may be trained on.
     strokes : mapping of kind to strokes
     pool : sequence of int
         Numbers of the images whose pixels stand for the unlabelled distribution.
     ndim : int
-        2 for patches (p, p), also of the planes of a stack; 3 for (p, p, p).
+        2 for patches (p, p), also of planes and time points; 3 for (p, p, p).
     network : Network
         Tells the size of patches, and how many of each kind a step takes.
     """
@@ -170,7 +178,8 @@ class PatchSampler:
         self._sizes = {kind: np.array([len(s.pixels) for s in part]) for kind, part in self._strokes.items()}
         self._n_labelled, self._n_unlabelled = network.n_labelled, network.n_unlabelled
         side = network.patch_px if ndim == 2 else max(network.patch_px // 2, network.stride_px)
-        self._patch = (1,) * (len(self._shapes[0]) - ndim) + (side,) * ndim
+        self._n_own = len(self._shapes[0]) - ndim
+        self._patch = (1,) * self._n_own + (side,) * ndim
         self._images = [self._padded(image.numpy(), "symmetric") for image in images]
         self._usable = [self._padded(mask[None], "constant")[0] for mask in usable]
         self._pool, sizes = list(pool), np.array([usable[i].sum() for i in pool], float)
@@ -189,8 +198,8 @@ class PatchSampler:
         parts["unlabelled"] = slice(n, n + self._n_unlabelled)
         features = torch.from_numpy(np.stack([image for image, _ in patches]))
         weights = torch.from_numpy(np.stack([weight for _, weight in patches]))
-        if self._patch[0] == 1 and len(self._patch) == 3:  # planes of a stack: drop the plane axis
-            features, weights = features[:, :, 0], weights[:, 0]
+        own = range(self._n_own)  # time, and planes to a network for planes: drop these axes
+        features, weights = features.squeeze([2 + axis for axis in own]), weights.squeeze([1 + axis for axis in own])
         return Batch(features, parts, weights)
 
     def everything(self, rng: np.random.Generator) -> Batch:

@@ -15,6 +15,9 @@ UNLABELED, POSITIVE, NEGATIVE, IGNORE = 0, 1, 2, 3
 Trust: TypeAlias = Literal["scribble", "noisy", "clean"]
 Array: TypeAlias = Any  # numpy, dask, zarr: anything with shape, dtype and basic slicing
 
+AXES = ("CYX", "CZYX", "CTYX", "CTZYX")  # channel, time, plane, row, column
+_DEFAULT_AXES = {3: "CYX", 4: "CZYX", 5: "CTZYX"}
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -22,9 +25,9 @@ class Sample:
 
     Parameters
     ----------
-    image : array, (C, [Z,] Y, X)
+    image : array, (C, [T,] [Z,] Y, X)
         Intensities of any real dtype and range; numpy or lazy. See `to_channels_first` for other axis orders.
-    labels : ndarray of uint8, ([Z,] Y, X), or None
+    labels : ndarray of uint8, ([T,] [Z,] Y, X), or None
         Codes 0 unlabelled, 1 positive, 2 negative, 3 ignore.
     trust : {"scribble", "noisy", "clean"}
         How far the labels may be believed.
@@ -32,9 +35,11 @@ class Sample:
         Shown in messages.
     channel_names : tuple of str
         One for each channel, or empty.
-    pixel_size : tuple of float, ([Z,] Y, X)
-        Size of a pixel in `pixel_unit`, or empty where it is not known.
+    pixel_size : tuple of float, ([Z,] Y, X), or ([T,] [Z,] Y, X)
+        Size of a pixel in `pixel_unit`, or empty where it is not known. Any length is taken; the last axes count.
     pixel_unit : str
+    axes : {"CYX", "CZYX", "CTYX", "CTZYX"}
+        What the axes of `image` are. Four axes that nobody names are planes, not time.
 
     Raises
     ------
@@ -49,11 +54,11 @@ class Sample:
     channel_names: tuple[str, ...] = ()
     pixel_size: tuple[float, ...] = field(default=())
     pixel_unit: str = "px"
+    axes: str = ""
 
     def __post_init__(self) -> None:
         shape, where = tuple(self.image.shape), f"Image {self.name!r}"
-        if len(shape) not in (3, 4):
-            raise InputError(f"{where} has shape {shape}; a sample needs axes (channel, [plane,] row, column).")
+        object.__setattr__(self, "axes", checked_axes(self.axes, shape, where))
         if 0 in shape:
             raise InputError(f"{where} is empty: its shape is {shape}. Give an image with at least one pixel.")
         if np.dtype(self.image.dtype).kind not in "buif":
@@ -65,12 +70,38 @@ class Sample:
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
-        """Shape without the channels, ([Z,] Y, X)."""
+        """Shape without the channels, ([T,] [Z,] Y, X)."""
         return tuple(self.image.shape[1:])
+
+    @property
+    def plane_px(self) -> float:
+        """How many pixels wide the distance between planes is; 0 where there are no planes or it is not known."""
+        if "Z" not in self.axes or len(self.pixel_size) < 3:
+            return 0.0
+        plane, _, width = self.pixel_size[-3:]
+        return plane / width if plane > 0 and width > 0 else 0.0
 
     def count(self, code: int) -> int:
         """Number of pixels with a label code."""
         return 0 if self.labels is None else int(np.count_nonzero(self.labels == code))
+
+
+def checked_axes(axes: str, shape: tuple[int, ...], where: str = "The image") -> str:
+    """The axes of an image that is in the package's order: one of `AXES`; "" means planes where there are four.
+
+    Raises
+    ------
+    InputError
+        If an image of that shape cannot have those axes.
+    """
+    axes = axes or _DEFAULT_AXES.get(len(shape), "")
+    if axes not in AXES or len(axes) != len(shape):
+        named = f" and axes {axes!r}" if axes else ""
+        raise InputError(
+            f"{where} has shape {shape}{named}; it needs axes (channel, [time,] [plane,] row, column): "
+            f"{', '.join(AXES)}."
+        )
+    return axes
 
 
 def check_labels(labels: np.ndarray, shape: tuple[int, ...], where: str = "The image") -> np.ndarray:
@@ -78,7 +109,7 @@ def check_labels(labels: np.ndarray, shape: tuple[int, ...], where: str = "The i
 
     Parameters
     ----------
-    labels : ndarray of integers or bool, ([Z,] Y, X)
+    labels : ndarray of integers or bool, ([T,] [Z,] Y, X)
     shape : tuple of int
         The spatial shape of the image.
     where : str
@@ -102,7 +133,7 @@ def check_labels(labels: np.ndarray, shape: tuple[int, ...], where: str = "The i
 def codes_from_masks(
     positive: np.ndarray | None = None, negative: np.ndarray | None = None, ignore: np.ndarray | None = None
 ) -> np.ndarray:
-    """Label codes ([Z,] Y, X) uint8 from masks, where non-zero means painted.
+    """Label codes ([T,] [Z,] Y, X) uint8 from masks, where non-zero means painted.
 
     A pixel that is painted both positive and negative says nothing: it becomes `IGNORE`, and so does every pixel
     of the ignore mask.
@@ -129,57 +160,73 @@ def codes_from_masks(
 
 
 def to_channels_first(image: Array, axes: str) -> Array:
-    """An image in the package's one axis order, (C, [Z,] Y, X).
+    """An image in the package's one axis order, (C, [T,] [Z,] Y, X); `canonical_axes` tells which of them it has.
 
     Parameters
     ----------
     image : array
     axes : str
-        One letter for each axis of `image`, of C (channel), S (RGB sample), Z (plane), T (time), Y (row) and
-        X (column). Time is treated as planes where there are no planes. An alpha sample (a fourth S) is dropped.
+        One letter for each axis of `image`, of C (channel), S (RGB sample), T (time), Z (plane), Y (row) and
+        X (column). An alpha sample (a fourth S) is dropped, and so are axes of time, planes and samples of length 1.
 
     Raises
     ------
     InputError
-        If the axes do not fit the image, or it has planes and time at once.
+        If the axes do not fit the image.
     """
+    axes, keep = _kept(axes, tuple(image.shape))
+    image = image[keep]
+    axes = "".join(axis for axis, part in zip(axes, keep, strict=True) if not isinstance(part, int)).replace("S", "C")
+    if "C" not in axes:
+        image, axes = image[None], "C" + axes
+    return image.transpose([axes.index(axis) for axis in "CTZYX" if axis in axes])
+
+
+def canonical_axes(axes: str, shape: Sequence[int]) -> str:
+    """The axes, one of `AXES`, of what `to_channels_first` makes of an image with such axes and such a shape.
+
+    Raises
+    ------
+    InputError
+        If the axes do not fit the shape.
+    """
+    axes, keep = _kept(axes, tuple(shape))
+    left = {axis for axis, part in zip(axes, keep, strict=True) if not isinstance(part, int)}
+    return "C" + "".join(axis for axis in "TZYX" if axis in left)
+
+
+def _kept(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The axes in capitals, and what of each is kept: all, all but alpha, or the only entry of an axis that goes."""
     axes = axes.upper()
-    if len(axes) != len(image.shape) or len(set(axes)) != len(axes) or not set(axes) <= set("CSZTYX"):
-        raise InputError(f"The axes {axes!r} do not describe an image of shape {tuple(image.shape)}.")
+    if len(axes) != len(shape) or len(set(axes)) != len(axes) or not set(axes) <= set("CSTZYX"):
+        raise InputError(f"The axes {axes!r} do not describe an image of shape {shape}.")
     if "Y" not in axes or "X" not in axes:
         raise InputError(f"An image needs rows and columns; its axes are {axes!r}.")
     keep: list[Any] = [slice(None)] * len(axes)
     for i, axis in enumerate(axes):
-        if axis == "S" and image.shape[i] in (2, 4):  # grey + alpha, RGB + alpha
-            keep[i] = slice(0, image.shape[i] - 1)
-        if axis in "ZTSC" and image.shape[i] == 1 and not (axis == "C" and "S" not in axes):
+        if axis == "S" and shape[i] in (2, 4):  # grey + alpha, RGB + alpha
+            keep[i] = slice(0, shape[i] - 1)
+        if axis in "ZTSC" and shape[i] == 1 and not (axis == "C" and "S" not in axes):
             keep[i] = 0
-    image = image[tuple(keep)]
-    axes = "".join(axis for axis, k in zip(axes, keep, strict=True) if not isinstance(k, int))
-    if {"C", "S"} <= set(axes):
+    if {"C", "S"} <= {axis for axis, part in zip(axes, keep, strict=True) if not isinstance(part, int)}:
         raise InputError("The image has both a channel axis and RGB samples; save it with one of them.")
-    if {"Z", "T"} <= set(axes):
-        raise InputError("The image has both planes and time; segment one time point or one plane at a time.")
-    axes = axes.replace("S", "C").replace("T", "Z")
-    if "C" not in axes:
-        image, axes = image[None], "C" + axes
-    order = [axes.index(axis) for axis in "CZYX" if axis in axes]
-    return image.transpose(order)
+    return axes, tuple(keep)
 
 
-def spatial_ndim(samples: Sequence[Sample]) -> int:
-    """2 or 3: the number of spatial axes that all samples share.
+def common_axes(samples: Sequence[Sample]) -> str:
+    """The axes that all samples share, one of `AXES`.
 
     Raises
     ------
     InputError
-        If there is no sample, or images and stacks, or channel counts, are mixed.
+        If there is no sample, or images, stacks and time series, or channel counts, are mixed.
     """
     if not samples:
         raise InputError("There is no image to train on.")
-    if len({len(sample.image.shape) for sample in samples}) > 1:
-        raise InputError("Single images and stacks are mixed. Train on images of one kind.")
+    if len({sample.axes for sample in samples}) > 1:
+        kinds = ", ".join(f"{sample.name}: {sample.axes}" for sample in samples)
+        raise InputError(f"Single images, stacks and time series are mixed ({kinds}). Train on images of one kind.")
     if len({sample.image.shape[0] for sample in samples}) > 1:
         counts = ", ".join(f"{sample.name}: {sample.image.shape[0]}" for sample in samples)
         raise InputError(f"The images differ in their number of channels ({counts}).")
-    return len(samples[0].image.shape) - 1
+    return samples[0].axes

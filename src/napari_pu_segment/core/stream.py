@@ -33,9 +33,9 @@ def stream(
     model : Model
     sample : Sample
         Its image is predicted, in tiles, so that neither a part nor the whole needs memory beyond them.
-    out : ndarray, ([Z,] Y, X), float32
+    out : ndarray, ([T,] [Z,] Y, X), float32
         Every value that is written is final, and that of `map_tiles`.
-    window : tuple of slice, ([Z,] Y, X), optional
+    window : tuple of slice, ([T,] [Z,] Y, X), optional
         What is looked at; default: all.
     cache : FeatureCache, optional
         Where a training on the same image left its features; several times faster then.
@@ -50,13 +50,13 @@ def stream(
     InputError
         If the model cannot see such an image.
     """
-    model.check_image(tuple(sample.image.shape), f"The image {sample.name!r}", sample.channel_names)
+    model.check_image(tuple(sample.image.shape), f"The image {sample.name!r}", sample.channel_names, sample.axes)
     set_threads(int(model.card.settings.get("threads", 0)))
+    model = model.for_image(sample.image)
     shape, network = sample.spatial_shape, model.network
-    planewise = model.card.network.ndim == 2 and len(shape) == 3
-    sides = sides_of(network, model.n_values, shape, planewise, _SIDE_PX)
-    halos = [0 if planewise and axis == 0 else network.halo_px for axis in range(len(shape))]
-    order = sorted(tiles(shape, sides, halos, network), key=_distance(window or tuple(slice(0, n) for n in shape)))
+    n_own = model.n_own(len(shape))
+    sides = sides_of(network, model.n_values, shape, n_own, _SIDE_PX)
+    order = sorted(tiles(shape, sides, network, n_own), key=_distance(window or tuple(slice(0, n) for n in shape)))
     maps = None if cache is None else kept(sample, model.card.network, model.card.intensity, cache)
     ticker, parts = Ticker(), []
     for step, tile in enumerate(order):
@@ -74,7 +74,7 @@ def _predict(model: Model, sample: Sample, maps: torch.Tensor | None, tile: Tile
 
 
 def _distance(window: tuple[slice, ...]) -> Callable[[Tile], float]:
-    """How far a tile's middle is from that of the window; another plane is farther than all of this one."""
+    """How far a tile's middle is from that of the window; another plane or time is farther than all of this one."""
     middle = np.array([(part.start + part.stop) / 2 for part in window])
     weights = np.array([1e6] * (len(window) - 2) + [1.0, 1.0])
 

@@ -2,100 +2,29 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from ..errors import InputError
-from ..filters import FILTERS
-from ..fit import FeatureCache, Sampler, TrainSettings, fit
-from ..intensity import TRANSFORMS, measure
-from ..losses.pu import RISKS, SURROGATES, Risk, RiskOptions, Scores
+from ..fit import FeatureCache, Sampler, fit
+from ..intensity import measure
+from ..losses.pu import RISKS, Risk, RiskOptions, Scores
 from ..model import Model, make_card
 from ..networks import NETWORKS, Network, NetworkSpec, build_network
 from ..prior import PRIORS, Estimate, Evidence, Fold
 from ..progress import Progress, Work
+from ..pu_settings import PuSettings
 from ..runtime import choose_device, set_threads
-from ..samples import Sample, spatial_ndim
-from ..settings import OneOf, advanced, only_if
+from ..samples import Sample, common_axes
 from ..threshold import THRESHOLDS, ThresholdEvidence
 from ..training_data import TrainingData, make_sampler, prepare
 
-_AUTO = {"auto": "Automatic"}
+__all__ = ["PuSettings", "train"]
+
 _FURTHEST = 12.0  # scores within this keep their probabilities apart in float32
-
-
-class PuSettings(TrainSettings):
-    """Settings of positive-unlabelled and positive-negative-unlabelled training."""
-
-    method: Literal["pu"] = Field("pu", title="Method", description="Tag of these settings.")
-    network: Annotated[str, OneOf(NETWORKS)] = Field(
-        "pixel", title="Network", description="The filter bank is best for a few strokes; U-Nets want many, or a GPU."
-    )
-    prior: Annotated[str, OneOf(ChainMap({"fixed": "Fixed"}, PRIORS))] = Field(
-        "auto", title="Class prior", description="How the expected positive fraction of the image is found."
-    )
-    class_prior: float = only_if(
-        other={"prior": "fixed"},
-        default=0.2,
-        gt=0,
-        lt=1,
-        title="Fixed prior (fraction)",
-        description="Positive fraction of the image, used where the prior is fixed. Rather too high than too low.",
-    )
-    risk: Annotated[str, OneOf(ChainMap(RISKS, _AUTO))] = advanced(
-        default="auto", title="Risk", description="Automatic: PNU where there are negative strokes, else nnPU."
-    )
-    surrogate: Annotated[str, OneOf(ChainMap(SURROGATES, _AUTO))] = advanced(
-        default="auto", title="Surrogate loss", description="Automatic: what suits the network."
-    )
-    weighting: Literal["auto", "balanced", "natural"] = advanced(
-        default="auto",
-        title="Class weights",
-        description="Balanced: the risk weighs objects by the target prior; natural: by the class prior.",
-    )
-    target_prior: float = advanced(
-        default=0.5, gt=0, lt=1, title="Target prior (fraction)", description="Weight of objects when balanced."
-    )
-    eta: float = advanced(
-        default=0.5, ge=-1, le=1, title="Eta (PNU)", description="1: PU only, 0: PN only, -1: NU only."
-    )
-    beta: float = advanced(default=0.0, ge=0, le=1, title="Beta (nnPU)", description="Tolerance of the clipping.")
-    gamma: float = advanced(default=1.0, ge=0, le=1, title="Gamma (nnPU)", description="Step size when clipped.")
-    generosity: float = advanced(
-        default=1.7,
-        ge=0.1,
-        le=10,
-        title="Generosity",
-        description="Training takes the odds of the class prior times this: scores then rank pixels better.",
-    )
-    threshold: Annotated[str, OneOf(THRESHOLDS)] = advanced(
-        default="plateau", title="Threshold rule", description="How much of the training images the mask covers."
-    )
-    intensity: Annotated[str, OneOf(TRANSFORMS)] = advanced(
-        default="linear", title="Intensity scale", description="Asinh shows faint sources beside bright ones."
-    )
-    dimensions: Literal["planes", "volume"] = advanced(
-        default="planes", title="Stacks", description="Each plane on its own, or filters and networks in 3-D."
-    )
-    filters: Annotated[tuple[Annotated[str, OneOf(FILTERS)], ...], Field(min_length=1)] = advanced(
-        default=("gaussian", "gradient", "hessian", "opening"), title="Filters", description="Of the filter bank."
-    )
-    sigmas_px: Annotated[tuple[Annotated[float, Field(ge=0.3, le=64)], ...], Field(min_length=1, max_length=16)] = (
-        advanced(default=(0.7, 1.0, 1.6, 3.5, 5.0, 10.0), title="Scales (px)", description="Sigmas of the filter bank.")
-    )
-    width: int = advanced(
-        default=0,
-        ge=0,
-        le=512,
-        title="Width",
-        description="Units of the network's first layers, at least 4; 0 takes what suits the network.",
-    )
 
 
 # A generous prior, and no large scales: they would tell the middle of an object, where strokes are, from its rim.
@@ -137,12 +66,12 @@ def train(
         If there are no positive strokes, or images, strokes and settings do not fit together.
     """
     set_threads(settings.threads)
-    ndim = spatial_ndim(samples)
+    ndim = _ndim(settings, common_axes(samples))
     if start is not None:
         for sample in samples:
-            start.check_image(sample.image.shape, f"Image {sample.name!r}", sample.channel_names)
+            start.check_image(sample.image.shape, f"Image {sample.name!r}", sample.channel_names, sample.axes)
     data = prepare(samples, start.card.intensity if start else measure(samples, settings.intensity))
-    spec = _spec(settings, len(data.stats), ndim if settings.dimensions == "volume" else 2)
+    spec = _spec(settings, len(data.stats), ndim)
     network = _network(spec, settings, start)
     kept, held = data.split(settings.seed)
     yield Progress(0, settings.n_steps, "Reading the strokes")
@@ -160,6 +89,18 @@ def train(
     yield from fit(network, sampler, objective, settings, n_steps=n_steps, check=check)
     _settle(network, sampler, settings, estimate.prior)
     return _model(network, spec, data, settings, estimate)
+
+
+def _ndim(settings: PuSettings, axes: str) -> int:
+    """Spatial axes of the network: time is never one of them."""
+    if settings.dimensions == "planes" or axes == "CYX":
+        return 2
+    if "Z" not in axes:
+        raise InputError(
+            "The images are time series of single planes, so there are no volumes to train on. Time points are each on "
+            "their own: set Stacks to planes."
+        )
+    return 3
 
 
 def _spec(settings: PuSettings, n_channels: int, ndim: int) -> NetworkSpec:
@@ -233,8 +174,7 @@ def _prior(data: TrainingData, settings: PuSettings, start: Model | None, cache:
     if start is not None:
         return Estimate(start.card.class_prior, start.card.class_prior_interval, start.card.class_prior_source)
     quick = _PRIOR_SETTINGS.changed(settings.model_dump(include={"seed", "device", "threads", "dimensions"}))
-    ndim = spatial_ndim(data.samples) if settings.dimensions == "volume" else 2
-    spec = _spec(quick, len(data.stats), ndim)
+    spec = _spec(quick, len(data.stats), _ndim(settings, data.samples[0].axes))
     samplers = []
     for part in data.halves(settings.seed):
         samplers.append((yield from make_sampler(part, _network(spec, quick, None), spec, settings.seed, cache)))
@@ -282,7 +222,7 @@ def _model(
         method=settings.method,
         settings=settings.to_dict(),
         network=spec,
-        axes="CZYX" if len(first.spatial_shape) == 3 else "CYX",
+        axes=first.axes,
         channel_names=first.channel_names,
         intensity=data.stats,
         class_prior=estimate.prior,

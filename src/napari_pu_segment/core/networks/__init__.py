@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 
 from ..errors import pick
-from .base import Network, NetworkSpec
+from .base import Network, NetworkSpec, Reach, stacked
 from .convnets import CnnNnpu, ResNet18, SmallCnn
 from .pixel import PixelNetwork
 from .unet import UNet
 
-__all__ = ["NETWORKS", "Network", "NetworkRow", "NetworkSpec", "build_network"]
+__all__ = ["NETWORKS", "Network", "NetworkRow", "NetworkSpec", "Reach", "build_network", "stacked"]
 
 
 @dataclass(frozen=True)

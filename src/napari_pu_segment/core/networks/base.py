@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -23,6 +24,18 @@ class NetworkSpec(BaseModel):
     sigmas_px: Annotated[tuple[Annotated[float, Field(gt=0, le=64)], ...], Field(max_length=16)] = ()
 
 
+@dataclass(frozen=True)
+class Reach:
+    """What a network asks of a tile along one axis; see `Network` for the three."""
+
+    halo_px: int
+    stride_px: int = 1
+    window_px: int = 0
+
+
+ON_ITS_OWN = Reach(0)  # time, and planes to a network for planes: one at a time, and nothing beside it is looked at
+
+
 class Network(nn.Module):
     """A fully convolutional network, one score for each pixel.
 
@@ -32,12 +45,14 @@ class Network(nn.Module):
     Attributes
     ----------
     halo_px : int
-        Half the receptive field, in pixels along each spatial axis.
+        Half the receptive field, in pixels along rows and columns, and along planes where `planes` is not set.
     stride_px : int
         Sides of an input must be multiples of this, and so must the positions of tiles.
     window_px : int
         Side of the one input size at which arithmetic is repeatable, or 0 where any size gives the same bits.
         Library convolutions choose their order of additions by the size of the input.
+    planes : Reach or None
+        The same three through the planes of a volume, in planes, where they differ.
     patch_px : int
         Side of a training patch of the stem's output; 1 means that pixels are trained on one by one.
     n_labelled, n_unlabelled : int
@@ -49,10 +64,16 @@ class Network(nn.Module):
     halo_px: int
     stride_px: int = 1
     window_px: int = 0
+    planes: Reach | None = None
     patch_px: int = 1
     n_labelled: int = 256
     n_unlabelled: int = 1024
     rate: float = 1.0
+
+    def along(self, n_axes: int, n_own: int) -> list[Reach]:
+        """What is asked of a tile along each of `n_axes` axes ([T,] [Z,] Y, X), of which the first are on their own."""
+        row = Reach(self.halo_px, self.stride_px, self.window_px)
+        return [ON_ITS_OWN] * n_own + [self.planes or row] * (n_axes - n_own - 2) + [row] * 2
 
     def stem(self, x: torch.Tensor) -> torch.Tensor:
         """Features (N, F, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X); nothing here is trained."""
@@ -76,6 +97,11 @@ class Network(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scores (N, 1, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
         return self.head(self.stem(x))
+
+
+def stacked(x: torch.Tensor, n_own: int) -> torch.Tensor:
+    """An image (C, ...) whose first `n_own` axes are on their own, as a batch (N, C, [Z,] Y, X) of what is left."""
+    return x.flatten(1, n_own).transpose(0, 1) if n_own else x[None]
 
 
 class ChannelNorm(nn.Module):

@@ -23,6 +23,11 @@ class _PatchClassifier(Network):
 
     layers: nn.Module
 
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        if spec.ndim == 3:
+            self.window_px = 64
+
     def head(self, features: torch.Tensor) -> torch.Tensor:
         """Scores (N, 1, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
         return enlarge(self.layers(features), self.stride_px)
@@ -43,7 +48,7 @@ class SmallCnn(_PatchClassifier):
     halo_px = 24  # 1 + 2 + 4 + 3 * 4 = 19 of the convolutions, 4 of the interpolation, rounded up to the stride
 
     def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__()
+        super().__init__(spec)
         w, n = spec.width, spec.ndim
         self.layers = nn.Sequential(
             _block(n, spec.in_channels, 4 * w, stride=2),
@@ -66,7 +71,7 @@ class CnnNnpu(_PatchClassifier):
     halo_px = 24  # 1 + 1 + 1 + 2 + 2 + 2 + 4 = 13, and the interpolation's 4, rounded up with room to spare
 
     def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__()
+        super().__init__(spec)
         n, a, b = spec.ndim, 3 * spec.width // 2, 3 * spec.width
         self.layers = nn.Sequential(
             _block(n, spec.in_channels, a),
@@ -110,7 +115,7 @@ class ResNet18(_PatchClassifier):
     halo_px = 248
 
     def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__()
+        super().__init__(spec)
         w, n = spec.width, spec.ndim
         pool = nn.MaxPool2d(3, 2, 1) if n == 2 else nn.MaxPool3d(3, 2, 1)
         self.layers = nn.Sequential(

@@ -29,6 +29,8 @@ class UNet(Network):
 
         if "CHANNELNORM" not in Norm.names:
             Norm.add_factory_class("channelnorm", ChannelNorm)
+        if spec.ndim == 3:
+            self.window_px = 64
         w = spec.width
         self.body: nn.Module = MonaiUNet(
             spatial_dims=spec.ndim,
