@@ -10,6 +10,8 @@ from .errors import InputError
 
 DEVICES = {"auto": "Automatic", "cpu": "Processor", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
 
+_fixed = 0
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """The device of a row of `DEVICES`; automatic is CUDA, else MPS, else CPU.
@@ -31,11 +33,24 @@ def _names(there: dict[str, bool]) -> str:
     return ", ".join(name for name in there if there[name])
 
 
+def fix_threads(n_threads: int) -> None:
+    """From now on, torch uses so many threads in this process, whatever settings and models say; 0 ends that.
+
+    For processes that share a computer, and results that are to be the same wherever they are made: the last bits of a
+    prediction depend on the number of threads.
+    """
+    global _fixed
+    _fixed = n_threads
+
+
 def thread_count(n_threads: int = 0) -> int:
     """The thread count that a setting means: 0 is one less than the cores this process may use, at least 1.
 
-    Torch's default, all cores, spins at its barriers: beside a busy viewer it ran 7 to 40 times slower.
+    Torch's default, all cores, spins at its barriers: beside a busy viewer it ran 7 to 40 times slower. What
+    `fix_threads` was given counts more.
     """
+    if _fixed:
+        return _fixed
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return n_threads or max(1, cores - 1)
 
