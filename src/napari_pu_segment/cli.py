@@ -14,6 +14,7 @@ import typer
 
 from . import __version__
 from .cli_measure import measure
+from .cli_series import timeseries
 from .cli_support import (
     FILES,
     ManyValues,
@@ -260,6 +261,7 @@ def evaluate(
 
 
 app.command()(measure)
+app.command(cls=ManyValues)(timeseries)
 
 
 @app.command()

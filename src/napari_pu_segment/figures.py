@@ -84,6 +84,57 @@ def overview(title: str, rows: Sequence[tuple[str, Sequence[Panel]]], side_px: i
     return np.asarray(page)
 
 
+def keogram_rgb(values: np.ndarray) -> np.ndarray:
+    """Colours (L, T, 3) of the image of a keogram (C, L, T): three channels as red, green and blue, others in grey.
+
+    From black to white go the values between which all but 1 % lie.
+    """
+    shown = values if len(values) == 3 else np.nanmean(values, axis=0, keepdims=True)
+    finite = shown[np.isfinite(shown)]
+    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
+    scaled = np.nan_to_num((shown - low) / (high - low if high > low else 1)).clip(0, 1)
+    return np.moveaxis(np.broadcast_to(255 * scaled, (3, *scaled.shape[1:])), 0, -1).astype(np.uint8)
+
+
+def keogram_picture(
+    image: np.ndarray, mask: np.ndarray, columns: np.ndarray, ticks: Sequence[tuple[float, str]]
+) -> np.ndarray:
+    """Image and segmentation of a keogram, one below the other, above a common axis of time.
+
+    Parameters
+    ----------
+    image : ndarray, (C, L, T)
+    mask : ndarray, (L, T)
+        From 0, dark violet, to 1, yellow.
+    columns : ndarray of integers, (N,)
+        The frame that each column of the picture shows; white where it is -1.
+    ticks : sequence of (float, str)
+        Places along the axis, 0..1, and their texts.
+
+    Returns
+    -------
+    ndarray, (Y, X, 3), uint8
+    """
+    rows = [("Image", keogram_rgb(image)), ("Segmentation", colour(mask))]
+    grow = max(1, round(200 / len(mask)))  # a short line is drawn thicker
+    height = grow * len(mask)
+    width = len(columns)
+    page = Image.new("RGB", (width + 2 * _MARGIN_PX, 2 * (height + _TITLE_PX) + 2 * _MARGIN_PX), _PAPER)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(14)
+    for i, (title, picture) in enumerate(rows):
+        top = _MARGIN_PX // 2 + i * (height + _TITLE_PX)
+        draw.text((_MARGIN_PX, top + 6), title, _INK, font)
+        shown = np.where((columns >= 0)[None, :, None], picture[:, columns], np.uint8(255))
+        page.paste(Image.fromarray(shown.repeat(grow, axis=0)), (_MARGIN_PX, top + _TITLE_PX))
+    bottom = _MARGIN_PX // 2 + 2 * (height + _TITLE_PX)
+    for share, text in ticks:
+        x = _MARGIN_PX + round(share * (width - 1))
+        draw.line((x, bottom, x, bottom + 4), _INK)
+        left = min(max(x - draw.textlength(text, font) / 2, 2), page.width - draw.textlength(text, font) - 2)
+        draw.text((left, bottom + 6), text, _INK, font)
+    return np.asarray(page)
+
+
 def _legend(page: Image.Image, draw: ImageDraw.ImageDraw, top: int) -> None:
     font, left = ImageFont.load_default(16), _MARGIN_PX
     keys = ("positive strokes", POSITIVE_RGB), ("negative strokes", NEGATIVE_RGB), ("outline of the truth", OUTLINE_RGB)

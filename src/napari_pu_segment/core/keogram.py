@@ -93,7 +93,7 @@ class Tracer:
 
     Notes
     -----
-    With the angle a, the line passes the points (row, column) = c + s (cos a, -sin a), s in whole pixels; those
+    With the angle a, the line passes the points (row, column) = c + s (cos a, sin a), s in whole pixels; those
     within the frame, and within what is not ignored in the first one, are taken; a pixel is the nearest one. Across the
     line there are `width_px` points, a pixel apart, whose mean is taken; values that are not finite do not count.
     """
@@ -185,7 +185,7 @@ def _points(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns (L, W) of the pixels along and across the line, those within the box."""
     angle = math.radians(settings.angle_deg)
-    down, right = math.cos(angle), -math.sin(angle)
+    down, right = math.cos(angle), math.sin(angle)
     reach = math.ceil(math.hypot(box[1] - box[0], box[3] - box[2])) + 1
     along = np.arange(-reach, reach + 1)[:, None]
     across = np.arange(settings.width_px) - (settings.width_px - 1) / 2
