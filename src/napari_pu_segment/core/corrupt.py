@@ -51,8 +51,8 @@ class Corruption:
 
 def _objects(plane: np.ndarray) -> list[Object]:
     labels = plane if plane.dtype != bool and plane.max() > 1 and len(np.unique(plane)) > 2 else plane != 0
-    labels = measure.label(labels) if labels.dtype == bool else labels
-    regions = measure.regionprops(labels.astype(np.int64))
+    labels = measure.label(labels) if labels.dtype == bool else labels  # type: ignore[no-untyped-call]
+    regions = measure.regionprops(labels.astype(np.int64))  # type: ignore[no-untyped-call]
     return [Object(region.image, region.bbox[:2]) for region in regions]
 
 
@@ -81,7 +81,7 @@ def _each(change: Callable[[np.ndarray, CorruptSettings, np.random.Generator], n
 
 
 def _polygon(mask: np.ndarray, settings: CorruptSettings, rng: np.random.Generator) -> np.ndarray:
-    outline = max(measure.find_contours(mask.astype(float), 0.5), key=len)[:-1]
+    outline = max(measure.find_contours(mask.astype(float), 0.5), key=len)[:-1]  # type: ignore[no-untyped-call]
     steps = np.arange(settings.vertices) * len(outline) / settings.vertices
     corners = outline[(rng.integers(len(outline)) + steps).astype(int) % len(outline)]
     return np.asarray(draw.polygon2mask(mask.shape, corners))  # type: ignore[no-untyped-call]

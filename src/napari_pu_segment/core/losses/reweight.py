@@ -60,8 +60,8 @@ def mean_loss(scores: torch.Tensor, batch: Labelled) -> torch.Tensor:
 
 def _forward(head: Head, parameters: Parameters, noisy: Labelled, clean: Labelled) -> torch.Tensor:
     slope = grad(lambda p: mean_loss(head(p, clean.features), clean))(parameters)
-    _, along = jvp(lambda p: pixel_losses(head(p, noisy.features), noisy), (parameters,), (slope,))
-    return along  # type: ignore[no-any-return]
+    change = jvp(lambda p: pixel_losses(head(p, noisy.features), noisy), (parameters,), (slope,))[1]
+    return change  # type: ignore[no-any-return]
 
 
 def _unrolled(head: Head, parameters: Parameters, noisy: Labelled, clean: Labelled) -> torch.Tensor:
