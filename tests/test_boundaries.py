@@ -23,18 +23,20 @@ MAY_IMPORT = {
     "io": {"core"},
     "synthetic": {"core"},
     "figures": set(),
-    "batch": {"io", "core"},
+    "batch": {"figures", "io", "core"},
     "cluster": {"batch", "io", "core"},
-    "series_files": {"io", "core"},
+    "series_files": {"figures", "io", "core"},
     "cli_support": {"io", "core"},
+    "cli_batch": {"cli_support", "batch", "core"},
     "cli_data": {"io", "core"},
     "cli_demo": {"cli_support", "figures", "synthetic", "io", "core"},
     "cli_measure": {"cli_support", "io", "core"},
     "cli_replay": {"cli_support", "io", "core"},
-    "cli_series": {"cli_support", "series_files", "figures", "io", "core"},
+    "cli_series": {"cli_support", "series_files", "io", "core"},
     # gui for the command that opens it
     "cli": {
         "cli_support",
+        "cli_batch",
         "cli_data",
         "cli_demo",
         "cli_measure",
@@ -54,7 +56,7 @@ NOT_IN_CORE = {*GUI_TOOLKITS, "distributed", "typer", "rich", "tifffile", "image
 
 # A thing, and the only files that may import it.
 SINGLE_HOMES = {
-    "pydensecrf": {"core/crf.py"},
+    "pydensecrf": {"core/crf_backends.py"},
     "subprocess": {"core/crf_child.py"},
     "multiprocessing": set(),
     "threading": {"gui/jobs.py", "core/crf_child.py"},  # the child's one thread only waits for its parent's end
@@ -63,8 +65,8 @@ SINGLE_HOMES = {
     "qtpy.QtCore.QThreadPool": set(),
     "superqt.utils.thread_worker": set(),
     "napari.qt.threading": set(),
-    "tifffile": {"io/formats.py"},
-    "PIL": {"io/formats.py", "io/write.py", "figures.py"},
+    "tifffile": {"io/formats.py", "io/tiff.py", "io/tiff_meta.py", "io/tiff_write.py"},
+    "PIL": {"io/formats.py", "io/write.py", "figures.py", "batch/pictures.py"},
     "imageio": set(),
     "safetensors": {"core/model.py"},
 }
