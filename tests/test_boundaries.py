@@ -66,7 +66,7 @@ SINGLE_HOMES = {
     "superqt.utils.thread_worker": set(),
     "napari.qt.threading": set(),
     "tifffile": {"io/formats.py", "io/tiff.py", "io/tiff_meta.py", "io/tiff_write.py"},
-    "PIL": {"io/formats.py", "io/write.py", "figures.py", "batch/pictures.py"},
+    "PIL": {"io/formats.py", "io/tiff.py", "io/write.py", "figures.py", "batch/pictures.py"},
     "imageio": set(),
     "safetensors": {"core/model.py"},
 }
