@@ -5,6 +5,7 @@ names and pixel size of ImageJ and OME; .npy without pickled objects. Written: T
 """
 
 from .names import IMAGE_SUFFIXES, list_images, sanitise_name
+from .outputs import OUTPUT_SUFFIXES, Output, create_output, open_part
 from .read import (
     Header,
     ImageFile,
@@ -24,10 +25,14 @@ __all__ = [
     "GEOJSON_SUFFIXES",
     "IMAGE_SUFFIXES",
     "LAZY_BYTES",
+    "OUTPUT_SUFFIXES",
     "Header",
     "ImageFile",
+    "Output",
     "clean_unit",
+    "create_output",
     "list_images",
+    "open_part",
     "probe",
     "read_image",
     "read_labels",

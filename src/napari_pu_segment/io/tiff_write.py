@@ -44,7 +44,7 @@ def write_tiff(name: str, array: Array, pixel_size: tuple[float, ...], pixel_uni
     if size:
         metadata |= {"unit": unit} | ({"spacing": size.get("Z", 1.0)} if "Z" in axes else {})
     resolution = (1 / size.get("X", 1.0), 1 / size.get("Y", 1.0))
-    tifffile.imwrite(name, np.asarray(array), resolution=resolution, metadata=metadata, imagej=True)
+    tifffile.imwrite(name, np.asarray(array[...]), resolution=resolution, metadata=metadata, imagej=True)
 
 
 def _write_tiled(name: str, array: Array, size: dict[str, float], unit: str, axes: str) -> None:
