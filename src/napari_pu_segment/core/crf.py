@@ -6,7 +6,7 @@ Energy (Kraehenbuehl & Koltun 2011, NeurIPS): unary -log p; Potts pairwise terms
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -66,8 +66,8 @@ class Refiner:
     threshold : float in [0, 1]
     axes : str
         See `Sample.axes`.
-    figures : Figures, optional
-        Of the plane or volume, where all regions lie in one and its figures are known; see `figures`.
+    figures : mapping, optional
+        What is known already of planes or volumes, by their index; see `figures`.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class Refiner:
         labels: Array | None = None,
         threshold: float = 0.5,
         axes: str = "",
-        figures: Figures | None = None,
+        figures: Mapping[tuple[int, ...], Figures] | None = None,
     ) -> None:
         sample = Sample(image, labels if isinstance(labels, np.ndarray) else None, axes=axes)
         self.image, self.probability, self.axes = image, probability, sample.axes
@@ -100,9 +100,8 @@ class Refiner:
             "settings": {**settings.to_dict(), "backend": self.backend},
             "threshold": float(np.float32(threshold)),
         }
-        self._n_own = len(self.shape) - own_ndim(self.axes, settings.planewise)  # leading axes, each on its own
-        self._figures: dict[tuple[int, ...], Figures] = {}
-        self._given = figures
+        self.n_own = len(self.shape) - own_ndim(self.axes, settings.planewise)  # leading axes, each on its own
+        self._figures = dict(figures or {})
         self._child = Child("napari_pu_segment.core.crf_compute")
 
     def __enter__(self) -> Refiner:
@@ -131,15 +130,15 @@ class Refiner:
             If the child process fails.
         """
         out = np.empty([part.stop - part.start for part in region], np.float32)
-        own, done = region[self._n_own :], 0
-        places = list(np.ndindex(*out.shape[: self._n_own]))
+        own, done = region[self.n_own :], 0
+        places = list(np.ndindex(*out.shape[: self.n_own]))
         for place in places:
             index = tuple(part.start + i for part, i in zip(region, place, strict=False))
             known = yield from self.figures(index)
-            found = windows(self.shape[self._n_own :], own, self._width_px(known))
+            found = windows(self.shape[self.n_own :], own, self._width_px(known))
             for window in found:
                 work = self._window(index, window, known)
-                refined = yield from shifted(work, done, len(places) * len(found), self.settings.steps)
+                refined = yield from shifted(work, done, len(places) * len(found))
                 target, source = overlap(window, own)
                 out[place][target] = refined[source]
                 done += 1
@@ -153,18 +152,16 @@ class Refiner:
         index : tuple of int
             Which one: a number for each leading axis, of time and planes, that is on its own.
         """
-        shape = self.shape[self._n_own :]
+        shape = self.shape[self.n_own :]
         if is_whole(shape):
             return None
-        if self._given is not None:
-            return self._given
         if index not in self._figures:
             seen = values(self.image[(slice(None), *index)] if index else self.image)
             arrays = {"image": seen[:, None]}
             for i, part in enumerate(samples(shape)):
                 arrays[f"sample{i}"] = _checked(self.probability[(*index, *part)])
             answer = yield from self._child.ask(arrays, self._parameters)
-            self._figures = {index: Figures.model_validate_json(answer.tobytes())}  # the last one only
+            self._figures[index] = Figures.model_validate_json(answer.tobytes())
         return self._figures[index]
 
     def _window(self, index: tuple[int, ...], window: Window, known: Figures | None) -> Work[np.ndarray]:

@@ -61,13 +61,13 @@ def run(work: Work[Result], on_progress: Callable[[Progress], None] | None = Non
             on_progress(progress)
 
 
-def shifted(work: Work[Result], done: int, total: int, fine: int = 100) -> Work[Result]:
-    """Long work as one of `total` parts, of which `done` are done; each counts `fine` steps."""
+def shifted(work: Work[Result], done: int, total: int, share: int = 1) -> Work[Result]:
+    """Long work as part of more: of `total` shares `done` are done, and it is `share` of them; each is 1000 steps."""
     try:
         while True:
             progress = next(work)
-            within = fine * progress.step // progress.total if progress.total else 0
-            yield replace(progress, step=fine * done + within, total=fine * total)
+            within = 1000 * share * progress.step // progress.total if progress.total else 0
+            yield replace(progress, step=1000 * done + within, total=1000 * total)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
     finally:
