@@ -15,9 +15,11 @@ from .intensity import ChannelStats, normalise
 from .networks import Network, NetworkSpec, Reach, stacked
 from .progress import Progress, Ticker, Work
 from .samples import Sample
+from .sampling import is_large
 from .tiles import map_blocks, sides_of, tile_at
 
 _MAP_BYTES = 2**28  # larger feature maps are neither kept nor made: only what is asked for and its surroundings
+_CELL_PX = 128  # of a large image: small, for little of it is asked for
 
 
 def gather(
@@ -50,7 +52,8 @@ def gather(
     key = _fingerprint(sample, spec, stats) if small and cache is not None else ""
     maps = cache.get(key) if cache is not None and key else None
     n_own = len(shape) - spec.ndim
-    sides, stem = sides_of(network, 2 * n_values, shape, n_own, 0), _stem(network, stats, n_own)
+    sides = sides_of(network, 2 * n_values, shape, n_own, _CELL_PX if is_large(shape) else 0)
+    stem = _stem(network, stats, n_own)
     if not small:
         pixels = np.concatenate(rows)
         found = yield from _around(pixels, sample, stem, sides, network.along(len(shape), n_own), n_values)

@@ -32,7 +32,7 @@ class PatchImage:
         self._sample, self._stats = sample, stats
         self._windows = windows(self.shape) if is_large(self.shape) else []
         self._sides = [16] * (len(self.shape) - 2) + [_BLOCK_PX] * 2
-        self._block = lru_cache(_KEPT_BYTES // (4 * math.prod(self._sides) * (len(stats) + 1)))(self._load)
+        self._block = lru_cache(_KEPT_BYTES // (4 * math.prod(self._sides) * (len(stats) + 1)))(self._load_block)
         self._whole = None if self._windows else self._load(tuple(slice(0, n) for n in self.shape))
 
     def anywhere(self, patch: Sequence[int], rng: np.random.Generator) -> list[int]:
@@ -61,16 +61,24 @@ class PatchImage:
         """A window (C + 1, ...) of the image, with 1 where pixels may be trained on behind its channels."""
         if self._whole is not None:
             return self._whole[(slice(None), *window)]
-        sides = self._sides
         out = np.empty((len(self._stats) + 1, *(part.stop - part.start for part in window)), np.float32)
-        ranges = [range(part.start // side, -(-part.stop // side)) for part, side in zip(window, sides, strict=True)]
+        ranges = [
+            range(part.start // side, -(-part.stop // side)) for part, side in zip(window, self._sides, strict=True)
+        ]
         for corner in itertools.product(*ranges):
-            block = [slice(i * s, min((i + 1) * s, n)) for i, s, n in zip(corner, sides, self.shape, strict=True)]
+            block = self._place(corner)
             both = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(block, window, strict=True)]
             there = tuple(slice(b.start - w.start, b.stop - w.start) for b, w in zip(both, window, strict=True))
             here = tuple(slice(b.start - a.start, b.stop - a.start) for b, a in zip(both, block, strict=True))
-            out[(slice(None), *there)] = self._block(tuple(block))[(slice(None), *here)]
+            out[(slice(None), *there)] = self._block(corner)[(slice(None), *here)]
         return out
+
+    def _place(self, corner: Sequence[int]) -> tuple[slice, ...]:
+        numbers = zip(corner, self._sides, self.shape, strict=True)
+        return tuple(slice(i * side, min((i + 1) * side, n)) for i, side, n in numbers)
+
+    def _load_block(self, corner: tuple[int, ...]) -> np.ndarray:
+        return self._load(self._place(corner))
 
     def _load(self, window: tuple[slice, ...]) -> np.ndarray:
         image = normalise(np.asarray(self._sample.image[(slice(None), *window)]), self._stats)
