@@ -121,11 +121,16 @@ def forget(task: FileTask) -> None:
     path, marker = marker_path(task.settings.out, task.stem), read_marker(task.settings.out, task.stem)
     old = {task.place(kind, marker.format) for kind in marker.outputs} if marker is not None else set()
     for place in old - set(task.outputs().values()):
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            place.unlink(missing_ok=True)
+        _remove(place)
     path.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def write_marker(task: FileTask, image: Identity, report: FileReport, picture: str) -> None:
@@ -199,8 +204,7 @@ def owned(settings: BatchSettings, key: str, model_sha256: str, tasks: Sequence[
         stems = {Path(task.stem).parent for task in tasks}
         for folder in {above / stem for above in (settings.out, home) for stem in (Path(), *stems)}:
             for path in folder.glob(f"{PART}*"):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+                _remove(path)
         owner = Owner(key=key, model_sha256=model_sha256, settings=_essence(settings, model_sha256))
         write_atomically(home / _OWNER, owner.model_dump_json().encode())
         yield

@@ -14,15 +14,18 @@ from ..core.samples import Array
 from ..figures import OUTLINE_RGB
 
 SIDE_PX = 144
+_BAND_PX = 1024
 
 
-def thumbnail(image: Array, mask: Array) -> str:
-    """A small JPEG, in base64: the middle plane of an image (C, ..., Y, X) with the outline of its mask (..., Y, X)."""
-    step = max(1, -(-max(image.shape[-2:]) // (4 * SIDE_PX)))  # lazy images are read on a coarse grid
-    middle = tuple(n // 2 for n in mask.shape[:-2])
-    window = (*middle, slice(None, None, step), slice(None, None, step))
-    looks = np.asarray(image[(slice(0, 3 if image.shape[0] == 3 else 1), *window)]).astype(np.float32)
-    inside = np.asarray(mask[window]) != 0
+def thumbnail(image: Array, result: Array, threshold: float = 1) -> str:
+    """A small JPEG, in base64: the middle plane of an image (C, ..., Y, X) and the outline of a result (..., Y, X).
+
+    The outline is that of the pixels that reach the threshold. Both may be lazy; they are read on a coarse grid.
+    """
+    step = max(1, max(image.shape[-2:]) // (4 * SIDE_PX))
+    middle = tuple(n // 2 for n in result.shape[:-2])
+    looks = _coarse(image, (slice(0, 3 if image.shape[0] == 3 else 1), *middle), step).astype(np.float32)
+    inside = _coarse(result, middle, step) >= threshold
     scale = min(1.0, SIDE_PX / max(inside.shape))
     size = tuple(max(1, round(n * scale)) for n in inside.shape[::-1])
     picture = Image.fromarray(_grey_or_rgb(looks)).resize(size, Image.Resampling.BOX)
@@ -32,6 +35,13 @@ def thumbnail(image: Array, mask: Array) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _coarse(array: Array, place: tuple[int | slice, ...], step: int) -> np.ndarray:
+    """Every so many rows and columns of a plane; read in bands, so that no large plane is held."""
+    rows, band = array.shape[-2], step * max(1, _BAND_PX // step)
+    windows = [slice(start, min(start + band, rows), step) for start in range(0, rows, band)]
+    return np.concatenate([np.asarray(array[(*place, w, slice(None, None, step))]) for w in windows], axis=-2)
 
 
 def _grey_or_rgb(looks: np.ndarray) -> np.ndarray:

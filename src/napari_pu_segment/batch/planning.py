@@ -16,10 +16,12 @@ from ..core.errors import InputError, PuSegmentError
 from ..core.model import Model, load_model
 from ..core.progress import Progress, Ticker, Work, run
 from ..core.runtime import set_threads
-from ..io import IMAGE_SUFFIXES, read_image
+from ..io import IMAGE_SUFFIXES, probe
 from . import markers
 from .folder import find, stems
 from .identity import model_hash
+from .process import check
+from .results import SMALL_PX
 from .settings import OUTPUTS, BatchSettings, FileReport, FileTask, shown
 
 _FILE_BYTES = 2**15  # marker, headers and unused ends of blocks
@@ -147,7 +149,7 @@ def planning(settings: BatchSettings) -> Work[BatchPlan]:
             f"({', '.join(IMAGE_SUFFIXES)}), {n_others} other file(s) or folder(s). Give another one, or --recursive."
         )
     key, chosen = markers.make_key(settings, model_sha256), stems([one.name for one in found])
-    tasks, refused, n_px, n_bytes, n_done, ticker = [], [], 0, 0, 0, Ticker()
+    tasks, refused, n_px, n_bytes, largest, n_done, ticker = [], [], 0, 0, 0, 0, Ticker()
     for step, one in enumerate(found):
         if ticker.due():
             yield Progress(step, len(found), "Reading headers")
@@ -164,11 +166,22 @@ def planning(settings: BatchSettings) -> Work[BatchPlan]:
             n_done += 1
         else:
             n_px, n_bytes = n_px + pixels, n_bytes + _n_bytes(settings, pixels)
+            largest = max(largest, _n_bytes(settings, pixels) if pixels > SMALL_PX else 0)  # while it is unfinished
     markers.check_owner(settings, key, tasks)
     seconds = (yield from _seconds(settings, model, n_px, len(tasks) - n_done)) if n_px else 0.0
     free = shutil.disk_usage(_existing(settings.out)).free
     return BatchPlan(
-        settings, key, model_sha256, tuple(tasks), tuple(refused), n_done, n_others, n_px, n_bytes, free, seconds
+        settings,
+        key,
+        model_sha256,
+        tuple(tasks),
+        tuple(refused),
+        n_done,
+        n_others,
+        n_px,
+        n_bytes + largest,
+        free,
+        seconds,
     )
 
 
@@ -193,10 +206,10 @@ def _existing(path: Path) -> Path:
 
 
 def _pixels(task: FileTask, model: Model) -> int:
-    """Pixels of an image, from its header; refuses what the model cannot see."""
-    file = read_image(task.path)
-    model.check_image(tuple(file.image.shape), f"Image file {task.name!r}", file.channel_names)
-    return math.prod(file.image.shape[1:])
+    """Pixels of an image, from its header; refuses what cannot be done."""
+    header = probe(task.path)
+    check(task, model, header.shape, header.axes, header.channel_names)
+    return math.prod(header.shape[1:])
 
 
 def _n_bytes(settings: BatchSettings, n_px: int) -> int:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from ..core.doubts import doubts
 from ..core.errors import InputError, ModelFileError, OutputError, PuSegmentError, is_out_of_memory
-from ..core.measure import Table, measure_objects
 from ..core.model import Model, load_model
-from ..core.objects import find_objects
-from ..core.pipeline import Segmentation, covered, segment
 from ..core.progress import Work, run
-from ..io import ImageFile, read_image, write_image
+from ..io import read_image
 from . import markers
 from .folder import fault_of
 from .identity import identity, model_hash, stored
-from .pictures import thumbnail
+from .objects import MAX_PX
+from .results import make
 from .settings import Facts, FileReport, FileTask, State
 
 _OF_ONE_FILE = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP}
@@ -55,17 +53,42 @@ def _process(task: FileTask) -> Work[FileReport]:
     model = _model(str(task.settings.model), task.model_sha256)
     image = identity(task.path)
     file = read_image(task.path)
-    result = yield from _segment(task, model, file)
-    labels, table = yield from _objects(task, result, file)
+    check(task, model, tuple(file.image.shape), file.axes, file.channel_names)
     markers.forget(task)
-    _write(task, result, labels, table, file)
+    made = yield from make(task, model, file)
     if identity(task.path) != image:
         raise PuSegmentError(f"Image file {task.name!r} was changed while it was read. Run the batch again.")
     outputs = {kind: stored(path) for kind, path in task.outputs().items()}
-    facts = _facts(task, model, file, result, None if labels is None else int(labels.max(initial=0)))
+    facts = Facts(
+        axes=file.axes,
+        shape=tuple(file.image.shape),
+        dtype=str(file.image.dtype),
+        positive_fraction=made.positive_fraction,
+        threshold=made.threshold,
+        n_objects=made.n_objects,
+        refined_by=made.refined_by,
+        warnings=doubts(model.card, file.sample(task.name)),
+    )
     report = FileReport(task.name, "ok", "", task.stem, outputs, facts)
-    markers.write_marker(task, image, report, thumbnail(file.image, _final(result)))
+    markers.write_marker(task, image, report, made.picture)
     return report
+
+
+def check(task: FileTask, model: Model, shape: tuple[int, ...], axes: str, channels: Sequence[str]) -> None:
+    """Refuse an image (C, [T,] [Z,] Y, X) that cannot be done.
+
+    Raises
+    ------
+    InputError
+        If the model cannot see it, or it is too large for objects to be found.
+    """
+    where, n_px = f"Image file {task.name!r}", math.prod(shape[1:])
+    model.check_image(shape, where, channels, axes)
+    if task.settings.wants_objects and n_px > MAX_PX:
+        raise InputError(
+            f"{where} has {n_px / 1e6:.0f} megapixels; objects are found in at most {MAX_PX / 1e6:.0f}. Leave out "
+            "instances and measurements, or cut it."
+        )
 
 
 def _check_places(task: FileTask) -> None:
@@ -104,85 +127,20 @@ class _Gone(PuSegmentError):
 def _model(path: str, sha256: str) -> Model:
     """The model of a file, loaded once in a process."""
     if model_hash(Path(path)) != sha256:
-        raise ModelFileError(f"Model file {path!r} has changed since the batch began. Run the batch again.")
+        raise ModelFileError(f"Model file {path!r} has changed since the batch began.")
     return load_model(path)
-
-
-def _segment(task: FileTask, model: Model, file: ImageFile) -> Work[Segmentation]:
-    where, settings = f"Image file {task.name!r}", task.settings
-    model.check_image(tuple(file.image.shape), where, file.channel_names)
-    crf = settings.crf if settings.refine else None
-    return (yield from segment(model, file.image, threshold=settings.threshold, crf=crf, name=where))
-
-
-def _final(result: Segmentation) -> np.ndarray:
-    return result.mask if result.refined is None else result.refined
-
-
-def _objects(task: FileTask, result: Segmentation, file: ImageFile) -> Work[tuple[np.ndarray | None, Table | None]]:
-    settings = task.settings
-    if not settings.wants_objects:
-        return None, None
-    size = file.pixel_size
-    labels = yield from find_objects(_final(result), settings.objects, probability=result.probability, pixel_size=size)
-    if "measurements" not in settings.outputs:
-        return labels, None
-    table = yield from measure_objects(
-        labels,
-        file.image,
-        probability=result.probability,
-        pixel_size=size,
-        pixel_unit=file.pixel_unit,
-        channel_names=file.channel_names,
-        planewise=settings.objects.planewise,
-    )
-    return labels, table
-
-
-def _write(
-    task: FileTask, result: Segmentation, labels: np.ndarray | None, table: Table | None, file: ImageFile
-) -> None:
-    arrays: dict[str, np.ndarray | None] = {
-        "probability": result.probability,
-        "mask": result.mask,
-        "refined": result.refined,
-        "instances": labels,
-    }
-    for kind, path in task.outputs().items():
-        if kind == "measurements":
-            assert table is not None
-            table.write_csv(path)
-            continue
-        array = arrays[kind]
-        assert array is not None
-        if kind == "instances":
-            array = array.astype(np.uint16 if array.max() < 2**16 else np.float32)
-        write_image(path, array, file.pixel_size, file.pixel_unit)
-
-
-def _facts(task: FileTask, model: Model, file: ImageFile, result: Segmentation, n_objects: int | None) -> Facts:
-    return Facts(
-        axes="CZYX" if file.image.ndim == 4 else "CYX",
-        shape=tuple(file.image.shape),
-        dtype=str(file.image.dtype),
-        positive_fraction=covered(_final(result)),
-        threshold=result.threshold,
-        n_objects=n_objects,
-        refined_by=result.refined_by,
-        warnings=doubts(model.card, file.sample(task.name)),
-    )
 
 
 def _faulty(task: FileTask, error: Exception) -> FileReport:
     """The report of a file that could not be done; tells whether any other could be."""
     state: State = "refused" if isinstance(error, InputError) else "failed"
     text, stops, cause = _sentence(error), isinstance(error, ModelFileError | _Gone), _system_error(error)
+    number = None if cause is None else cause.errno
     if isinstance(error, OutputError):
-        state = "failed"
-        stops = cause is None or cause.errno not in _OF_ONE_FILE or not _writable(task.settings.out)
-    elif cause is not None and cause.errno in _OF_THE_DISK:
-        state, stops = "failed", True
-        text = f"Cannot write to {str(task.settings.out)!r}: {cause.strerror}."
+        state, stops = "failed", number not in _OF_ONE_FILE or not _writable(task.settings.out)
+    if number in _OF_THE_DISK or (isinstance(error, OutputError) and stops):
+        reason = (cause and cause.strerror) or os.strerror(errno.ENOSPC)  # numpy tells no number of a full disk
+        text, stops = f"Cannot write to {str(task.settings.out)!r}: {reason}.", True
     return FileReport(task.name, "failed" if stops else state, text, task.stem, stops=stops)
 
 

@@ -64,8 +64,11 @@ def _run(plan: BatchPlan, executor: Executor | None, ended: dict[str, FileReport
                 message = f"{shown(event.name)}: {event.state}"
                 yield Progress(len(ended), total, message, preview=event)
                 if event.stops:
-                    left = total - len(ended) + 1
-                    raise OutputError(f"{event.reason} The batch stopped with {left} file(s) left; run it again then.")
+                    n_left = total - len(ended) + 1
+                    raise OutputError(
+                        f"{event.reason.rstrip('.')}: the batch stopped with {n_left} file(s) left, and goes on from "
+                        "there when it is run again."
+                    )
             else:
                 yield Progress(len(ended), total, event)
 
