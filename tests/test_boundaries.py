@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "cli_data": {"io", "core"},
     "cli_demo": {"cli_support", "figures", "synthetic", "io", "core"},
     "cli_measure": {"cli_support", "io", "core"},
+    "cli_predict": {"cli_support", "io", "core"},
     "cli_replay": {"cli_support", "io", "core"},
     "cli_series": {"cli_support", "series_files", "io", "core"},
     # gui for the command that opens it
@@ -40,6 +41,7 @@ MAY_IMPORT = {
         "cli_data",
         "cli_demo",
         "cli_measure",
+        "cli_predict",
         "cli_replay",
         "cli_series",
         "gui",
