@@ -44,10 +44,10 @@ def read_small(folder: Path, name: str, where: str) -> bytes | None:
     if descriptor is None:
         return None
     with os.fdopen(descriptor, "rb") as handle:
-        content = handle.read(_MAX_JSON_BYTES + 1)
-    if len(content) > _MAX_JSON_BYTES:
-        raise InputError(f"{where} has a header of more than {_MAX_JSON_BYTES // 2**20} MB. Export it again.")
-    return content
+        size = os.fstat(descriptor).st_size
+        if size > _MAX_JSON_BYTES:
+            raise InputError(f"{where} has a header of more than {_MAX_JSON_BYTES // 2**20} MB. Export it again.")
+        return handle.read(size)
 
 
 def stored_bytes(folder: Path) -> int:

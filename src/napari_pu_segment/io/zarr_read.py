@@ -87,10 +87,10 @@ class ZarrSource(Source):
             return None
         most = self.meta.chunk.nbytes * 5 // 4 + 2**16  # no compressor makes it longer than that
         with os.fdopen(descriptor, "rb") as handle:
-            data = handle.read(most + 1)
-        if len(data) > most:
-            raise InputError(f"{self.where} is damaged: {self._name(index)} is too long. Export it again.")
-        return data
+            size = os.fstat(descriptor).st_size
+            if size > most:
+                raise InputError(f"{self.where} is damaged: {self._name(index)} is too long. Export it again.")
+            return handle.read(size)
 
     def _in_shard(self, outer: tuple[int, ...], inner: tuple[int, ...]) -> bytes | None:
         shard = self.meta.chunk.shard
