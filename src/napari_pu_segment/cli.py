@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
+from .cli_batch import batch
 from .cli_measure import measure
 from .cli_series import timeseries
 from .cli_support import (
@@ -261,6 +262,7 @@ def evaluate(
 
 
 app.command()(measure)
+app.command()(batch)
 app.command(cls=ManyValues)(timeseries)
 
 

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from .cli_support import FILES, check_output, drive, guarded, make_folder, parse_pairs
-from .core.errors import InputError
-
-if TYPE_CHECKING:
-    from .core.timeseries import Series
-
-LEAST_PX, MOST_PX = 720, 8000  # how wide a picture of a keogram is
-PICTURES, STACKS = (".png",), (".tif", ".tiff")
 
 
 def _file(what: str, option: str) -> Any:
@@ -50,7 +42,7 @@ def timeseries(
     from .core.keogram import KeogramSettings
     from .core.objects import ObjectSettings
     from .core.timeseries import measure_series
-    from .series_files import open_series
+    from .series_files import keogram_files, open_series, write_keogram
 
     if not masks and len(images) == 2:  # a stack and its mask
         images, masks = images[:1], images[1:]
@@ -59,7 +51,7 @@ def timeseries(
     line = None
     if keogram is not None:
         line = KeogramSettings().changed({"angle_deg": angle, "width_px": width, "centre_px": _numbers(centre)})
-    outputs = [out, *(_keogram_files(keogram) if keogram else [])]
+    outputs = [out, *(keogram_files(keogram) if keogram else [])]
     for path in outputs:
         check_output(path, [*images, *masks, *([ignore] if ignore else [])])
     settings = ObjectSettings().changed(parse_pairs(changes or [], ObjectSettings))
@@ -78,38 +70,11 @@ def timeseries(
     found = drive(work, "Time series")
     make_folder(out.parent)
     found.table.write_csv(out)
-    if keogram is not None and found.keogram is not None:
+    if keogram is not None:
         make_folder(keogram.parent)
-        _write(keogram, found)
+        write_keogram(keogram, found)
     typer.echo(f"{out}: {len(found.table)} frames" + "".join(f"; {path}" for path in outputs[1:]))
 
 
 def _numbers(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")] if text.strip() else []
-
-
-def _keogram_files(path: Path) -> list[Path]:
-    """What is written for a keogram: one picture of both, or a TIFF of the image and one of the segmentation."""
-    if path.suffix.lower() in PICTURES:
-        return [path]
-    if path.suffix.lower() in STACKS:
-        return [path, path.with_name(f"{path.stem}_mask{path.suffix}")]
-    raise InputError(f"Cannot write {str(path)!r}: a keogram is a PNG or a TIFF. Give a name with such a suffix.")
-
-
-def _write(path: Path, series: Series) -> None:
-    from .core.timeaxis import axis_of
-    from .figures import keogram_picture
-    from .io import write_image, write_picture
-
-    keogram = series.keogram
-    assert keogram is not None
-    if path.suffix.lower() in PICTURES:
-        axis = axis_of(series.table)
-        columns = axis.columns(min(max(len(series.table), LEAST_PX), MOST_PX))
-        write_picture(path, keogram_picture(keogram.image, keogram.mask, columns, axis.ticks(len(columns) // 90)))
-        return
-    of_image, of_mask = _keogram_files(path)
-    image = keogram.image[0] if len(keogram.image) == 1 else keogram.image
-    write_image(of_image, image)
-    write_image(of_mask, keogram.mask.astype(np.float32))

@@ -1,4 +1,4 @@
-"""The frames of a series on disk: a stack, files in the order of time, or a folder of them; with their masks."""
+"""A series on disk: a stack, files in the order of time, or a folder of them, with their masks; and keograms."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import numpy as np
 from .core.errors import InputError
 from .core.keogram import Frame
 from .core.samples import Array
-from .core.timeseries import times_of
-from .io import ImageFile, list_images, read_image, read_mask, sanitise_name
+from .core.timeaxis import axis_of
+from .core.timeseries import Series, times_of
+from .figures import keogram_picture
+from .io import ImageFile, list_images, read_image, read_mask, sanitise_name, write_image, write_picture
 
 MASK_KINDS = ("_refined", "_mask", "")  # what a mask's name has behind that of its image; the first there is, is taken
 MASK_SUFFIXES = (".tif", ".tiff", ".ome.zarr", ".png", ".npy")
+LEAST_PX, MOST_PX, TICK_PX = 720, 8000, 90  # how wide a picture of a keogram is, and how far apart its ticks
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +112,7 @@ def open_series(
     """
     files, found = list(images), list(masks)
     if len(files) == 1 and _is_folder(files[0]):
-        files = _in_order(list_images(files[0]))
+        files = in_order(list_images(files[0]))
     if len(found) == 1 and _is_folder(found[0]):
         found = [_mask_of(image, found[0]) for image in files]
     if not files or len(files) != len(found):
@@ -123,11 +126,47 @@ def open_series(
     return FileSeries(series.images, series.masks, ignore, times, series.first)
 
 
+def keogram_files(path: Path) -> list[Path]:
+    """What a keogram is written to: a PNG of both, or a TIFF of the image and one of the segmentation.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one.
+    """
+    if path.suffix.lower() == ".png":
+        return [path]
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return [path, path.with_name(f"{path.stem}_mask{path.suffix}")]
+    raise InputError(f"Cannot write {str(path)!r}: a keogram is a PNG or a TIFF. Give a name with such a suffix.")
+
+
+def write_keogram(path: Path, series: Series) -> None:
+    """Write the keogram of a series: as a picture on an axis of time, or its values, a column for each frame.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one, the series has no keogram, or the file cannot be written.
+    """
+    files, keogram = keogram_files(path), series.keogram
+    if keogram is None:
+        raise InputError("There is no keogram: it is made of frames of one plane.")
+    if len(files) == 1:
+        axis = axis_of(series.table)
+        columns = axis.columns(min(max(len(series.table), LEAST_PX), MOST_PX))
+        ticks = axis.ticks(len(columns) // TICK_PX)
+        write_picture(path, keogram_picture(keogram.image, keogram.mask, columns, ticks))
+        return
+    write_image(path, keogram.image[0] if len(keogram.image) == 1 else keogram.image)
+    write_image(files[1], keogram.mask)
+
+
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and path.suffix.lower() != ".zarr"
 
 
-def _in_order(files: Sequence[Path]) -> list[Path]:
+def in_order(files: Sequence[Path]) -> list[Path]:
     """By name, with numbers by their value: frame_2 before frame_10."""
 
     def key(path: Path) -> list[tuple[int, int, str]]:

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_pu_segment.core import crf, crf_child
+from napari_pu_segment.core import crf, crf_backends, crf_child, crf_compute
 from napari_pu_segment.core.crf import BACKENDS, CRF_PRESETS, CrfSettings, refine
-from napari_pu_segment.core.crf_prepare import guide, object_width_px, unary
+from napari_pu_segment.core.crf_prepare import figures, object_width_px, unary
+from napari_pu_segment.core.crf_prepare import guide as guide_of
 from napari_pu_segment.core.errors import InputError, JobError, OutOfMemoryError
 from napari_pu_segment.core.progress import Progress, run
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
@@ -31,6 +32,10 @@ def disk(n=48, seed=0):
     image = (1000 * truth + rng.normal(0, 80, truth.shape)).astype(np.float32)[None]
     probability = np.clip(np.where(truth, 0.7, 0.3) + rng.normal(0, 0.2, truth.shape), 0, 1)
     return image, probability, truth
+
+
+def guide(image, intensity_width):
+    return guide_of(image, figures(image, [np.zeros(image.shape[1:])], 0.5, intensity_width, 0.0))
 
 
 def dice(a, b):
@@ -72,7 +77,7 @@ def test_degenerate_shapes_and_one_class_input_keep_their_class(backend, shape, 
     probability = np.full(shape, value)
     arrays = {"image": problem_image, "probability": probability.astype(np.float32)}
     settings = CrfSettings(backend=backend, planewise=False)
-    refined = run(crf._compute(arrays, {"settings": settings.to_dict(), "threshold": 0.5}))
+    refined = run(crf_compute.compute(arrays, {"settings": settings.to_dict(), "threshold": 0.5}))
     assert refined.shape == shape
     np.testing.assert_array_equal(refined > 0.5, value > 0.5)
 
@@ -163,9 +168,10 @@ def test_guide_keeps_colour_distances_and_drops_what_is_flat():
 def test_automatic_width_follows_the_object():
     y, x = np.mgrid[:200, :200]
     distance = np.hypot(y - 100, x - 100)
-    widths = [object_width_px((distance < radius).astype(np.float32), 0.5) for radius in (5, 40, 80)]
+    widths = [object_width_px([(distance < radius).astype(np.float32)], 0.5) for radius in (5, 40, 80)]
     np.testing.assert_allclose(widths, [10, 80, 160], rtol=0.1)
-    assert object_width_px(np.zeros((5, 5), np.float32), 0.5) == object_width_px(np.ones((5, 5), np.float32), 0.5)
+    assert object_width_px([np.zeros((5, 5), np.float32)], 0.5) == 0
+    assert object_width_px([np.ones((5, 5), np.float32)], 0.5) == 0
 
 
 def test_planewise_equals_each_plane_alone_and_differs_from_a_volume():
@@ -241,7 +247,7 @@ def test_every_setting_explains_itself_and_presets_are_what_they_say():
 
 
 def test_a_missing_pydensecrf_is_named_and_auto_goes_on_without_it(monkeypatch):
-    monkeypatch.setattr(crf, "find_spec", lambda _: None)
+    monkeypatch.setattr(crf_backends, "find_spec", lambda _: None)
     image, probability, _ = disk()
     with pytest.raises(InputError, match=r'pip install "napari-pu-segment\[crf\]" \(this needs a C\+\+ compiler\)'):
         run(refine(image, probability, CrfSettings(backend="pydensecrf")))
@@ -355,10 +361,12 @@ def test_a_child_that_dies_gives_one_sentence(code, error, words, monkeypatch):
 
 def test_what_goes_wrong_inside_the_child_comes_back():
     arrays = {"image": np.zeros((1, 4, 4)), "probability": np.zeros((4, 4), np.float32)}
-    with pytest.raises(InputError, match="steps"):
-        run(crf_child.in_child("napari_pu_segment.core.crf", arrays, {"settings": {"steps": 0}, "threshold": 0.5}))
-    with pytest.raises(JobError, match="KeyError"):
-        run(crf_child.in_child("napari_pu_segment.core.crf", arrays, {}))
+    for parameters, kind, words in (
+        ({"settings": {"steps": 0}, "threshold": 0.5}, InputError, "steps"),
+        ({}, JobError, "KeyError"),
+    ):
+        with pytest.raises(kind, match=words), crf_child.Child("napari_pu_segment.core.crf_compute") as child:
+            run(child.ask(arrays, parameters))
 
 
 def test_a_full_temporary_disk_gives_one_sentence(monkeypatch):

@@ -11,10 +11,10 @@ from napari_pu_segment.core.intensity import measure
 from napari_pu_segment.core.measure import measure_objects
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.objects import ObjectSettings, find_objects
-from napari_pu_segment.core.patches import usable
 from napari_pu_segment.core.pipeline import covered, segment, threshold_mask, train
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import IGNORE, Sample
+from napari_pu_segment.core.sampling import usable
 from tests.helpers import disk_sample
 
 BEYOND = 66  # rows from here on are ignored: the two lowest disks

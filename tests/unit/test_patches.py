@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from napari_pu_segment.core.intensity import ChannelStats
 from napari_pu_segment.core.networks import NetworkSpec, build_network
-from napari_pu_segment.core.patches import PatchSampler, PixelSampler, find_strokes, is_unlabelled, usable
+from napari_pu_segment.core.patch_images import PatchImage
+from napari_pu_segment.core.patches import PatchSampler, PixelSampler, find_strokes
 from napari_pu_segment.core.samples import Sample
+from napari_pu_segment.core.sampling import is_unlabelled, usable
 
 
 def network_of(name):
@@ -53,13 +56,14 @@ def test_patches_carry_their_stroke_and_every_pixel_is_as_likely():
     labels[40:, :] = 3
     sample = Sample(image, labels)
     network = network_of("cnn")
-    sampler = PatchSampler([torch.from_numpy(image)], [usable(sample)], find_strokes([sample]), [0], 2, network)
+    stats = ChannelStats(low=0.0, high=2000.0, softening=1.0, transform="linear")
+    sampler = PatchSampler([PatchImage(sample, [stats])], find_strokes([sample]), [0], 2, network)
     batches = [sampler.draw(rng) for _ in range(60)]
     side = network.patch_px
     assert batches[0].features.shape == (network.n_labelled + network.n_unlabelled, 1, side, side)
     seen = np.zeros(50 * 40)
     for batch in batches:
-        weights, values = batch.weights.numpy(), batch.features.numpy()[:, 0]
+        weights, values = batch.weights.numpy(), np.round(batch.features.numpy()[:, 0] * 2000)
         positive, unlabelled = batch.parts["positive"], batch.parts["unlabelled"]
         np.testing.assert_allclose(weights[positive].sum((1, 2)), 1, rtol=1e-5)
         painted = values[positive][weights[positive] > 0].astype(int)

@@ -25,9 +25,9 @@ def evidence(prior=0.2, gap=6.0, stroke_level=None, negative_level=None, folds=N
 
     def made():
         yield Progress(0, 1, "scoring")
-        return folds or [Fold(RNG.normal(5, 1, 500), RNG.normal(0, 1, 20_000) + 5 * inside)]
+        return folds or [Fold([RNG.normal(5, 1, 500)], RNG.normal(0, 1, 20_000) + 5 * inside)]
 
-    return Evidence(positive, negative, unlabelled, made)
+    return Evidence(np.split(positive, 3), negative, unlabelled, made)
 
 
 @pytest.mark.parametrize("prior", [0.05, 0.2, 0.6])
@@ -66,25 +66,47 @@ def test_strokes_that_agree_halfway_blend_the_two():
 
 
 def test_constant_image_has_no_humps():
-    given = Evidence(np.ones((5, 1)), np.empty((0, 1)), np.ones((9, 1)), evidence().folds)
+    given = Evidence([np.ones((5, 1))], np.empty((0, 1)), np.ones((9, 1)), evidence().folds)
     assert find_humps(given).trust == 0
 
 
 def test_best_bin_by_hand():
     # every positive scores 1; of four unlabelled pixels one does: q_u / q_p = 1/4 at the only threshold
-    assert best_bin(Fold(np.ones(1000), np.array([0.0, 0, 0, 1]))) == pytest.approx(0.25)
+    assert best_bin(Fold([np.ones(1000)], np.array([0.0, 0, 0, 1]))) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("prior", [0.1, 0.3, 0.6])
 def test_best_bin_of_fair_strokes(prior):
     inside = RNG.random(20_000) < prior
-    fold = Fold(RNG.normal(5, 1, 2000), RNG.normal(0, 1, 20_000) + 5 * inside)
+    fold = Fold([RNG.normal(5, 1, 2000)], RNG.normal(0, 1, 20_000) + 5 * inside)
     assert best_bin(fold) == pytest.approx(prior, rel=0.15)
+
+
+@pytest.mark.parametrize("prior", [0.1, 0.3])
+def test_strokes_that_correct_a_result_do_not_mislead_the_best_bin(prior):
+    inside = RNG.random(20_000) < prior
+    scores = RNG.normal(0, 1, 20_000) + 5 * inside
+    strokes = [RNG.normal(5, 1, 400) for _ in range(4)]
+    corrections = [RNG.normal(0.5, 1, 400) for _ in range(4)]  # on objects that look like background
+    assert best_bin(Fold(strokes, scores)) == pytest.approx(prior, rel=0.15)
+    assert best_bin(Fold(corrections, scores)) > 1.5 * prior
+    assert best_bin(Fold([*corrections, *strokes], scores)) == pytest.approx(prior, rel=0.15)
+
+
+def test_strokes_that_correct_a_result_do_not_hide_the_humps():
+    given = evidence(0.2)
+    strokes = [*given.positive, *given.positive]
+    corrections = [stroke - [6.0, 0.0] for stroke in given.positive]  # in the background's hump
+    more = [*corrections, *corrections, *strokes]  # too many of them
+    assert find_humps(Evidence(more, given.negative, given.unlabelled, given.folds)).trust == 0
+    humps = find_humps(Evidence([*corrections, *strokes], given.negative, given.unlabelled, given.folds))
+    assert humps.trust == 1
+    assert humps.fraction == pytest.approx(0.2, rel=0.1)
 
 
 def test_folds_are_averaged_and_corrected_for_the_brush():
     def fold(fraction):
-        return Fold(np.ones(1000), (np.arange(1000) < 1000 * fraction).astype(float))
+        return Fold([np.ones(1000)], (np.arange(1000) < 1000 * fraction).astype(float))
 
     estimate = run(PRIORS["best_bin"].estimate(evidence(folds=[fold(0.1), fold(0.4)])))
     assert estimate.prior == pytest.approx(1.2 * 0.2)  # the geometric mean of the two is 0.2
@@ -94,7 +116,7 @@ def test_folds_are_averaged_and_corrected_for_the_brush():
 @pytest.mark.parametrize("name", list(PRIORS))
 @pytest.mark.parametrize("scores", [0.0, 1.0])
 def test_estimates_are_bounded(name, scores):
-    fold = Fold(np.ones(50), np.full(50, scores))
+    fold = Fold([np.ones(50)], np.full(50, scores))
     estimate = run(PRIORS[name].estimate(evidence(0.001, folds=[fold])))
     low, high = estimate.interval
     assert LOWEST <= low <= estimate.prior <= high <= HIGHEST

@@ -223,7 +223,7 @@ def test_the_axis_without_times_counts_frames():
     assert (axis.end, axis.step) == (10, 1)
     assert [axis.frame_at(axis.share_of(frame)) for frame in range(10)] == list(range(10))
     assert axis.columns(20).tolist() == [i // 2 for i in range(20)]
-    assert axis.ticks(5) == [(0, "0"), (0.2, "2"), (0.4, "4"), (0.6, "6"), (0.8, "8")]
+    assert axis.ticks(5) == [(0, "frame 0"), (0.2, "2"), (0.4, "4"), (0.6, "6"), (0.8, "8")]
     assert axis.text_of(3) == "frame 3"
 
 
@@ -253,4 +253,4 @@ def test_durations_have_units(end_s, texts):
 def test_a_single_frame_has_an_axis():
     axis = TimeAxis(np.zeros(1))
     assert (axis.end, axis.frame_at(0.7), axis.columns(3).tolist()) == (1, 0, [0, 0, 0])
-    assert axis.ticks(5) == [(0, "0")]
+    assert axis.ticks(5) == [(0, "frame 0")]

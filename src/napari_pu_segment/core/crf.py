@@ -1,4 +1,4 @@
-"""Dense CRF refinement: snap probabilities to the image's edges. The only user of pydensecrf, in a child process.
+"""Dense CRF refinement: snap probabilities to the image's edges, in a child process, in windows where they are large.
 
 Energy (Kraehenbuehl & Koltun 2011, NeurIPS): unary -log p; Potts pairwise terms with a Gaussian kernel over positions
 (smoothness) and a bilateral kernel over positions and intensities (appearance); mean-field inference.
@@ -6,156 +6,26 @@ Energy (Kraehenbuehl & Koltun 2011, NeurIPS): unary -log p; Potts pairwise terms
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Annotated, Any, TypeAlias
+from types import TracebackType
+from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
 
-from . import crf_grid
-from .crf_child import in_child, serve
-from .crf_prepare import Problem, guide, object_width_px, unary
+from .crf_backends import BACKENDS as BACKENDS
+from .crf_backends import available_backend as available_backend
+from .crf_backends import installed
+from .crf_child import Child
+from .crf_prepare import Figures
+from .crf_settings import CRF_PRESETS as CRF_PRESETS
+from .crf_settings import CrfSettings as CrfSettings
+from .crf_windows import Window, is_whole, overlap, own_ndim, samples, window_sides, windows
 from .errors import InputError
-from .progress import Progress, Work
-from .samples import IGNORE, Array, Sample
-from .settings import OneOf, Settings, advanced
-
-_WIDTH_SHARE, _WIDTH_RANGE_PX = 0.15, (2.0, 20.0)  # automatic bilateral width: this share of the object width
-
-Backend: TypeAlias = Callable[[Problem, "CrfSettings"], Iterator[np.ndarray]]
-"""Yields the positive probability ([Z,] Y, X), float32, after each step."""
-
-
-def _grid(problem: Problem, settings: CrfSettings) -> Iterator[np.ndarray]:
-    kernels = []
-    if settings.gaussian_weight:
-        kernels.append((settings.gaussian_weight, crf_grid.gaussian(settings.gaussian_width_px)))
-    if settings.bilateral_weight:
-        kernel = crf_grid.bilateral(problem.guide, problem.bilateral_width_px, settings.bilateral_intensity_width)
-        kernels.append((settings.bilateral_weight, kernel))
-    return crf_grid.mean_field(problem.logit, kernels, settings.steps)
-
-
-def _pydensecrf(problem: Problem, settings: CrfSettings) -> Iterator[np.ndarray]:
-    from pydensecrf.densecrf import DenseCRF
-
-    shape = problem.logit.shape
-    score = problem.logit.ravel()
-    crf = DenseCRF(score.size, 2)
-    energies = np.stack([np.logaddexp(0, score), np.logaddexp(0, -score)])  # -log(1 - p), -log p
-    crf.setUnaryEnergy(np.ascontiguousarray(energies, dtype=np.float32))
-    positions = np.indices(shape, dtype=np.float32).reshape(len(shape), -1)
-    if settings.gaussian_weight:
-        crf.addPairwiseEnergy(positions / np.float32(settings.gaussian_width_px), compat=settings.gaussian_weight)
-    if settings.bilateral_weight:
-        looks = problem.guide.reshape(len(problem.guide), score.size) / np.float32(settings.bilateral_intensity_width)
-        features = np.concatenate([positions / np.float32(problem.bilateral_width_px), looks])
-        crf.addPairwiseEnergy(np.ascontiguousarray(features), compat=settings.bilateral_weight)
-    q, buffer, other_buffer = crf.startInference()
-    for _ in range(settings.steps):
-        crf.stepInference(q, buffer, other_buffer)
-        yield np.array(q, dtype=np.float32)[1].reshape(shape)
-
-
-BACKENDS: dict[str, Backend] = {"pydensecrf": _pydensecrf, "grid": _grid}
-
-
-class CrfSettings(Settings):
-    """Settings of the dense CRF."""
-
-    bilateral_width_px: float = Field(
-        default=0.0,
-        ge=0,
-        le=500,
-        title="Bilateral width (px, 0 = automatic)",
-        description="How far apart two pixels of similar colour still influence each other: the standard deviation of "
-        "the bilateral kernel over positions. 0 follows the size of the objects: 0.15 times the mean object "
-        "width in the unrefined mask, at least 2 and at most 20 px.",
-    )
-    bilateral_intensity_width: float = Field(
-        default=13.0,
-        ge=1,
-        le=255,
-        title="Bilateral intensity width (0..255)",
-        description="How different two pixels may look and still influence each other: the standard deviation of the "
-        "bilateral kernel over intensities, on a scale where the image's 1st and 99.5th percentile are 0 and 255. "
-        "Smaller values follow faint edges.",
-    )
-    bilateral_weight: float = Field(
-        default=4.0,
-        ge=0,
-        le=100,
-        title="Bilateral weight",
-        description="How strongly similar pixels pull each other to the same side. 0 turns this kernel off.",
-    )
-    gaussian_width_px: float = Field(
-        default=1.5,
-        ge=0.5,
-        le=100,
-        title="Gaussian width (px)",
-        description="Standard deviation of the Gaussian kernel, which smooths outlines and removes specks "
-        "whatever the image shows.",
-    )
-    gaussian_weight: float = Field(
-        default=2.0,
-        ge=0,
-        le=100,
-        title="Gaussian weight",
-        description="How strongly near pixels pull each other to the same side. 0 turns this kernel off.",
-    )
-    steps: int = Field(
-        default=5,
-        ge=1,
-        le=100,
-        title="Steps",
-        description="Number of mean-field updates. The time grows with it; after 5 to 10 little changes.",
-    )
-    unary_confidence: float = advanced(
-        default=0.95,
-        ge=0.51,
-        le=0.9999,
-        title="Largest confidence of a probability",
-        description="Probabilities are clipped to 1 - this .. this before refining, so that neighbours can still "
-        "overrule a pixel that looks certain: the gt_prob of other CRF tools. Painted pixels are not clipped: "
-        "they keep their label.",
-    )
-    planewise: bool = advanced(
-        default=True,
-        title="Plane by plane",
-        description="Refine each plane of a stack on its own, exactly as if it was given alone. Turn off for volumes "
-        "whose planes are about as far apart as their pixels: all planes are then refined together.",
-    )
-    backend: Annotated[str, OneOf({"auto": None, **BACKENDS})] = advanced(
-        default="auto",
-        title="Backend",
-        description="pydensecrf (where it is installed), or grid, the bilateral grid that is always there; their "
-        "results agree on about 99.9 % of the pixels. auto takes pydensecrf where it is installed.",
-    )
-
-    @field_validator("bilateral_width_px")
-    @classmethod
-    def _wide_enough(cls, value: float) -> float:
-        if 0 < value < 0.5:
-            raise ValueError("it must be 0 (automatic) or at least 0.5")
-        return value
-
-
-CRF_PRESETS: dict[str, CrfSettings] = {
-    "default": CrfSettings(),
-    # There the unary came from hard labels, each taken as right with probability gt_prob = 0.8. Here probabilities
-    # stay soft and are clipped to 0.2..0.8: a surer pixel weighs as much as a hard label did, a less sure one less.
-    "aurora original": CrfSettings(
-        gaussian_width_px=3,
-        gaussian_weight=3,
-        bilateral_width_px=80,
-        bilateral_intensity_width=13,
-        bilateral_weight=10,
-        steps=5,
-        unary_confidence=0.8,
-    ),
-}
+from .progress import Work, shifted
+from .regions import Slices, block_sides, regions
+from .samples import IGNORE, Array, Sample, check_labels
+from .sampling import values
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,53 +34,193 @@ class Refined:
 
     Parameters
     ----------
-    mask : ndarray, ([Z,] Y, X), uint8
-        1 where the refined probability reaches one half.
-    probability : ndarray, ([Z,] Y, X), float32 in [0, 1]
-        Refined probability; one half is the operating threshold.
+    mask : array, ([T,] [Z,] Y, X), uint8
+        1 where the refined probability reaches one half; what was given as `out`, where it was.
+    probability : ndarray, ([T,] [Z,] Y, X), float32 in [0, 1], or None
+        Refined probability; one half is the operating threshold. None where the mask was written to an `out`.
     backend : str
         Which backend ran: a key of `BACKENDS`.
     """
 
-    mask: np.ndarray
-    probability: np.ndarray
+    mask: Array
+    probability: np.ndarray | None
     backend: str
 
 
-def available_backend() -> str:
-    """The backend that "auto" takes: "pydensecrf" where it is installed, else "grid"."""
-    try:
-        return "pydensecrf" if find_spec("pydensecrf.densecrf") else "grid"
-    except ModuleNotFoundError:
-        return "grid"
+class Refiner:
+    """Refines an image region by region, in one child process; a context manager, which ends the child at once.
+
+    A plane of more than `crf_windows.WHOLE_PX` is refined in windows that read a halo beside them; they depend on its
+    shape alone, so that a region's result does not depend on the region. What holds for the whole plane, such as its
+    intensity range and the automatic width, is measured once, on a regular grid.
+
+    Parameters
+    ----------
+    image : array, (C, [T,] [Z,] Y, X)
+        Numpy or lazy, of any real dtype and range; pixels that are not finite count as dark.
+    probability : array, ([T,] [Z,] Y, X), in [0, 1]
+        Numpy or lazy.
+    settings : CrfSettings
+    labels : array of integers, ([T,] [Z,] Y, X), optional
+        See `refine`.
+    threshold : float in [0, 1]
+    axes : str
+        See `Sample.axes`.
+    figures : mapping, optional
+        What is known already of planes or volumes, by their index; see `figures`.
+
+    Raises
+    ------
+    InputError
+        If shapes, values or settings do not fit, or the backend asked for is not installed.
+    """
+
+    def __init__(
+        self,
+        image: Array,
+        probability: Array,
+        settings: CrfSettings,
+        *,
+        labels: Array | None = None,
+        threshold: float = 0.5,
+        axes: str = "",
+        figures: Mapping[tuple[int, ...], Figures] | None = None,
+    ) -> None:
+        sample = Sample(image, labels if isinstance(labels, np.ndarray) else None, axes=axes)
+        self.image, self.probability, self.axes = image, probability, sample.axes
+        self.labels = labels if sample.labels is None else sample.labels
+        self.shape = sample.spatial_shape
+        for given, kind in ((probability, "probabilities"), (labels, "strokes")):
+            if given is not None and tuple(given.shape) != self.shape:
+                raise InputError(f"The image measures {self.shape} pixels but its {kind} {tuple(given.shape)}.")
+        if not 0 <= threshold <= 1:
+            raise InputError(f"The threshold must lie between 0 and 1; it is {threshold}.")
+        self.settings, self.backend = settings, installed(settings.backend)
+        self._parameters = {
+            "settings": {**settings.to_dict(), "backend": self.backend},
+            "threshold": float(np.float32(threshold)),
+        }
+        self.n_own = len(self.shape) - own_ndim(self.axes, settings.planewise)  # leading axes, each on its own
+        self._figures = dict(figures or {})
+        self._child = Child("napari_pu_segment.core.crf_compute")
+
+    def __enter__(self) -> Refiner:
+        self._child.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._child.__exit__(kind, error, trace)
+
+    def regions(self, *grids: Sequence[int]) -> list[Slices]:
+        """Blocks of whole windows, and of whole parts of other grids ([T,] [Z,] Y, X), that cover the image."""
+        return regions(self.shape, refined_sides(self.shape, self.axes, self.settings, *grids))
+
+    def region(self, region: Slices) -> Work[np.ndarray]:
+        """Refined probability of a region ([T,] [Z,] Y, X), float32 in [0, 1]; 0 where ignored.
+
+        Raises
+        ------
+        InputError
+            If values do not fit.
+        OutOfMemoryError
+            If memory does not suffice.
+        JobError
+            If the child process fails.
+        """
+        out = np.empty([part.stop - part.start for part in region], np.float32)
+        own, done = region[self.n_own :], 0
+        places = list(np.ndindex(*out.shape[: self.n_own]))
+        for place in places:
+            index = tuple(part.start + i for part, i in zip(region, place, strict=False))
+            known = yield from self.figures(index)
+            found = windows(self.shape[self.n_own :], own, self._width_px(known))
+            for window in found:
+                work = self._window(index, window, known)
+                refined = yield from shifted(work, done, len(places) * len(found))
+                target, source = overlap(window, own)
+                out[place][target] = refined[source]
+                done += 1
+        return out
+
+    def figures(self, index: tuple[int, ...] = ()) -> Work[Figures | None]:
+        """What is measured once of a plane or volume; None of one that is refined in one piece.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Which one: a number for each leading axis, of time and planes, that is on its own.
+        """
+        shape = self.shape[self.n_own :]
+        if is_whole(shape):
+            return None
+        if index not in self._figures:
+            seen = values(self.image[(slice(None), *index)] if index else self.image)
+            arrays = {"image": seen[:, None]}
+            for i, part in enumerate(samples(shape)):
+                arrays[f"sample{i}"] = _checked(self.probability[(*index, *part)])
+            answer = yield from self._child.ask(arrays, self._parameters)
+            self._figures[index] = Figures.model_validate_json(answer.tobytes())
+        return self._figures[index]
+
+    def _window(self, index: tuple[int, ...], window: Window, known: Figures | None) -> Work[np.ndarray]:
+        where: tuple[Any, ...] = (*index, *window.outer)
+        probability: np.ndarray = _checked(self.probability[where])
+        arrays = {"image": np.asarray(self.image[(slice(None), *where)]), "probability": probability}
+        labels = None if self.labels is None else check_labels(self.labels[where], probability.shape)
+        if labels is not None:
+            arrays["labels"] = labels
+        parameters = {
+            **self._parameters,
+            "origin": [part.start for part in window.outer],
+            "figures": None if known is None else known.model_dump(mode="json"),
+        }
+        refined = yield from self._child.ask(arrays, parameters)
+        if labels is not None:
+            refined[labels == IGNORE] = 0
+        return refined
+
+    def _width_px(self, known: Figures | None) -> float:
+        settings = self.settings
+        bilateral = known.bilateral_width_px if known is not None and settings.bilateral_weight else 0.0
+        return max(bilateral, settings.gaussian_width_px if settings.gaussian_weight else 0.0)
 
 
 def refine(
     image: Array,
-    probability: np.ndarray,
+    probability: Array,
     settings: CrfSettings,
     *,
-    labels: np.ndarray | None = None,
+    labels: Array | None = None,
     threshold: float = 0.5,
+    axes: str = "",
+    out: Array | None = None,
 ) -> Work[Refined]:
     """Refine probabilities with a dense CRF, in a child process; closing the generator ends it at once.
 
     Parameters
     ----------
-    image : array, (C, [Z,] Y, X)
-        Intensities of any real dtype and range; pixels that are not finite count as dark.
-    probability : ndarray, ([Z,] Y, X), in [0, 1]
+    image : array, (C, [T,] [Z,] Y, X)
+        Intensities of any real dtype and range, numpy or lazy; pixels that are not finite count as dark.
+    probability : array, ([T,] [Z,] Y, X), in [0, 1]
+        Numpy or lazy.
     settings : CrfSettings
-    labels : ndarray of integers, ([Z,] Y, X), optional
+    labels : array of integers, ([T,] [Z,] Y, X), optional
         Codes 0 unlabelled, 1 positive, 2 negative, 3 ignore. Painted pixels keep their label. Ignored pixels
         follow their neighbours while refining and are 0 in the result.
     threshold : float in [0, 1]
         The operating threshold: the probability at which a pixel is undecided.
+    axes : str
+        What the axes of the image are; see `Sample.axes`. Time points are refined each on its own.
+    out : array, ([T,] [Z,] Y, X), optional
+        Where the mask is written, block by block: anything that takes ``out[slices] = block``. Nothing as large as the
+        image is then held in memory.
 
     Yields
     ------
     Progress
-        One step for each mean-field update of each plane.
+        At most ten times a second.
 
     Returns
     -------
@@ -225,64 +235,29 @@ def refine(
     JobError
         If the child process fails.
     """
-    sample = Sample(image, labels)
-    arrays = {"image": np.asarray(image), "probability": _check_probability(probability, sample.spatial_shape)}
-    if sample.labels is not None:
-        arrays["labels"] = sample.labels
-    if not 0 <= threshold <= 1:
-        raise InputError(f"The threshold must lie between 0 and 1; it is {threshold}.")
-    backend = _installed(settings.backend)
-    parameters = {"settings": {**settings.to_dict(), "backend": backend}, "threshold": float(np.float32(threshold))}
-    refined = yield from in_child(__spec__.name, arrays, parameters)
-    if sample.labels is not None:
-        refined[sample.labels == IGNORE] = 0
-    mask = (refined >= 0.5).astype(np.uint8)
-    return Refined(mask, refined, backend)
+    with Refiner(image, probability, settings, labels=labels, threshold=threshold, axes=axes) as refiner:
+        shape = refiner.shape
+        whole = np.empty(shape, np.float32) if out is None else None
+        mask = np.empty(shape, np.uint8) if out is None else out
+        blocks = refiner.regions(getattr(out, "block_px", ()))
+        for i, region in enumerate(blocks):
+            refined = yield from shifted(refiner.region(region), i, len(blocks))
+            mask[region] = (refined >= 0.5).astype(np.uint8)
+            if whole is not None:
+                whole[region] = refined
+    return Refined(mask, whole, refiner.backend)
 
 
-def _check_probability(probability: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def refined_sides(shape: Sequence[int], axes: str, settings: CrfSettings, *grids: Sequence[int]) -> list[int]:
+    """Sides of blocks of an image ([T,] [Z,] Y, X), of whole windows, and of whole parts of other grids."""
+    ndim = own_ndim(axes, settings.planewise)
+    n_own = len(shape) - ndim
+    own = window_sides(shape[n_own:])
+    return block_sides(shape, n_own, [1] * n_own + own, *grids)
+
+
+def _checked(probability: Array) -> np.ndarray:
     probability = np.asarray(probability)
-    if probability.shape != shape:
-        raise InputError(f"The image measures {shape} pixels but its probabilities {probability.shape}.")
     if probability.dtype.kind not in "buif" or not (probability.min() >= 0 and probability.max() <= 1):
         raise InputError("The probabilities must be finite numbers between 0 and 1.")
-    return probability.astype(np.float32)
-
-
-def _installed(name: str) -> str:
-    if name == "auto":
-        return available_backend()
-    if name == "pydensecrf" and available_backend() != name:
-        raise InputError(
-            "The CRF backend pydensecrf is not installed. Choose the backend auto or grid, or install it: "
-            'pip install "napari-pu-segment[crf]" (this needs a C++ compiler).'
-        )
-    return name
-
-
-def _compute(arrays: dict[str, np.ndarray], parameters: dict[str, Any]) -> Work[np.ndarray]:
-    settings = CrfSettings(**parameters["settings"])
-    probability = arrays["probability"]
-    planewise = probability.ndim == 3 and settings.planewise
-    result = np.empty_like(probability)
-    windows: list[Any] = list(range(len(probability))) if planewise else [...]
-    total = len(windows) * settings.steps
-    for done, window in enumerate(windows):
-        problem = _problem(arrays, window, parameters["threshold"], settings)
-        for step, refined in enumerate(BACKENDS[settings.backend](problem, settings), start=1):
-            result[window] = refined
-            yield Progress(done * settings.steps + step, total, "Refining")
-    return result
-
-
-def _problem(arrays: dict[str, np.ndarray], window: Any, threshold: float, settings: CrfSettings) -> Problem:
-    probability = arrays["probability"][window]
-    labels = arrays["labels"][window] if "labels" in arrays else None
-    scores = unary(probability, labels, threshold, settings.unary_confidence)
-    looks = guide(arrays["image"][:, window], settings.bilateral_intensity_width)
-    automatic = np.clip(_WIDTH_SHARE * object_width_px(probability, threshold), *_WIDTH_RANGE_PX)
-    return Problem(scores, looks, settings.bilateral_width_px or float(automatic))
-
-
-if __name__ == "__main__":
-    serve(_compute)
+    return np.asarray(probability, np.float32)

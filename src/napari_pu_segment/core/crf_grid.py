@@ -60,7 +60,7 @@ def gaussian(width_px: float) -> Kernel:
     return lambda q: gaussian_filter(q, width_px, mode="constant")
 
 
-def bilateral(guide: np.ndarray, width_px: float, intensity_width: float) -> Kernel:
+def bilateral(guide: np.ndarray, width_px: float, intensity_width: float, origin: Sequence[int]) -> Kernel:
     """Kernel exp(-|i - j|^2 / (2 width_px^2) - |g_i - g_j|^2 / (2 intensity_width^2)), up to a factor.
 
     Parameters
@@ -68,6 +68,8 @@ def bilateral(guide: np.ndarray, width_px: float, intensity_width: float) -> Ker
     guide : ndarray, (F, [Z,] Y, X), float32
         The image's features g; F may be 0.
     width_px, intensity_width : float, > 0
+    origin : sequence of int, ([Z,] Y, X)
+        Where the guide begins in its plane or volume: the cells lie the same whatever window is looked at.
 
     Notes
     -----
@@ -77,9 +79,10 @@ def bilateral(guide: np.ndarray, width_px: float, intensity_width: float) -> Ker
     pixels (as in the permutohedral lattice of Adams, Baek & Davis 2010); splat and blurs are sparse matrices.
     """
     spatial = guide.shape[1:]
-    axes = np.ix_(*[np.arange(n, dtype=np.float32) / width_px for n in spatial])
+    places = [np.arange(start, start + n) / width_px for start, n in zip(origin, spatial, strict=True)]
+    axes = np.ix_(*[_from_first_cell(axis) for axis in places])
     coordinates = [np.broadcast_to(axis, spatial).ravel() for axis in axes]
-    coordinates += [((feature - feature.min()) / intensity_width).ravel() for feature in guide]
+    coordinates += [_from_first_cell(feature.ravel() / intensity_width) for feature in guide]
     splat, keys, strides = _splat(coordinates)
     blurs = [_blur(keys, stride) for stride in strides]
     gather = splat.T  # the same memory, seen as its transpose
@@ -91,6 +94,11 @@ def bilateral(guide: np.ndarray, width_px: float, intensity_width: float) -> Ker
         return np.asarray(splat @ cells).reshape(q.shape)
 
     return kernel
+
+
+def _from_first_cell(coordinate: np.ndarray) -> np.ndarray:
+    """A coordinate in cells, counted from the first cell that is touched."""
+    return np.asarray(coordinate - np.floor(coordinate.min()), dtype=np.float32)
 
 
 def _splat(coordinates: list[np.ndarray]) -> tuple[csr_array, np.ndarray, np.ndarray]:

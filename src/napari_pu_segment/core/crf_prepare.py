@@ -1,17 +1,45 @@
-"""What a dense CRF needs, made from an image, probabilities and strokes: unary, guide features, kernel width."""
+"""What a dense CRF needs, made from an image, probabilities and strokes: unary, guide features, kernel width.
+
+What holds for a whole plane or volume, `Figures`, is measured once, so that each of its windows sees the same.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from .intensity import measure, normalise
+from .intensity import ChannelStats, measure, normalise
 from .samples import IGNORE, NEGATIVE, POSITIVE, Sample
 
+_WIDTH_SHARE, _WIDTH_RANGE_PX = 0.15, (2.0, 20.0)  # automatic bilateral width: this share of the object width
 _PINNED = 1000.0  # scores of stroke pixels: more than all kernels together can outweigh
+
+
+class Figures(BaseModel):
+    """What is measured once of a plane or volume that is refined.
+
+    Parameters
+    ----------
+    stats : tuple of ChannelStats
+        The 1st and 99.5th percentile of each channel.
+    mean : tuple of float, (C,)
+        Of each channel on a scale of 0..255.
+    axes : tuple of tuple of float, (F, C)
+        The principal axes of the colours that are kept, F from 0 to 2.
+    bilateral_width_px : float
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    stats: tuple[ChannelStats, ...]
+    mean: tuple[float, ...]
+    axes: tuple[tuple[float, ...], ...]
+    bilateral_width_px: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +53,14 @@ class Problem:
     guide : ndarray, (F, [Z,] Y, X), float32
         Image features on a scale of 0..255, F from 0 (constant image) to 2.
     bilateral_width_px : float
+    origin : tuple of int, ([Z,] Y, X)
+        Where in its plane or volume the problem begins: windows of one plane then lie on one lattice.
     """
 
     logit: np.ndarray
     guide: np.ndarray
     bilateral_width_px: float
+    origin: tuple[int, ...]
 
 
 def unary(probability: np.ndarray, labels: np.ndarray | None, threshold: float, confidence: float) -> np.ndarray:
@@ -56,37 +87,77 @@ def _logit(p: np.ndarray | np.float64) -> Any:
     return np.log(p / (1 - p))
 
 
-def guide(image: np.ndarray, intensity_width: float) -> np.ndarray:
-    """Features that say which pixels look alike, (F, [Z,] Y, X) float32.
-
-    Each channel is brought to 0..255 between its 1st and 99.5th percentile, non-finite pixels to 0. Channels are then
-    turned to their principal axes, which keeps distances between colours, and the first two are kept; an axis with
-    a standard deviation under a quarter of `intensity_width` is left out too, as it hardly changes the kernel.
+def figures(
+    image: np.ndarray, probabilities: Sequence[np.ndarray], threshold: float, intensity_width: float, width_px: float
+) -> Figures:
+    """The figures of a plane or volume.
 
     Parameters
     ----------
     image : ndarray, (C, [Z,] Y, X)
+        All of it, or its pixels on a regular grid.
+    probabilities : sequence of ndarray, ([Z,] Y, X)
+        All of it, or windows at regular places.
+    threshold : float
     intensity_width : float
-        On the scale of 0..255.
+        On the scale of 0..255: an axis of the colours with a standard deviation under a quarter of it is left
+        out, as it hardly changes the kernel.
+    width_px : float
+        Of the bilateral kernel; 0 for automatic.
     """
-    scaled = 255 * np.clip(normalise(image, measure([Sample(image)])), 0, 1)
-    pixels = scaled.reshape(len(scaled), -1).astype(np.float64)
-    pixels -= pixels.mean(axis=1, keepdims=True)
+    stats = measure([Sample(image)])
+    pixels = _scaled(image, stats).reshape(len(image), -1).astype(np.float64)
+    mean = pixels.mean(axis=1)
+    pixels -= mean[:, None]
     variance, axes = np.linalg.eigh(pixels @ pixels.T / pixels.shape[1])  # ascending
     keep = [k for k in range(len(variance))[::-1] if variance[k] >= (intensity_width / 4) ** 2][:2]
-    features: np.ndarray = axes[:, keep].T @ pixels
-    return features.reshape(len(keep), *image.shape[1:]).astype(np.float32)
+    width_px = width_px or float(np.clip(_WIDTH_SHARE * object_width_px(probabilities, threshold), *_WIDTH_RANGE_PX))
+    kept = tuple(tuple(axis) for axis in axes.T[keep].tolist())
+    return Figures(stats=stats, mean=tuple(mean.tolist()), axes=kept, bilateral_width_px=width_px)
 
 
-def object_width_px(probability: np.ndarray, threshold: float) -> float:
+def guide(image: np.ndarray, known: Figures) -> np.ndarray:
+    """Features that say which pixels look alike, (F, [Z,] Y, X) float32.
+
+    Each channel is brought to 0..255 between its 1st and 99.5th percentile, non-finite pixels to 0. Channels are then
+    turned to their principal axes, which keeps distances between colours, and the first two are kept.
+
+    Parameters
+    ----------
+    image : ndarray, (C, [Z,] Y, X)
+    known : Figures
+    """
+    pixels = _scaled(image, known.stats).reshape(len(image), -1).astype(np.float64)
+    pixels -= np.array(known.mean)[:, None]
+    features: np.ndarray = np.array(known.axes).reshape(-1, len(image)) @ pixels
+    return features.reshape(-1, *image.shape[1:]).astype(np.float32)
+
+
+def _scaled(image: np.ndarray, stats: Sequence[ChannelStats]) -> np.ndarray:
+    return np.asarray(255 * np.clip(normalise(image, stats), 0, 1))
+
+
+def object_width_px(probabilities: Sequence[np.ndarray], threshold: float) -> float:
     """Mean width of the objects in px: 2 (d + 1) times the mean depth of the mask's pixels, d the number of axes.
 
     The depth of a pixel is its distance to the background; the formula gives the diameter of discs (d = 2) and
     balls (d = 3), also where they touch. Specks and holes of single pixels are smoothed away first. Every pixel counts
-    once, so that large objects count more. 0 where the mask is empty or full.
+    once, so that large objects count more. 0 where the mask is empty or full. One of several windows that is full
+    counts half its side as depth.
+
+    Parameters
+    ----------
+    probabilities : sequence of ndarray, ([Z,] Y, X)
+        A whole plane or volume, or several windows of it.
     """
-    mask = gaussian_filter(probability, 1.0) > threshold
-    if mask.all() or not mask.any():
+    masks = [gaussian_filter(probability, 1.0) > threshold for probability in probabilities]
+    if all(mask.all() for mask in masks) or not any(mask.any() for mask in masks):
         return 0.0
-    depth = distance_transform_edt(mask)[mask] - 0.5  # from the pixel's centre to the outline between pixels
-    return float(2 * (mask.ndim + 1) * depth.mean())
+    depths = [_depth(mask) for mask in masks]
+    return float(2 * (masks[0].ndim + 1) * np.concatenate(depths).mean())
+
+
+def _depth(mask: np.ndarray) -> np.ndarray:
+    if mask.all():  # the distance to a background that is not there is undefined
+        return np.full(mask.size, max(mask.shape) / 2)
+    return np.asarray(distance_transform_edt(mask)[mask] - 0.5)  # from the pixel's centre to the outline between pixels

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +12,14 @@ import torch
 from .filters import count
 from .fit import FeatureCache
 from .intensity import ChannelStats, normalise
-from .networks import Network, NetworkSpec, stacked
-from .progress import Work
+from .networks import Network, NetworkSpec, Reach, stacked
+from .progress import Progress, Ticker, Work
 from .samples import Sample
-from .tiles import map_blocks, sides_of
+from .sampling import is_large
+from .tiles import map_blocks, sides_of, tile_at
 
-_MAP_BYTES = 2**28  # larger feature maps are not kept: only the rows that are asked for
+_MAP_BYTES = 2**28  # larger feature maps are neither kept nor made: only what is asked for and its surroundings
+_CELL_PX = 128  # of a large image: small, for little of it is asked for
 
 
 def gather(
@@ -50,18 +51,48 @@ def gather(
     small = _is_small(shape, n_values)
     key = _fingerprint(sample, spec, stats) if small and cache is not None else ""
     maps = cache.get(key) if cache is not None and key else None
+    n_own = len(shape) - spec.ndim
+    sides = sides_of(network, 2 * n_values, shape, n_own, _CELL_PX if is_large(shape) else 0)
+    stem = _stem(network, stats, n_own)
+    if not small:
+        pixels = np.concatenate(rows)
+        found = yield from _around(pixels, sample, stem, sides, network.along(len(shape), n_own), n_values)
+        return list(torch.split(torch.from_numpy(found).float(), [len(part) for part in rows]))
     if maps is None:
-        out: Any = np.empty((n_values, *shape), np.float16) if small else _Picker(rows, shape, n_values)
-        n_own = len(shape) - spec.ndim
-        sides = sides_of(network, 2 * n_values, shape, n_own, 0)
-        yield from map_blocks(_stem(network, stats, n_own), sample.image, out, network, sides, n_own)
-        if not small:
-            return [torch.from_numpy(picked).float() for picked in out.rows]
+        out = np.empty((n_values, *shape), np.float16)
+        yield from map_blocks(stem, sample.image, out, network, sides, n_own)
         maps = torch.from_numpy(out)
         if cache is not None:
             cache.put(key, maps)
     flat = maps.reshape(n_values, -1)
     return [flat[:, torch.from_numpy(index)].T.float().contiguous() for index in rows]
+
+
+def _around(
+    pixels: np.ndarray,
+    sample: Sample,
+    stem: Callable[[np.ndarray], np.ndarray],
+    sides: Sequence[int],
+    reaches: Sequence[Reach],
+    n_values: int,
+) -> Work[np.ndarray]:
+    """Rows (n, F), float16, at flat indices (n,): each part of the image that has some is read with its halo."""
+    shape = sample.spatial_shape
+    places = np.stack(np.unravel_index(pixels, shape))
+    cells = places // np.array(sides)[:, None]
+    numbers = np.ravel_multi_index(cells, [-(-n // side) for n, side in zip(shape, sides, strict=True)])
+    order = np.argsort(numbers, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(pixels) else []
+    rows, ticker = np.empty((len(pixels), n_values), np.float16), Ticker()
+    for step, group in enumerate(groups):
+        if ticker.due():
+            yield Progress(step, len(groups), "Looking at the image")
+        inside = places[:, group]
+        box = [slice(int(at.min()), int(at.max()) + 1) for at in inside]
+        tile = tile_at(box, shape, sides, reaches)
+        maps = tile.cut(stem(tile.read(sample.image)))
+        rows[group] = maps[(slice(None), *(inside - np.array([[part.start] for part in box])))].T
+    return rows
 
 
 def kept(sample: Sample, spec: NetworkSpec, stats: Sequence[ChannelStats], cache: FeatureCache) -> torch.Tensor | None:
@@ -94,18 +125,3 @@ def _fingerprint(sample: Sample, spec: NetworkSpec, stats: Sequence[ChannelStats
     digest.update(repr((spec, tuple(stats), sample.image.shape, str(sample.image.dtype))).encode())
     digest.update(np.ascontiguousarray(sample.image).tobytes())
     return digest.hexdigest()
-
-
-class _Picker:
-    """Stands in for the output array of `map_blocks`, and keeps only the wanted pixels of what is written to it."""
-
-    def __init__(self, rows: Sequence[np.ndarray], shape: tuple[int, ...], n_values: int) -> None:
-        self.rows = [np.empty((len(index), n_values), np.float16) for index in rows]
-        self._places = [np.stack(np.unravel_index(index, shape)) for index in rows]
-
-    def __setitem__(self, where: tuple[slice, ...], block: np.ndarray) -> None:
-        starts = np.array([part.start for part in where[1:]])[:, None]
-        stops = np.array([part.stop for part in where[1:]])[:, None]
-        for kept, places in zip(self.rows, self._places, strict=True):
-            inside = ((places >= starts) & (places < stops)).all(0)
-            kept[inside] = block[(slice(None), *(places[:, inside] - starts))].T

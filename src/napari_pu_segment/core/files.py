@@ -10,6 +10,8 @@ from pathlib import Path
 
 from .errors import OutputError
 
+PART = ".part-"  # how the names of unfinished files begin
+
 
 def write_atomically(path: str | Path, content: bytes | Callable[[str], None]) -> None:
     """Write a file under a temporary name beside it, flush it to the disk, then rename it.
@@ -28,7 +30,7 @@ def write_atomically(path: str | Path, content: bytes | Callable[[str], None]) -
     path = Path(path)
     temporary = ""
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".part-", suffix=path.suffix, dir=path.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=PART, suffix=path.suffix, dir=path.parent)
         os.close(descriptor)
         if callable(content):
             content(temporary)
@@ -41,7 +43,7 @@ def write_atomically(path: str | Path, content: bytes | Callable[[str], None]) -
         os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes it private; give it the usual rights
         os.replace(temporary, path)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = error.strerror or f"not all of it could be written ({error}); the disk may be full"
         raise OutputError(
             f"Cannot write {str(path)!r}: {reason}. Choose a folder that exists and is writable."
         ) from None

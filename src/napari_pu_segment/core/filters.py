@@ -25,39 +25,53 @@ class Scale:
 
     Derivatives are central differences of the smoothed image, multiplied by ``sigma ** order`` so that their size
     does not fade with the scale (Lindeberg 1998, IJCV 30:79).
+
+    Parameters
+    ----------
+    image : Tensor, (N, C, [Z,] Y, X)
+    sigma_px : float
+        In pixels; through planes it is divided by `plane_px`.
+    plane_px : float
+        How many pixels wide the distance between two planes is.
     """
 
-    def __init__(self, image: torch.Tensor, sigma_px: float) -> None:
+    def __init__(self, image: torch.Tensor, sigma_px: float, plane_px: float = 1.0) -> None:
         self.image = image
         self.sigma_px = sigma_px
+        self.plane_px = plane_px
         self.axes = tuple(range(2, image.ndim))
+        self.steps_px = (plane_px,) * (image.ndim - 4) + (1.0, 1.0)
 
     @cached_property
     def smoothed(self) -> torch.Tensor:
         """Gaussian-smoothed image."""
-        return gaussian(self.image, self.sigma_px)
+        return gaussian(self.image, self.sigma_px, self.plane_px)
 
     @cached_property
     def gradient(self) -> list[torch.Tensor]:
         """First derivatives, one for each spatial axis."""
-        return [_difference(self.smoothed, axis) * self.sigma_px for axis in self.axes]
+        return [
+            _difference(self.smoothed, axis) * (self.sigma_px / step)
+            for axis, step in zip(self.axes, self.steps_px, strict=True)
+        ]
 
     @cached_property
     def hessian(self) -> list[list[torch.Tensor]]:
         """Second derivatives, a symmetric matrix over the spatial axes."""
-        n, factor = len(self.axes), self.sigma_px**2
+        n, factors = len(self.axes), [self.sigma_px / step for step in self.steps_px]
         matrix: list[list[torch.Tensor]] = [[self.smoothed] * n for _ in range(n)]
         for i, axis in enumerate(self.axes):
             before, after = _neighbours(self.smoothed, axis)
-            matrix[i][i] = (before + after - self.smoothed * 2) * factor
+            matrix[i][i] = (before + after - self.smoothed * 2) * factors[i] ** 2
             for j in range(i):
-                matrix[i][j] = matrix[j][i] = _difference(_difference(self.smoothed, axis), self.axes[j]) * factor
+                mixed = _difference(_difference(self.smoothed, axis), self.axes[j])
+                matrix[i][j] = matrix[j][i] = mixed * (factors[i] * factors[j])
         return matrix
 
     @cached_property
-    def radius_px(self) -> int:
-        """Half the side, without the middle, of the square window of the morphological filters."""
-        return math.ceil(_WINDOW * self.sigma_px)
+    def radii(self) -> list[int]:
+        """Half the sides, without the middle, of the window of the morphological filters, along each spatial axis."""
+        return [math.floor(math.ceil(_WINDOW * self.sigma_px) / step) for step in self.steps_px]
 
     @cached_property
     def structure(self) -> list[list[torch.Tensor]]:
@@ -66,7 +80,9 @@ class Scale:
         matrix: list[list[torch.Tensor]] = [[self.smoothed] * n for _ in range(n)]
         for i in range(n):
             for j in range(i + 1):
-                matrix[i][j] = matrix[j][i] = gaussian(self.gradient[i] * self.gradient[j], self.sigma_px)
+                matrix[i][j] = matrix[j][i] = gaussian(
+                    self.gradient[i] * self.gradient[j], self.sigma_px, self.plane_px
+                )
         return matrix
 
 
@@ -92,11 +108,14 @@ class Filter:
     extra_px: int = 0
 
 
-def gaussian(image: torch.Tensor, sigma_px: float) -> torch.Tensor:
-    """Gaussian smoothing along the spatial axes of (N, C, [Z,] Y, X); edges repeat the outermost pixel."""
-    weights = _weights(sigma_px)
+def gaussian(image: torch.Tensor, sigma_px: float, plane_px: float = 1.0) -> torch.Tensor:
+    """Gaussian smoothing along the spatial axes of (N, C, [Z,] Y, X); edges repeat the outermost pixel.
+
+    Through planes, `plane_px` apart, with `sigma_px` / `plane_px`.
+    """
     for axis in range(2, image.ndim):
-        image = _smooth_axis(image, axis, weights)
+        sigma = sigma_px / plane_px if axis < image.ndim - 2 else sigma_px
+        image = _smooth_axis(image, axis, _weights(sigma))
     return image
 
 
@@ -166,12 +185,12 @@ def _magnitude(parts: list[torch.Tensor]) -> torch.Tensor:
 
 def _spread(scale: Scale) -> torch.Tensor:
     mean = scale.smoothed
-    return torch.sqrt((gaussian(scale.image * scale.image, scale.sigma_px) - mean * mean).clamp_min(0))
+    return torch.sqrt((gaussian(scale.image * scale.image, scale.sigma_px, scale.plane_px) - mean * mean).clamp_min(0))
 
 
-def _extreme(image: torch.Tensor, radius: int, pick_one: Callable[..., torch.Tensor]) -> torch.Tensor:
-    """Largest or smallest value of a square window: along one axis after the other, each in steps that double."""
-    for axis in range(2, image.ndim):
+def _extreme(image: torch.Tensor, radii: Sequence[int], pick_one: Callable[..., torch.Tensor]) -> torch.Tensor:
+    """Largest or smallest value of a box: along one axis after the other, each in steps that double."""
+    for axis, radius in enumerate(radii, start=2):
         n, side, width = image.shape[axis], 2 * radius + 1, 1
         image = _repeat_edges(image, axis, radius)
         while 2 * width <= side:
@@ -185,7 +204,7 @@ def _opened_and_closed(scale: Scale) -> list[torch.Tensor]:
     """What is left of bright parts, and of dark ones, where a square of the scale's size fits in (Serra 1982)."""
     highest, lowest = torch.maximum, torch.minimum
     return [
-        _extreme(_extreme(scale.image, scale.radius_px, first), scale.radius_px, second)
+        _extreme(_extreme(scale.image, scale.radii, first), scale.radii, second)
         for first, second in ((lowest, highest), (highest, lowest))
     ]
 
@@ -206,7 +225,9 @@ FILTERS: dict[str, Filter] = {
 }
 
 
-def compute(image: torch.Tensor, filters: Sequence[str], sigmas_px: Sequence[float]) -> torch.Tensor:
+def compute(
+    image: torch.Tensor, filters: Sequence[str], sigmas_px: Sequence[float], plane_px: float = 1.0
+) -> torch.Tensor:
     """Feature maps of an image.
 
     Parameters
@@ -215,6 +236,8 @@ def compute(image: torch.Tensor, filters: Sequence[str], sigmas_px: Sequence[flo
     filters : sequence of str
         Rows of `FILTERS`.
     sigmas_px : sequence of float
+    plane_px : float
+        How many pixels wide the distance between two planes is.
 
     Returns
     -------
@@ -223,7 +246,7 @@ def compute(image: torch.Tensor, filters: Sequence[str], sigmas_px: Sequence[flo
     """
     maps = [image]
     for sigma in sigmas_px:
-        scale = Scale(image, sigma)
+        scale = Scale(image, sigma, plane_px)
         for name in filters:
             maps += pick(FILTERS, name, "filter").compute(scale)
     return torch.cat(maps, dim=1)
@@ -236,7 +259,7 @@ def count(n_channels: int, ndim: int, filters: Sequence[str], sigmas_px: Sequenc
 
 
 def halo_px(filters: Sequence[str], sigmas_px: Sequence[float]) -> int:
-    """How far the filter bank looks, in pixels."""
+    """How far the filter bank looks, in the unit of the sigmas: pixels, or planes where they are in planes."""
     if not filters or not sigmas_px:
         raise InputError("The filter bank needs at least one filter and one sigma.")
     rows = [pick(FILTERS, name, "filter") for name in filters]

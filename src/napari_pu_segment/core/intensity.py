@@ -8,13 +8,12 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from .samples import IGNORE, Sample
+from .samples import Sample
+from .sampling import values
 
 Transform = Literal["linear", "asinh"]
 Statistics = Literal["training", "image"]
 TRANSFORMS = {"linear": "Linear", "asinh": "Asinh (astronomy)"}
-
-_STATISTICS_PX = 1_000_000  # read about this many pixels of each image for the percentiles
 
 
 class ChannelStats(BaseModel):
@@ -51,38 +50,29 @@ def normalise(image: np.ndarray, stats: Sequence[ChannelStats]) -> np.ndarray:
 def measure(samples: Sequence[Sample], transform: str = "linear") -> tuple[ChannelStats, ...]:
     """Statistics of each channel over all samples.
 
-    `low` and `high` are the 1st and 99.5th percentile of the finite values that are not ignored, of at most about a
-    million pixels an image taken on a regular grid. `softening` is the robust noise level: 1.4826 times the median
-    absolute deviation. A constant channel gets a range of one unit, so that it becomes 0 everywhere.
+    `low` and `high` are the 1st and 99.5th percentile of the finite values that are not ignored, of about a million
+    pixels an image taken on a regular grid; see `sampling.values`. `softening` is the robust noise level: 1.4826 times
+    the median absolute deviation. A constant channel gets a range of one unit, so that it becomes 0 everywhere.
     """
-    grids = [_grid(sample) for sample in samples]
+    grids = [values(sample.image, sample.labels) for sample in samples]
     return tuple(_channel([grid[c] for grid in grids], transform) for c in range(samples[0].image.shape[0]))
 
 
 def ranges(sample: Sample) -> tuple[tuple[float, float], ...]:
     """The 1st and the 99th percentile of each channel's finite values, read on the same regular grid; 0, 0 if none."""
-    parts = [part[np.isfinite(part)] for part in _grid(sample)]
+    parts = [part[np.isfinite(part)] for part in values(sample.image, sample.labels)]
     ends = [np.percentile(part, [1, 99]) if part.size else (0.0, 0.0) for part in parts]
     return tuple((float(low), float(high)) for low, high in ends)
 
 
-def _grid(sample: Sample) -> np.ndarray:
-    step = max(1, round((np.prod(sample.spatial_shape) / _STATISTICS_PX) ** (1 / len(sample.spatial_shape))))
-    window = [slice(None, None, step)] * len(sample.spatial_shape)
-    values = np.array(sample.image[(slice(None), *window)], dtype=np.float64)
-    if sample.labels is not None:
-        values[:, sample.labels[tuple(window)] == IGNORE] = np.nan
-    return values
-
-
 def _channel(parts: list[np.ndarray], transform: str) -> ChannelStats:
-    values = np.concatenate([part[np.isfinite(part)] for part in parts])
-    if values.size == 0:
-        values = np.zeros(1)
-    low, median, high = (float(v) for v in np.percentile(values, [1, 50, 99.5]))
-    spread = float(np.median(np.abs(values - median))) * 1.4826
+    seen = np.concatenate([part[np.isfinite(part)] for part in parts])
+    if seen.size == 0:
+        seen = np.zeros(1)
+    low, median, high = (float(v) for v in np.percentile(seen, [1, 50, 99.5]))
+    spread = float(np.median(np.abs(seen - median))) * 1.4826
     if not high > low:  # constant, or nearly so: fall back to the full range
-        low, high = float(values.min()), float(values.max())
+        low, high = float(seen.min()), float(seen.max())
     if not high > low:
         high = low + 1.0
     return ChannelStats(

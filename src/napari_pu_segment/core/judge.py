@@ -14,10 +14,11 @@ from .filters import count
 from .fit import FeatureCache
 from .methods import METHODS
 from .model import Model
-from .patches import Stroke, find_strokes, usable
+from .patches import Stroke, find_strokes
 from .progress import Progress, Work
 from .rounds import HeldStroke, Judgement, kappa
 from .samples import UNLABELED, Sample
+from .sampling import draw_pixels
 from .tiles import map_tiles
 
 N_FOLDS = 3
@@ -58,7 +59,7 @@ def judge(
     steps = max(1, int(model.card.settings["n_steps"]) // _STEPS_DIVISOR)
     settings = settings.changed({"prior": "fixed", "class_prior": model.card.class_prior, "n_steps": steps})
     rng = np.random.default_rng(int(model.card.settings["seed"]))
-    pool = _pool(samples, rng)
+    pool = draw_pixels(samples, _POOL_PX, rng)
     own = np.concatenate([values[0] for values in (yield from _at(model, samples, [[p] for p in pool], cache))])
     mask = own >= (model.card.threshold if threshold is None else threshold)
     strokes: list[HeldStroke] = []
@@ -78,15 +79,6 @@ def judge(
             right = (next(rest[stroke.sample]) >= least) == (kind == "positive")
             strokes.append(HeldStroke(stroke.sample, kind, stroke.pixels, float(right.mean())))
     return Judgement(tuple(strokes), tuple(steadiness), float(mask.mean()), model.card.class_prior)
-
-
-def _pool(samples: Sequence[Sample], rng: np.random.Generator) -> list[np.ndarray]:
-    """Flat indices into each sample, drawn uniformly over all usable pixels."""
-    places = [np.flatnonzero(usable(sample)) for sample in samples]
-    shares = rng.multinomial(_POOL_PX, np.array([len(place) for place in places]) / sum(map(len, places)))
-    return [
-        place[rng.integers(len(place), size=n)] if n else place[:0] for place, n in zip(places, shares, strict=True)
-    ]
 
 
 def _deal(strokes: Mapping[str, Sequence[Stroke]], rng: np.random.Generator) -> list[list[tuple[str, Stroke]]]:

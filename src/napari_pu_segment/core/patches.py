@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from scipy import ndimage
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from .losses.pu import Group, Scores
 from .networks import Network
-from .samples import IGNORE, NEGATIVE, POSITIVE, UNLABELED, Sample
+from .patch_images import PatchImage
+from .samples import NEGATIVE, POSITIVE, Sample
+from .sampling import places_of
 
 KINDS = {"positive": POSITIVE, "negative": NEGATIVE}
+_FEW = 16  # painted pixels in so many, or fewer, are joined one by one; more of them as an image
 
 
 @dataclass(frozen=True)
@@ -61,18 +65,18 @@ class Batch:
 
 
 def find_strokes(samples: Sequence[Sample]) -> dict[str, list[Stroke]]:
-    """Strokes of each kind: connected parts of what was painted, over all samples."""
+    """Strokes of each kind: connected parts of what was painted, over all samples; never across time."""
     found: dict[str, list[Stroke]] = {kind: [] for kind in KINDS}
     for index, sample in enumerate(samples):
         for kind, code in KINDS.items():
-            if sample.labels is None or not sample.count(code):
+            if sample.labels is None:
                 continue
-            painted = sample.labels == code
-            parts, n_parts = ndimage.label(painted, structure=_joined(sample.axes))
-            flat = np.flatnonzero(painted)
-            names = parts.ravel()[flat]
-            order = np.argsort(names, kind="stable")
-            pieces = np.split(flat[order], np.cumsum(np.bincount(names, minlength=n_parts + 1)[1:])[:-1])
+            flat = places_of(sample.labels, code)
+            if not len(flat):
+                continue
+            few = len(flat) * _FEW < sample.labels.size
+            names = _parts(flat, sample) if few else _parts_of_mask(sample, code).ravel()[flat] - 1
+            pieces = np.split(flat[np.argsort(names, kind="stable")], np.cumsum(np.bincount(names))[:-1])
             found[kind] += [Stroke(index, piece) for piece in pieces]
     return found
 
@@ -85,20 +89,29 @@ def _joined(axes: str) -> np.ndarray:
     return joined
 
 
-def is_unlabelled(sample: Sample) -> bool:
-    """Whether an image tells about unlabelled pixels: one that is labelled everywhere (a patch) does not."""
-    return sample.labels is None or bool((sample.labels == UNLABELED).any())
+def _parts_of_mask(sample: Sample, code: int) -> np.ndarray:
+    """Number of the connected part at each pixel of the labels that bears a code, 0 elsewhere."""
+    parts, _ = ndimage.label(sample.labels == code, structure=_joined(sample.axes))
+    return np.asarray(parts)
 
 
-def usable(sample: Sample) -> np.ndarray:
-    """Pixels ([T,] [Z,] Y, X) that may be trained on: not ignored, and finite in every channel."""
-    fine = np.ones(sample.spatial_shape, bool)
-    if sample.labels is not None:
-        fine &= sample.labels != IGNORE
-    if np.dtype(sample.image.dtype).kind == "f":
-        for channel in sample.image:
-            fine &= np.isfinite(np.asarray(channel))
-    return fine
+def _parts(flat: np.ndarray, sample: Sample) -> np.ndarray:
+    """Number, from 0, of the connected part of each painted pixel (n,): the same parts, from the pixels alone."""
+    shape = sample.spatial_shape
+    places = np.stack(np.unravel_index(flat, shape))
+    links = []
+    for step in np.argwhere(_joined(sample.axes)) - 1:
+        offset = int(np.dot(step, np.cumprod((1, *shape[:0:-1]))[::-1]))
+        if offset <= 0:  # its opposite does as well
+            continue
+        beside = places + step[:, None]
+        inside = ((beside >= 0) & (beside < np.array(shape)[:, None])).all(0)
+        at = np.searchsorted(flat, flat + offset).clip(max=len(flat) - 1)
+        joined = np.flatnonzero(inside & (flat[at] == flat + offset))
+        links.append(np.stack([joined, at[joined]]))
+    ends = np.concatenate(links, axis=1)
+    graph = csr_array((np.ones(ends.shape[1], bool), (ends[0], ends[1])), shape=(len(flat),) * 2)
+    return np.asarray(connected_components(graph, directed=False)[1])
 
 
 def _even(sizes: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -145,44 +158,42 @@ class PixelSampler:
         parts["unlabelled"] = slice(n, n + len(self.unlabelled))
         return Batch(torch.cat([*self._rows.values(), self.unlabelled]), parts)
 
+    def strokes(self, kind: str, values: np.ndarray) -> list[np.ndarray]:
+        """Values (n, ...) of all rows of a kind, in the order of `everything`, parted into those of each stroke."""
+        return np.split(values, np.cumsum(self._sizes[kind])[:-1])
+
 
 class PatchSampler:
     """Draws patches: labelled ones around stroke pixels, unlabelled ones uniformly over the images of the pool.
 
     Parameters
     ----------
-    images : sequence of Tensor, (C, [T,] [Z,] Y, X)
-        Normalised.
-    usable : sequence of ndarray of bool, ([T,] [Z,] Y, X)
-        Pixels that may be trained on.
+    images : sequence of PatchImage
     strokes : mapping of kind to strokes
     pool : sequence of int
         Numbers of the images whose pixels stand for the unlabelled distribution.
     ndim : int
-        2 for patches (p, p), also of planes and time points; 3 for (p, p, p).
+        2 for patches (p, p), also of planes and time points; 3 for volumes.
     network : Network
         Tells the size of patches, and how many of each kind a step takes.
     """
 
     def __init__(
         self,
-        images: Sequence[torch.Tensor],
-        usable: Sequence[np.ndarray],
+        images: Sequence[PatchImage],
         strokes: Mapping[str, Sequence[Stroke]],
         pool: Sequence[int],
         ndim: int,
         network: Network,
     ) -> None:
-        self._shapes = [mask.shape for mask in usable]
+        self._images = images
         self._strokes = {kind: part for kind, part in strokes.items() if part}
         self._sizes = {kind: np.array([len(s.pixels) for s in part]) for kind, part in self._strokes.items()}
         self._n_labelled, self._n_unlabelled = network.n_labelled, network.n_unlabelled
-        side = network.patch_px if ndim == 2 else max(network.patch_px // 2, network.stride_px)
-        self._n_own = len(self._shapes[0]) - ndim
-        self._patch = (1,) * self._n_own + (side,) * ndim
-        self._images = [self._padded(image.numpy(), "symmetric") for image in images]
-        self._usable = [self._padded(mask[None], "constant")[0] for mask in usable]
-        self._pool, sizes = list(pool), np.array([usable[i].sum() for i in pool], float)
+        self._n_own = len(images[0].shape) - ndim
+        planes = [network.patch_planes or network.patch_px] * (ndim - 2)
+        self._patch = (1,) * self._n_own + (*planes, network.patch_px, network.patch_px)
+        self._pool, sizes = list(pool), np.array([images[i].n_usable for i in pool], float)
         self._shares = sizes / sizes.sum()
 
     def draw(self, rng: np.random.Generator) -> Batch:
@@ -214,32 +225,26 @@ class PatchSampler:
             parts[kind] = slice(n, n := n + size)
         return Batch(torch.cat(features), parts, torch.cat(weights))
 
-    def _padded(self, array: np.ndarray, mode: Literal["symmetric", "constant"]) -> np.ndarray:
-        return np.pad(array, [(0, 0), *((side, side) for side in self._patch)], mode=mode)
-
     def _anywhere(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        index = self._pool[rng.choice(len(self._pool), p=self._shares)]
-        # patches may hang over the edge, so that a pixel in a corner is seen as often as one in the middle
-        starts = [int(rng.integers(1, n + side)) for n, side in zip(self._shapes[index], self._patch, strict=True)]
-        window = tuple(slice(start, start + side) for start, side in zip(starts, self._patch, strict=True))
-        weights = self._usable[index][window].astype(np.float32)
-        return _turned(self._images[index][(slice(None), *window)], weights, rng)
+        image = self._images[self._pool[rng.choice(len(self._pool), p=self._shares)]]
+        looks, usable = image.cut(image.anywhere(self._patch, rng), self._patch)
+        return _turned(looks, usable.astype(np.float32), rng)
 
     def _around(self, stroke: Stroke, pixel: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        shape = self._shapes[stroke.sample]
+        shape = self._images[stroke.sample].shape
         jitter = [int(rng.integers(-(side // 4), side // 4 + 1)) for side in self._patch]
         place = np.unravel_index(pixel, shape)
         centre = [int(np.clip(c + j, 0, n - 1)) for c, j, n in zip(place, jitter, shape, strict=True)]
-        starts = [c + side - side // 2 for c, side in zip(centre, self._patch, strict=True)]  # in the padded image
-        window = tuple(slice(start, start + side) for start, side in zip(starts, self._patch, strict=True))
+        starts = [c - side // 2 for c, side in zip(centre, self._patch, strict=True)]
         painted = np.zeros(self._patch, bool)
-        local = np.array(np.unravel_index(stroke.pixels, shape)).T - centre + np.array(self._patch) // 2
+        local = np.array(np.unravel_index(stroke.pixels, shape)).T - starts
         inside = local[((local >= 0) & (local < self._patch)).all(1)]
         painted[tuple(inside.T)] = True
-        mask = painted & self._usable[stroke.sample][window]
+        looks, usable = self._images[stroke.sample].cut(starts, self._patch)
+        mask = painted & usable
         # weights sum to 1, so that the patch of a short stroke counts as much as one of a long stroke
         weights = mask.astype(np.float32) / max(int(mask.sum()), 1)
-        return _turned(self._images[stroke.sample][(slice(None), *window)], weights, rng)
+        return _turned(looks, weights, rng)
 
 
 def _turned(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

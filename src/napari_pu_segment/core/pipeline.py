@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import crf as dense_crf
-from .crf import CrfSettings, Refined
+from .blocks import Counts, blocks, predict_block, refine_block
+from .crf import CrfSettings, Refined, Refiner
 from .errors import InputError, pick
 from .methods import METHODS
 from .model import Model
-from .progress import Work, run
+from .progress import Progress, Work, run, shifted
 from .samples import IGNORE, Array, Sample
 from .settings import Settings
 from .tiles import map_tiles
+
+_REFINE_SHARE = 3  # refining takes about so many times as long as predicting, for a bar that moves evenly
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +27,11 @@ class Segmentation:
 
     Parameters
     ----------
-    probability : ndarray, ([Z,] Y, X), float32 in [0, 1]
-    mask : ndarray, ([Z,] Y, X), uint8 0 or 1
+    probability : ndarray, ([T,] [Z,] Y, X), float32 in [0, 1]
+    mask : ndarray, ([T,] [Z,] Y, X), uint8 0 or 1
         Where the probability reaches the threshold.
     threshold : float
-    refined : ndarray, ([Z,] Y, X), uint8 0 or 1, or None
+    refined : ndarray, ([T,] [Z,] Y, X), uint8 0 or 1, or None
         The mask after the dense CRF, where it was asked for.
     refined_by : str
         The backend that refined, or "".
@@ -41,8 +44,29 @@ class Segmentation:
     refined_by: str = ""
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What is told of a segmentation that was written block by block.
+
+    Parameters
+    ----------
+    threshold : float
+    positive_fraction : float in [0, 1]
+        Of the pixels that are not ignored: what the mask covers.
+    refined_fraction : float in [0, 1] or None
+        What the refined mask covers, where it was asked for.
+    refined_by : str
+        The backend that refined, or "".
+    """
+
+    threshold: float
+    positive_fraction: float
+    refined_fraction: float | None = None
+    refined_by: str = ""
+
+
 def threshold_mask(probability: np.ndarray, threshold: float, labels: np.ndarray | None = None) -> np.ndarray:
-    """Mask ([Z,] Y, X) uint8 of the pixels that reach the threshold and are not ignored."""
+    """Mask ([T,] [Z,] Y, X) uint8 of the pixels that reach the threshold and are not ignored."""
     mask = (probability >= np.float32(threshold)).astype(np.uint8)
     if labels is not None:
         mask[labels == IGNORE] = 0
@@ -50,7 +74,7 @@ def threshold_mask(probability: np.ndarray, threshold: float, labels: np.ndarray
 
 
 def covered(mask: np.ndarray, labels: np.ndarray | None = None) -> float:
-    """Fraction, 0..1, of the pixels that are not ignored which a mask ([Z,] Y, X) covers; 0 where all are ignored."""
+    """Fraction, 0..1, of the pixels not ignored that a mask ([T,] [Z,] Y, X) covers; 0 where all are ignored."""
     seen = mask.size if labels is None else int(np.count_nonzero(labels != IGNORE))
     return float(np.count_nonzero(mask) / max(seen, 1))
 
@@ -64,14 +88,15 @@ def segment(
     crf: CrfSettings | None = None,
     tile_px: int = 0,
     name: str = "The image",
+    axes: str = "",
 ) -> Work[Segmentation]:
     """Probability, mask and, where `crf` is given, refined mask of an image.
 
     Parameters
     ----------
     model : Model
-    image : array, (C, [Z,] Y, X)
-    labels : ndarray of label codes, ([Z,] Y, X), optional
+    image : array, (C, [T,] [Z,] Y, X)
+    labels : ndarray of label codes, ([T,] [Z,] Y, X), optional
         Strokes are kept by the CRF, ignored pixels are left out of both masks.
     threshold : float in [0, 1], optional
         Instead of the model's own.
@@ -80,19 +105,101 @@ def segment(
         Side of a tile, 0 for automatic.
     name : str
         Of the image, for messages.
+    axes : str
+        What the axes of the image are; see `Sample.axes`.
 
     Raises
     ------
     InputError
         If the model cannot see such an image.
     """
-    probability = (yield from map_tiles(model, image, tile_px=tile_px, name=name))[0]
+    probability = (yield from map_tiles(model, image, tile_px=tile_px, name=name, axes=axes))[0]
     threshold = model.card.threshold if threshold is None else threshold
     mask = threshold_mask(probability, threshold, labels)
     if crf is None:
         return Segmentation(probability, mask, threshold)
-    refined = yield from dense_crf.refine(np.asarray(image), probability, crf, labels=labels, threshold=threshold)
+    refined = yield from dense_crf.refine(image, probability, crf, labels=labels, threshold=threshold, axes=axes)
     return Segmentation(probability, mask, threshold, refined.mask, refined.backend)
+
+
+def segment_into(
+    model: Model,
+    image: Array,
+    outs: Mapping[str, Array],
+    *,
+    labels: Array | None = None,
+    threshold: float | None = None,
+    crf: CrfSettings | None = None,
+    tile_px: int = 0,
+    name: str = "The image",
+    axes: str = "",
+) -> Work[Summary]:
+    """What `segment` makes of an image, bit for bit, written block by block: memory is bounded by the block.
+
+    Parameters
+    ----------
+    model : Model
+    image : array, (C, [T,] [Z,] Y, X)
+        Numpy or lazy.
+    outs : mapping
+        Where results go, arrays ([T,] [Z,] Y, X) that take ``out[slices] = block``: "probability" (float32), "mask" and
+        "refined" (uint8 0 or 1). A refined mask needs the probability, which is read again: ``out[slices]``.
+    labels, threshold, tile_px, name, axes
+        See `segment`; labels may be lazy.
+    crf : CrfSettings, optional
+        How to refine; default: the default settings.
+
+    Yields
+    ------
+    Progress
+        With the `parts` of the probability and mask, or of the refined mask while refining, that were finished.
+
+    Raises
+    ------
+    InputError
+        If the model cannot see such an image, or the outputs do not fit.
+    """
+    model.check_image(tuple(image.shape), name, axes=axes)
+    _check_outs(outs, tuple(image.shape[1:]), name)
+    model = model.for_image(image)
+    threshold = model.card.threshold if threshold is None else threshold
+    first = {key: out for key, out in outs.items() if key != "refined"}
+    predicting = _predict_all(model, image, first, labels, threshold, tile_px)
+    if "refined" not in outs:
+        return Summary(threshold, (yield from predicting).positive_fraction)
+    counts = yield from shifted(predicting, 0, 1 + _REFINE_SHARE)
+    with Refiner(image, outs["probability"], crf or CrfSettings(), labels=labels, threshold=threshold, axes=axes) as by:
+        again = yield from shifted(_refine_all(by, outs["refined"]), 1, 1 + _REFINE_SHARE, _REFINE_SHARE)
+    return Summary(threshold, counts.positive_fraction, again.positive_fraction, by.backend)
+
+
+def _predict_all(
+    model: Model, image: Array, outs: Mapping[str, Array], labels: Array | None, threshold: float, tile_px: int
+) -> Work[Counts]:
+    counts, todo = Counts(), blocks(model, image.shape, outs)
+    for i, block in enumerate(todo, start=1):
+        work = predict_block(model, image, outs, block, labels=labels, threshold=threshold, tile_px=tile_px)
+        counts += yield from shifted(work, i - 1, len(todo))
+        yield Progress(i, len(todo), "Predicting", parts=(block,))
+    return counts
+
+
+def _refine_all(refiner: Refiner, out: Array) -> Work[Counts]:
+    counts, todo = Counts(), refiner.regions(getattr(out, "block_px", ()))
+    for i, block in enumerate(todo, start=1):
+        counts += yield from shifted(refine_block(refiner, out, block), i - 1, len(todo))
+        yield Progress(i, len(todo), "Refining", parts=(block,))
+    return counts
+
+
+def _check_outs(outs: Mapping[str, Array], shape: tuple[int, ...], name: str) -> None:
+    for key, out in outs.items():
+        if key not in ("probability", "mask", "refined"):
+            raise InputError(f"There is no result called {key!r}. Choose from: probability, mask, refined.")
+        if tuple(out.shape) != shape:
+            raise InputError(f"The {key} of {name} has shape {shape}; it cannot be written to {tuple(out.shape)}.")
+    if "refined" in outs and "probability" not in outs:
+        raise InputError("A refined mask is made from the probability. Ask for the probability too.")
 
 
 def train(samples: Sequence[Sample], settings: Settings | None = None, *, start: Model | None = None) -> Model:
@@ -124,7 +231,7 @@ def train(samples: Sequence[Sample], settings: Settings | None = None, *, start:
 
 
 def predict(model: Model, image: Array, *, tile_px: int = 0) -> np.ndarray:
-    """Probability ([Z,] Y, X), float32 in [0, 1], of an image (C, [Z,] Y, X); waits for it."""
+    """Probability ([T,] [Z,] Y, X), float32 in [0, 1], of an image (C, [T,] [Z,] Y, X); waits for it."""
     result: np.ndarray = run(map_tiles(model, image, tile_px=tile_px))[0]
     return result
 
@@ -138,7 +245,4 @@ def refine(
     threshold: float = 0.5,
 ) -> Refined:
     """Refine a probability with the dense CRF, and wait for it; see `crf.refine`."""
-    work = dense_crf.refine(
-        np.asarray(image), probability, settings or CrfSettings(), labels=labels, threshold=threshold
-    )
-    return run(work)
+    return run(dense_crf.refine(image, probability, settings or CrfSettings(), labels=labels, threshold=threshold))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 Result = TypeVar("Result")
@@ -59,6 +59,19 @@ def run(work: Work[Result], on_progress: Callable[[Progress], None] | None = Non
             return end.value  # type: ignore[no-any-return]
         if on_progress is not None:
             on_progress(progress)
+
+
+def shifted(work: Work[Result], done: int, total: int, share: int = 1) -> Work[Result]:
+    """Long work as part of more: of `total` shares `done` are done, and it is `share` of them; each is 1000 steps."""
+    try:
+        while True:
+            progress = next(work)
+            within = 1000 * share * progress.step // progress.total if progress.total else 0
+            yield replace(progress, step=1000 * done + within, total=1000 * total)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    finally:
+        work.close()
 
 
 class Ticker:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .filters import FILTERS
 from .fit import TrainSettings
-from .intensity import TRANSFORMS
+from .intensity import TRANSFORMS, Statistics
 from .losses.pu import RISKS, SURROGATES
 from .networks import NETWORKS
 from .prior import PRIORS
@@ -69,8 +69,25 @@ class PuSettings(TrainSettings):
     intensity: Annotated[str, OneOf(TRANSFORMS)] = advanced(
         default="linear", title="Intensity scale", description="Asinh shows faint sources beside bright ones."
     )
+    statistics: Statistics = advanced(
+        default="training",
+        title="Intensity statistics",
+        description="What intensities are measured by. training: the training images', for ever. image: every image, "
+        "stack or series is measured by itself, which helps where exposures differ and hides how bright it is.",
+    )
     dimensions: Literal["planes", "volume"] = advanced(
-        default="planes", title="Stacks", description="Each plane on its own, or filters and networks in 3-D."
+        default="planes",
+        title="Stacks",
+        description="Each plane on its own, or filters and networks in 3-D. Time points are always on their own.",
+    )
+    plane_px: float = only_if(
+        other={"dimensions": "volume"},
+        default=0.0,
+        ge=0,
+        le=100,
+        title="Distance of planes (px, 0 = from the image)",
+        description="How many pixels wide the distance between two planes is, for volumes. 0 takes it from the image's "
+        "pixel size, or 1 where that is not known; 1 treats planes and pixels alike.",
     )
     filters: Annotated[tuple[Annotated[str, OneOf(FILTERS)], ...], Field(min_length=1)] = advanced(
         default=("gaussian", "gradient", "hessian", "opening"), title="Filters", description="Of the filter bank."

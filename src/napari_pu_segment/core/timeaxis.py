@@ -88,7 +88,7 @@ class TimeAxis:
 
     def _text(self, place: float, step: float) -> str:
         if not self.in_s:
-            return str(round(place))
+            return str(round(place)) if place else "frame 0"
         if self.start is None:
             return _duration(place, step)
         when = (self.start + np.timedelta64(round(1000 * place), "ms")).astype("datetime64[ms]")

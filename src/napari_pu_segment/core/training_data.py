@@ -12,11 +12,13 @@ from .errors import InputError
 from .features import gather
 from .filters import count
 from .fit import FeatureCache
-from .intensity import ChannelStats, normalise
+from .intensity import ChannelStats
 from .networks import Network, NetworkSpec
-from .patches import PatchSampler, PixelSampler, Stroke, find_strokes, is_unlabelled, usable
+from .patch_images import PatchImage
+from .patches import PatchSampler, PixelSampler, Stroke, find_strokes
 from .progress import Work
 from .samples import Sample
+from .sampling import draw_pixels, is_unlabelled
 
 _POOL_PX = 50_000  # unlabelled pixels that stand for the images
 _STROKE_PX = 5_000  # pixels that stand for one stroke
@@ -31,15 +33,15 @@ class TrainingData:
     ----------
     samples : sequence of Sample
     strokes : mapping of "positive" and "negative" to strokes
-    stats : tuple of ChannelStats
-        One for each channel, over all samples.
+    stats : tuple of tuple of ChannelStats
+        For each sample one for each channel; all alike where the statistics are the training images'.
     pool : tuple of int
         Numbers of the samples whose pixels stand for the unlabelled distribution.
     """
 
     samples: Sequence[Sample]
     strokes: Mapping[str, Sequence[Stroke]]
-    stats: tuple[ChannelStats, ...]
+    stats: tuple[tuple[ChannelStats, ...], ...]
     pool: tuple[int, ...]
 
     def count(self, kind: str) -> int:
@@ -70,7 +72,7 @@ class TrainingData:
         return replace(self, strokes=parts[0]), replace(self, strokes=parts[1])
 
 
-def prepare(samples: Sequence[Sample], stats: tuple[ChannelStats, ...]) -> TrainingData:
+def prepare(samples: Sequence[Sample], stats: tuple[tuple[ChannelStats, ...], ...]) -> TrainingData:
     """Find the strokes of samples.
 
     An image that is labelled everywhere, such as a patch of a folder of positive patches, tells nothing about the
@@ -101,38 +103,26 @@ def make_sampler(
         If every pixel is ignored or not finite.
     """
     if network.patch_px > 1:
-        masks = [usable(sample) for sample in data.samples]
-        if not any(masks[i].any() for i in data.pool):
+        images = [PatchImage(sample, stats) for sample, stats in zip(data.samples, data.stats, strict=True)]
+        if not any(images[i].n_usable for i in data.pool):
             raise _nothing_usable()
-        images = [torch.from_numpy(normalise(np.asarray(sample.image), data.stats)) for sample in data.samples]
-        return PatchSampler(images, masks, data.strokes, data.pool, spec.ndim, network)
+        return PatchSampler(images, data.strokes, data.pool, spec.ndim, network)
     n_values = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
     rng = np.random.default_rng(seed)
-    wanted = _pool_pixels(data, rng)
+    wanted = draw_pixels(data.samples, _POOL_PX, rng, data.pool)
+    if not any(map(len, wanted)):
+        raise _nothing_usable()
     strokes = {kind: [_thinned(stroke, rng) for stroke in part] for kind, part in data.strokes.items()}
     rows: dict[str, list[torch.Tensor]] = {kind: [torch.empty(0)] * len(part) for kind, part in strokes.items()}
     unlabelled = []
     for index, sample in enumerate(data.samples):
         places = [(kind, i) for kind, part in strokes.items() for i, s in enumerate(part) if s.sample == index]
         asked = [strokes[kind][i].pixels for kind, i in places]
-        found = yield from gather(sample, [*asked, wanted[index]], network, spec, data.stats, n_values, cache)
+        found = yield from gather(sample, [*asked, wanted[index]], network, spec, data.stats[index], n_values, cache)
         for (kind, i), part_rows in zip(places, found, strict=False):
             rows[kind][i] = part_rows
         unlabelled.append(found[-1])
     return PixelSampler(rows, torch.cat(unlabelled), network)
-
-
-def _pool_pixels(data: TrainingData, rng: np.random.Generator) -> list[np.ndarray]:
-    """Flat indices for every sample, drawn uniformly over all usable pixels of the pool; none for other samples."""
-    usable_px = [np.flatnonzero(usable(s)) if i in data.pool else np.empty(0, int) for i, s in enumerate(data.samples)]
-    total = sum(len(pixels) for pixels in usable_px)
-    if total == 0:
-        raise _nothing_usable()
-    shares = rng.multinomial(_POOL_PX, [len(pixels) / total for pixels in usable_px])
-    return [
-        pixels[rng.integers(len(pixels), size=n)] if n else pixels[:0]
-        for pixels, n in zip(usable_px, shares, strict=True)
-    ]
 
 
 def _nothing_usable() -> InputError:

@@ -36,6 +36,7 @@ from .rounds_panel import RoundsPanel
 from .session import Session
 from .snapshots import own
 from .suggest_panel import SuggestPanel
+from .time_panel import TimePanel
 from .train_panel import TrainPanel
 
 PLUGIN, TITLE = "napari-pu-segment", "Paint and segment"
@@ -78,6 +79,7 @@ class MainWidget(QWidget):
         self.suggest_panel = SuggestPanel(self.session)
         self.result_panel = ResultPanel(self.session)
         self.objects_panel = ObjectsPanel(self.session)
+        self.time_panel = TimePanel(self.session)
         self.model_panel = ModelPanel(self.session)
         self.record_panel = RecordPanel(self.session)
         self.autosave_bar = AutosaveBar(self.session)
@@ -169,6 +171,7 @@ class MainWidget(QWidget):
             "Paint": [self.train_panel, self.live_panel, self.suggest_panel, self.rounds_panel],
             "Result": [self.result_panel],
             "Objects": [self.objects_panel],
+            "Time": [self.time_panel],
             "Model": [self.model_panel, self.record_panel],
         }
 
@@ -252,9 +255,11 @@ class _Column(QScrollArea):
         return QSize(inner.minimumSizeHint().width() + bar.sizeHint().width(), 200)
 
 
-def add_brush_layers(viewer: napari.Viewer) -> None:
+def add_brush_layers(viewer: napari.Viewer) -> MainWidget:
     """Open the widget and add brush layers for the selected image; a command of the napari menus."""
-    _opened(viewer).train_panel.add_brushes()
+    widget = _opened(viewer)
+    widget.train_panel.add_brushes()
+    return widget
 
 
 def measure_objects(viewer: napari.Viewer) -> None:

@@ -4,20 +4,39 @@ Read: PNG, JPEG and BMP; TIFF with 8 or 16 bits or float, RGB(A), channels, plan
 names and pixel size of ImageJ and OME; .npy without pickled objects. Written: TIFF, and PNG for pictures to look at.
 """
 
-from .formats import clean_unit
 from .names import IMAGE_SUFFIXES, list_images, sanitise_name
-from .read import ImageFile, read_image, read_labels, read_mask, read_probability
+from .outputs import OUTPUT_SUFFIXES, Output, create_output, open_part
+from .read import (
+    Header,
+    ImageFile,
+    probe,
+    read_image,
+    read_labels,
+    read_levels,
+    read_mask,
+    read_probability,
+)
+from .source import LAZY_BYTES
 from .strokes import GEOJSON_SUFFIXES, read_strokes, write_strokes
+from .units import clean_unit
 from .write import write_image, write_picture
 
 __all__ = [
     "GEOJSON_SUFFIXES",
     "IMAGE_SUFFIXES",
+    "LAZY_BYTES",
+    "OUTPUT_SUFFIXES",
+    "Header",
     "ImageFile",
+    "Output",
     "clean_unit",
+    "create_output",
     "list_images",
+    "open_part",
+    "probe",
     "read_image",
     "read_labels",
+    "read_levels",
     "read_mask",
     "read_probability",
     "read_strokes",

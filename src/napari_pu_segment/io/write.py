@@ -10,11 +10,12 @@ from PIL import Image
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
-from .formats import TIFF_TYPES, write_tiff
+from ..core.samples import Array
+from .tiff_write import TIFF_TYPES, write_tiff
 
 
 def write_image(
-    path: str | Path, array: np.ndarray, pixel_size: tuple[float, ...] = (), pixel_unit: str = "px"
+    path: str | Path, array: Array, pixel_size: tuple[float, ...] = (), pixel_unit: str = "px", axes: str = ""
 ) -> None:
     """Write a TIFF, whole or not at all. The same array gives the same bytes: there is no time stamp.
 
@@ -22,9 +23,13 @@ def write_image(
     ----------
     path : path
         With the suffix .tif or .tiff.
-    array : ndarray, ([Z,] Y, X), of bool, uint8, uint16 or float32
+    array : array, ([T,] [Z,] Y, X), of bool, uint8, uint16, uint32, int32 or float32
+        Numpy or lazy; a large one is read tile by tile.
     pixel_size : tuple of float, ([Z,] Y, X)
-        Size of a pixel in `pixel_unit`, or empty.
+        Size of a pixel in `pixel_unit`, or empty; the last axes count.
+    pixel_unit : str
+    axes : str
+        Such as "TYX"; by default three axes are planes, rows and columns.
 
     Raises
     ------
@@ -33,11 +38,10 @@ def write_image(
     """
     if Path(path).suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"Cannot write {str(path)!r}: results are TIFF files. Give a name that ends with .tif.")
-    array = array.astype(np.uint8) if array.dtype == bool else np.ascontiguousarray(array)
-    if array.dtype.name not in TIFF_TYPES or array.ndim not in (2, 3):
+    array = array.astype(np.uint8) if array.dtype == bool else array
+    if np.dtype(array.dtype).name not in TIFF_TYPES or len(array.shape) not in (2, 3, 4):
         raise InputError(f"Cannot write {str(path)!r}: {array.dtype} values of shape {array.shape} are not a result.")
-    size = pixel_size if len(pixel_size) == array.ndim else ()
-    write_atomically(path, lambda name: write_tiff(name, array, size, pixel_unit))
+    write_atomically(path, lambda name: write_tiff(name, array, pixel_size, pixel_unit, axes))
 
 
 def write_picture(path: str | Path, array: np.ndarray) -> None:

@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ..doubts import SCALE_LIMIT
 from ..errors import InputError
 from ..fit import FeatureCache, Sampler, fit
-from ..intensity import measure
+from ..intensity import ChannelStats, measure
 from ..losses.pu import RISKS, Risk, RiskOptions, Scores
 from ..model import Model, make_card
 from ..networks import NETWORKS, Network, NetworkSpec, build_network
+from ..patches import PixelSampler
 from ..prior import PRIORS, Estimate, Evidence, Fold
 from ..progress import Progress, Work
 from ..pu_settings import PuSettings
@@ -70,8 +72,9 @@ def train(
     if start is not None:
         for sample in samples:
             start.check_image(sample.image.shape, f"Image {sample.name!r}", sample.channel_names, sample.axes)
-    data = prepare(samples, start.card.intensity if start else measure(samples, settings.intensity))
-    spec = _spec(settings, len(data.stats), ndim)
+    intensity, stats = _statistics(samples, settings, start)
+    data = prepare(samples, stats)
+    spec = _spec(settings, samples, ndim)
     network = _network(spec, settings, start)
     kept, held = data.split(settings.seed)
     yield Progress(0, settings.n_steps, "Reading the strokes")
@@ -88,7 +91,7 @@ def train(
     n_steps = settings.n_steps if start is None else max(1, settings.n_steps // 3)
     yield from fit(network, sampler, objective, settings, n_steps=n_steps, check=check)
     _settle(network, sampler, settings, estimate.prior)
-    return _model(network, spec, data, settings, estimate)
+    return _model(network, spec, data, settings, estimate, intensity)
 
 
 def _ndim(settings: PuSettings, axes: str) -> int:
@@ -103,15 +106,41 @@ def _ndim(settings: PuSettings, axes: str) -> int:
     return 3
 
 
-def _spec(settings: PuSettings, n_channels: int, ndim: int) -> NetworkSpec:
+def _statistics(
+    samples: Sequence[Sample], settings: PuSettings, start: Model | None
+) -> tuple[tuple[ChannelStats, ...], tuple[tuple[ChannelStats, ...], ...]]:
+    """Statistics of all samples together, and those that each of them is seen with."""
+    everywhere = start.card.intensity if start else measure(samples, settings.intensity)
+    if settings.statistics == "training":
+        return everywhere, (everywhere,) * len(samples)
+    # as `Model.for_image` will measure them: what is ignored makes no difference there
+    return everywhere, tuple(measure([Sample(sample.image)], everywhere[0].transform) for sample in samples)
+
+
+def _plane_px(settings: PuSettings, samples: Sequence[Sample], ndim: int) -> float:
+    if ndim == 2 or not NETWORKS[settings.network].heeds_planes:
+        return 1.0
+    known = [sample.plane_px for sample in samples if sample.plane_px]
+    if settings.plane_px or not known:
+        return settings.plane_px or 1.0
+    if max(known) > SCALE_LIMIT * min(known):
+        raise InputError(
+            f"The stacks differ in how far their planes are apart: from {min(known):.3g} to {max(known):.3g} px. Give "
+            "the distance of planes that shall hold for all, or train on stacks of one kind."
+        )
+    return min(max(round(known[0], 3), 0.01), 100.0)
+
+
+def _spec(settings: PuSettings, samples: Sequence[Sample], ndim: int) -> NetworkSpec:
     bank = settings.network == "pixel"
     return NetworkSpec(
         name=settings.network,
-        in_channels=n_channels,
+        in_channels=samples[0].image.shape[0],
         ndim=3 if ndim == 3 else 2,
         width=max(settings.width, 4) if settings.width else NETWORKS[settings.network].width,
         filters=settings.filters if bank else (),
         sigmas_px=settings.sigmas_px if bank else (),
+        plane_px=_plane_px(settings, samples, ndim),
     )
 
 
@@ -119,10 +148,10 @@ def _network(spec: NetworkSpec, settings: PuSettings, start: Model | None) -> Ne
     device = choose_device(settings.device)
     network = build_network(spec, settings.seed)
     if start is not None:
-        if start.card.network != spec:
+        if start.card.network != spec or start.card.statistics != settings.statistics:
             raise InputError(
-                f"The current model is a {start.card.network.name!r} network of another shape, "
-                "so training cannot continue from it. Train anew, or restore its settings."
+                f"The current model is a {start.card.network.name!r} network of another shape, or it "
+                "sees intensities otherwise, so training cannot continue from it. Train anew, or restore its settings."
             )
         network.load_state_dict(start.network.state_dict())
     return network.to(device)
@@ -173,11 +202,15 @@ def _prior(data: TrainingData, settings: PuSettings, start: Model | None, cache:
         return Estimate(settings.class_prior, (settings.class_prior, settings.class_prior), "fixed")
     if start is not None:
         return Estimate(start.card.class_prior, start.card.class_prior_interval, start.card.class_prior_source)
-    quick = _PRIOR_SETTINGS.changed(settings.model_dump(include={"seed", "device", "threads", "dimensions"}))
-    spec = _spec(quick, len(data.stats), _ndim(settings, data.samples[0].axes))
+    quick = _PRIOR_SETTINGS.changed(
+        settings.model_dump(include={"seed", "device", "threads", "dimensions", "plane_px"})
+    )
+    spec = _spec(quick, data.samples, _ndim(settings, data.samples[0].axes))
     samplers = []
     for part in data.halves(settings.seed):
-        samplers.append((yield from make_sampler(part, _network(spec, quick, None), spec, settings.seed, cache)))
+        sampler = yield from make_sampler(part, _network(spec, quick, None), spec, settings.seed, cache)
+        assert isinstance(sampler, PixelSampler)
+        samplers.append(sampler)
 
     def folds() -> Work[list[Fold]]:
         found = []
@@ -188,25 +221,27 @@ def _prior(data: TrainingData, settings: PuSettings, start: Model | None, cache:
             yield from fit(network, seen, objective, quick, message="Estimating the class prior")
             scores = _scores(network, unseen, settings.seed)
             assert scores.unlabelled is not None
-            found.append(Fold(scores.positive.scores.cpu().numpy(), scores.unlabelled.scores.cpu().numpy()))
+            positive = unseen.strokes("positive", scores.positive.scores.cpu().numpy())
+            found.append(Fold(positive, scores.unlabelled.scores.cpu().numpy()))
         return found
 
-    estimate = yield from PRIORS[settings.prior].estimate(_evidence(samplers, len(data.stats), settings.seed, folds))
+    estimate = yield from PRIORS[settings.prior].estimate(_evidence(samplers, spec.in_channels, settings.seed, folds))
     return replace(estimate, source=f"{settings.prior}: {estimate.source}")
 
 
 def _evidence(
-    samplers: Sequence[Sampler], n_channels: int, seed: int, folds: Callable[[], Work[list[Fold]]]
+    samplers: Sequence[PixelSampler], n_channels: int, seed: int, folds: Callable[[], Work[list[Fold]]]
 ) -> Evidence:
     """Intensities at the smallest scale of the filter bank: its Gaussian maps come right after the image itself."""
-    batches = [sampler.everything(np.random.default_rng(seed)) for sampler in samplers]
-
-    def rows(kind: str) -> np.ndarray:
-        parts = [batch.features[batch.parts[kind]] for batch in batches if kind in batch.parts]
-        columns = slice(n_channels, 2 * n_channels)
-        return np.concatenate([part[:, columns].numpy() for part in parts] or [np.empty((0, n_channels))])
-
-    return Evidence(rows("positive"), rows("negative"), rows("unlabelled"), folds)
+    columns = slice(n_channels, 2 * n_channels)
+    found: dict[str, list[np.ndarray]] = {"positive": [], "negative": [], "unlabelled": []}
+    for sampler in samplers:
+        batch = sampler.everything(np.random.default_rng(seed))
+        for kind, part in batch.parts.items():
+            rows = batch.features[part, columns].numpy()
+            found[kind] += sampler.strokes(kind, rows) if kind == "positive" else [rows]
+    negative = np.concatenate(found["negative"] or [np.empty((0, n_channels))])
+    return Evidence(found["positive"], negative, np.concatenate(found["unlabelled"]), folds)
 
 
 def _model(
@@ -215,6 +250,7 @@ def _model(
     data: TrainingData,
     settings: PuSettings,
     estimate: Estimate,
+    intensity: tuple[ChannelStats, ...],
 ) -> Model:
     first = data.samples[0]
     card = make_card(
@@ -224,7 +260,8 @@ def _model(
         network=spec,
         axes=first.axes,
         channel_names=first.channel_names,
-        intensity=data.stats,
+        intensity=intensity,
+        statistics=settings.statistics,
         class_prior=estimate.prior,
         class_prior_interval=estimate.interval,
         class_prior_source=estimate.source,

@@ -31,6 +31,8 @@ class NetworkRow:
     width : int
         `NetworkSpec.width` where nobody asks for another.
     reference : str
+    heeds_planes : bool
+        Whether its form for volumes follows `NetworkSpec.plane_px`; where it does not, planes count as pixels.
     """
 
     title: str
@@ -39,11 +41,12 @@ class NetworkRow:
     balanced: bool
     width: int
     reference: str
+    heeds_planes: bool = False
 
 
 NETWORKS: dict[str, NetworkRow] = {
-    "pixel": NetworkRow("Filter bank", PixelNetwork, "sigmoid", True, 32, "Arganda-Carreras et al. 2017"),
-    "unet": NetworkRow("Residual U-Net", UNet, "logistic", False, 64, "Kerfoot et al. 2018; MONAI"),
+    "pixel": NetworkRow("Filter bank", PixelNetwork, "sigmoid", True, 32, "Arganda-Carreras et al. 2017", True),
+    "unet": NetworkRow("Residual U-Net", UNet, "logistic", False, 64, "Kerfoot et al. 2018; MONAI", True),
     "resnet18": NetworkRow("ResNet-18", ResNet18, "logistic", False, 64, "He et al. 2015, arXiv:1512.03385"),
     "cnn": NetworkRow(
         "Small CNN", SmallCnn, "logistic", False, 64, "three convolutions, as used on 32 px aurora patches"

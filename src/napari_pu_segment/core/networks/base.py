@@ -22,6 +22,7 @@ class NetworkSpec(BaseModel):
     width: Annotated[int, Field(ge=4, le=512)]
     filters: Annotated[tuple[str, ...], Field(max_length=64)] = ()
     sigmas_px: Annotated[tuple[Annotated[float, Field(gt=0, le=64)], ...], Field(max_length=16)] = ()
+    plane_px: Annotated[float, Field(ge=0.01, le=100)] = 1.0  # distance of planes, in pixels, to a network in 3-D
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Network(nn.Module):
         The same three through the planes of a volume, in planes, where they differ.
     patch_px : int
         Side of a training patch of the stem's output; 1 means that pixels are trained on one by one.
+    patch_planes : int
+        Planes of a training patch of a volume; 0 means as many as it has pixels along a side.
     n_labelled, n_unlabelled : int
         Patches of each kind that one training step takes.
     rate : float
@@ -66,6 +69,7 @@ class Network(nn.Module):
     window_px: int = 0
     planes: Reach | None = None
     patch_px: int = 1
+    patch_planes: int = 0
     n_labelled: int = 256
     n_unlabelled: int = 1024
     rate: float = 1.0

@@ -26,7 +26,7 @@ class _PatchClassifier(Network):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         if spec.ndim == 3:
-            self.window_px = 64
+            self.window_px, self.patch_px = 64, 16
 
     def head(self, features: torch.Tensor) -> torch.Tensor:
         """Scores (N, 1, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""

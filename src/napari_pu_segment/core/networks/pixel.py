@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from .. import filters
-from .base import Network, NetworkSpec
+from .base import Network, NetworkSpec, Reach
 
 _CHUNK = 2048  # pixels in one matrix product: always the same size, so that its rounding is always the same
 _CLIP = 10.0  # standard deviations; one hot pixel must not outweigh an image
@@ -24,6 +24,8 @@ class PixelNetwork(Network):
         super().__init__()
         self.filters, self.sigmas_px = spec.filters, spec.sigmas_px
         self.halo_px = filters.halo_px(spec.filters, spec.sigmas_px)
+        self.plane_px = spec.plane_px
+        self.planes = Reach(filters.halo_px(spec.filters, [sigma / spec.plane_px for sigma in spec.sigmas_px]))
         n_features = filters.count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
         self.mean: torch.Tensor
         self.scale: torch.Tensor
@@ -35,7 +37,7 @@ class PixelNetwork(Network):
 
     def stem(self, x: torch.Tensor) -> torch.Tensor:
         """Filter bank (N, F, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
-        return filters.compute(x, self.filters, self.sigmas_px)
+        return filters.compute(x, self.filters, self.sigmas_px, self.plane_px)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scores (N, 1, [Z,] Y, X) of a normalised image; its features are float16 numbers, as in training."""

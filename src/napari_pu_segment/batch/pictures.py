@@ -1,0 +1,98 @@
+"""Small pictures for the report: an image with the outline of its mask, and how values are spread."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from ..core.samples import Array
+from ..figures import OUTLINE_RGB
+
+SIDE_PX = 144
+_BAND_PX = 1024
+
+
+def thumbnail(image: Array, result: Array, threshold: float = 1) -> str:
+    """A small JPEG, in base64: the middle plane of an image (C, ..., Y, X) and the outline of a result (..., Y, X).
+
+    The outline is that of the pixels that reach the threshold. Both may be lazy; they are read on a coarse grid.
+    """
+    step = max(1, max(image.shape[-2:]) // (4 * SIDE_PX))
+    middle = tuple(n // 2 for n in result.shape[:-2])
+    looks = _coarse(image, (slice(0, 3 if image.shape[0] == 3 else 1), *middle), step).astype(np.float32)
+    inside = _coarse(result, middle, step) >= threshold
+    scale = min(1.0, SIDE_PX / max(inside.shape))
+    size = tuple(max(1, round(n * scale)) for n in inside.shape[::-1])
+    picture = Image.fromarray(_grey_or_rgb(looks)).resize(size, Image.Resampling.BOX)
+    small = np.asarray(Image.fromarray(inside.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)) > 127
+    pixels = np.asarray(picture.convert("RGB")).copy()
+    pixels[small ^ ndimage.binary_erosion(small, border_value=1)] = OUTLINE_RGB
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _coarse(array: Array, place: tuple[int | slice, ...], step: int) -> np.ndarray:
+    """Every so many rows and columns of a plane; read in bands, so that no large plane is held."""
+    rows, band = array.shape[-2], step * max(1, _BAND_PX // step)
+    windows = [slice(start, min(start + band, rows), step) for start in range(0, rows, band)]
+    return np.concatenate([np.asarray(array[(*place, w, slice(None, None, step))]) for w in windows], axis=-2)
+
+
+def _grey_or_rgb(looks: np.ndarray) -> np.ndarray:
+    """Channels (C, Y, X) as uint8 (Y, X) or (Y, X, 3), stretched between their percentiles."""
+    stretched = []
+    for channel in looks:
+        finite = channel[np.isfinite(channel)]
+        low, high = np.percentile(finite, (1, 99.8)) if finite.size else (0.0, 1.0)
+        wide = (np.nan_to_num(channel, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-30)
+        stretched.append((255 * np.clip(wide, 0, 1)).astype(np.uint8))
+    return stretched[0] if len(stretched) == 1 else np.stack(stretched, axis=-1)
+
+
+def outliers(values: Sequence[float], limit: float = 3.5) -> list[bool]:
+    """Which values stand apart from the others.
+
+    The modified z-score of Iglewicz & Hoaglin 1993 (How to Detect and Handle Outliers, ASQC Quality Press): with the
+    median m and the median absolute deviation MAD, 0.6745 |x - m| / MAD > 3.5; where MAD is 0, |x - m| / (1.2533 times
+    the mean absolute deviation). Of fewer than eight values none is told to stand apart.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    if len(x) < 8:
+        return [False] * len(x)
+    away = np.abs(x - np.median(x))
+    mad, mean = np.median(away), away.mean()
+    score = 0.6745 * away / mad if mad > 0 else away / (1.2533 * mean) if mean > 0 else away
+    return [bool(one) for one in score > limit]
+
+
+def histogram(values: Sequence[float], title: str, marked: Collection[float] = ()) -> str:
+    """How values are spread, as an SVG; `marked` ones have a tick below the axis."""
+    width, height, left, bottom = 420, 170, 12, 34
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    span = (high - low) or abs(high) or 1.0
+    counts, _ = np.histogram(values, bins=24, range=(low, low + span))
+    top, wide = max(int(counts.max()), 1), (width - 2 * left) / len(counts)
+    floor = height - bottom
+    bars = "".join(
+        f'<rect x="{left + i * wide:.1f}" y="{floor - (floor - 24) * n / top:.1f}" width="{wide - 1:.1f}" '
+        f'height="{(floor - 24) * n / top:.1f}" class="bar"/>'
+        for i, n in enumerate(counts)
+    )
+    ticks = "".join(
+        f'<rect x="{left + (width - 2 * left) * min((value - low) / span, 1) - 1:.1f}" y="{floor + 2}" width="2" '
+        'height="8" class="mark"/>'
+        for value in sorted(marked)
+    )
+    ends = (
+        f'<text x="{left}" y="{height - 8}">{low:.4g}</text>'
+        f'<text x="{width - left}" y="{height - 8}" text-anchor="end">{high:.4g}</text>'
+    )
+    head = f'<text x="{left}" y="15" class="head">{title}; highest bar: {top} file(s)</text>'
+    axis = f'<line x1="{left}" y1="{floor}" x2="{width - left}" y2="{floor}" class="axis"/>'
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">{head}{bars}{axis}{ticks}{ends}</svg>'

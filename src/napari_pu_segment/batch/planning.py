@@ -1,0 +1,241 @@
+"""What a batch would do, before it does anything: the dry run."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.crf import refine
+from ..core.errors import InputError, PuSegmentError
+from ..core.model import Model, load_model
+from ..core.progress import Progress, Ticker, Work, run
+from ..core.runtime import set_threads
+from ..io import IMAGE_SUFFIXES, probe
+from . import markers
+from .folder import find, stems
+from .identity import model_hash
+from .process import check
+from .results import SMALL_PX
+from .settings import OUTPUTS, BatchSettings, FileReport, FileTask, shown
+
+_FILE_BYTES = 2**15  # marker, headers and unused ends of blocks
+_FILE_S = 0.02  # reading, writing and flushing
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a batch will do.
+
+    Parameters
+    ----------
+    settings : BatchSettings
+        With absolute paths, and the backend of the CRF chosen.
+    key : str
+        See `FileTask`.
+    model_sha256 : str
+    tasks : tuple of FileTask
+        In the order of their names.
+    refused : tuple of FileReport
+        Files that cannot be used, and why.
+    n_done : int
+        Tasks whose results are there already.
+    n_others : int
+        Files that are no images.
+    n_px : int
+        Pixels that are left to do.
+    n_bytes : int
+        What their results take at most.
+    free_bytes : int
+        On the disk of the results.
+    seconds : float
+        About how long it will take on this computer, one file after the other.
+    """
+
+    settings: BatchSettings
+    key: str
+    model_sha256: str
+    tasks: tuple[FileTask, ...]
+    refused: tuple[FileReport, ...]
+    n_done: int
+    n_others: int
+    n_px: int
+    n_bytes: int
+    free_bytes: int
+    seconds: float
+
+    def check(self) -> None:
+        """Refuse to begin what cannot end.
+
+        Raises
+        ------
+        InputError
+            If the disk has not enough room.
+        """
+        if self.n_bytes > self.free_bytes:
+            raise InputError(
+                f"The results take about {size(self.n_bytes)}, but the disk of {str(self.settings.out)!r} has only "
+                f"{size(self.free_bytes)} free. Choose another folder, or fewer outputs."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON values."""
+        return {
+            "n_files": len(self.tasks),
+            "n_done": self.n_done,
+            "n_others": self.n_others,
+            "refused": [{"name": shown(file.name), "reason": file.reason} for file in self.refused],
+            "n_px": self.n_px,
+            "n_bytes": self.n_bytes,
+            "free_bytes": self.free_bytes,
+            "seconds": round(self.seconds, 1),
+            "files": [{"name": shown(task.name), "stem": task.stem} for task in self.tasks],
+        }
+
+    def in_words(self) -> str:
+        """The plan in a few lines."""
+        lines = [
+            f"{len(self.tasks)} file(s) to do, {self.n_done} of them done before; {len(self.refused)} cannot be used; "
+            f"{self.n_others} other file(s) or folder(s) are left alone.",
+            f"About {time_in_words(self.seconds)} on this computer, one file after the other.",
+            f"At most {size(self.n_bytes)} of results; {size(self.free_bytes)} are free.",
+            *(f"refused: {file.reason}" for file in self.refused),
+        ]
+        return "\n".join(lines)
+
+
+def size(n_bytes: int) -> str:
+    """A number of bytes in words."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000  # type: ignore[assignment]
+    return f"{n_bytes:.3g} TB"
+
+
+def time_in_words(seconds: float) -> str:
+    """A time in words."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def plan(settings: BatchSettings) -> BatchPlan:
+    """Plan a batch and wait for it; see `planning`."""
+    return run(planning(settings))
+
+
+def planning(settings: BatchSettings) -> Work[BatchPlan]:
+    """Plan a batch: read the headers of all images, and time the model. Nothing is written.
+
+    Raises
+    ------
+    InputError
+        If nothing could begin: no folder, no image, no model, or a folder of results that must not be written to.
+    """
+    settings = markers.fixed(settings)
+    model_sha256 = model_hash(settings.model)
+    model = load_model(settings.model)
+    _check_folders(settings)
+    found, n_others = find(settings.folder, settings.pattern, settings.recursive)
+    if not found:
+        raise InputError(
+            f"Folder {str(settings.folder)!r} has no image that matches {settings.pattern!r} "
+            f"({', '.join(IMAGE_SUFFIXES)}), {n_others} other file(s) or folder(s). Give another one, or --recursive."
+        )
+    key, chosen = markers.make_key(settings, model_sha256), stems([one.name for one in found])
+    tasks, refused, n_px, n_bytes, largest, n_done, ticker = [], [], 0, 0, 0, 0, Ticker()
+    for step, one in enumerate(found):
+        if ticker.due():
+            yield Progress(step, len(found), "Reading headers")
+        task = FileTask(settings, key, model_sha256, one.name, chosen[one.name])
+        try:
+            if one.fault:
+                raise InputError(one.fault)
+            pixels = _pixels(task, model)
+        except PuSegmentError as error:
+            refused.append(FileReport(one.name, "refused", str(error)))
+            continue
+        tasks.append(task)
+        if markers.done(task, quick=True):
+            n_done += 1
+        else:
+            n_px, n_bytes = n_px + pixels, n_bytes + _n_bytes(settings, pixels)
+            largest = max(largest, _n_bytes(settings, pixels) if pixels > SMALL_PX else 0)  # while it is unfinished
+    markers.check_owner(settings, key, tasks)
+    seconds = (yield from _seconds(settings, model, n_px, len(tasks) - n_done)) if n_px else 0.0
+    free = shutil.disk_usage(_existing(settings.out)).free
+    return BatchPlan(
+        settings,
+        key,
+        model_sha256,
+        tuple(tasks),
+        tuple(refused),
+        n_done,
+        n_others,
+        n_px,
+        n_bytes + largest,
+        free,
+        seconds,
+    )
+
+
+def _check_folders(settings: BatchSettings) -> None:
+    try:
+        folder, out = settings.folder.resolve(), settings.out.resolve()
+        if not folder.is_dir():
+            raise InputError(f"{str(settings.folder)!r} is not a folder. Give the folder of the images.")
+        if out.is_relative_to(folder):
+            raise InputError(
+                f"The folder for the results, {str(settings.out)!r}, is the folder of images or lies in it. Choose "
+                "one elsewhere."
+            )
+        if not _existing(settings.out).is_dir():
+            raise InputError(f"Cannot write to {str(settings.out)!r}: it is no folder. Choose another one.")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"A folder cannot be used: {getattr(error, 'strerror', None) or error}.") from None
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def _pixels(task: FileTask, model: Model) -> int:
+    """Pixels of an image, from its header; refuses what cannot be done."""
+    header = probe(task.path)
+    check(task, model, header.shape, header.axes, header.channel_names)
+    return math.prod(header.shape[1:])
+
+
+def _n_bytes(settings: BatchSettings, n_px: int) -> int:
+    pyramid = 4 / 3 if settings.format == "ome-zarr" else 1
+    return int(n_px * pyramid * sum(OUTPUTS[kind].bytes_per_px for kind in set(settings.outputs))) + _FILE_BYTES
+
+
+def _seconds(settings: BatchSettings, model: Model, n_px: int, n_files: int) -> Work[float]:
+    """How long pixels and files will take, from a few made-up tiles."""
+    yield Progress(0, 0, "Timing the model")
+    set_threads(int(model.card.settings.get("threads", 0)))
+    n_channels, ndim = len(model.card.intensity), model.card.network.ndim
+    tile = np.random.default_rng(0).random((n_channels, *((8, 128, 128) if ndim == 3 else (256, 256))))
+    low, high = model.card.intensity[0].low, model.card.intensity[0].high
+    tile = (low + (high - low) * tile).astype(np.float32)
+    model.predict(tile[..., :64, :64])  # the first call is slow
+    start = time.perf_counter()
+    probability = model.predict(tile)[0]
+    seconds = (time.perf_counter() - start) * n_px / probability.size + _FILE_S * n_files
+    if settings.refine:
+        yield Progress(0, 0, "Timing the refinement")
+        times = []
+        for side in (64, 256):
+            start = time.perf_counter()
+            yield from refine(tile[..., :side, :side], probability[..., :side, :side], settings.crf)
+            times.append(time.perf_counter() - start)
+        slope = max(times[1] - times[0], 0.0) / (probability.size - probability[..., :64, :64].size)
+        seconds += times[0] * n_files + slope * n_px
+    return float(seconds)

@@ -1,0 +1,147 @@
+"""The results of one image on the disk: in memory where the image is small, block by block where it is large."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core.measure import Table
+from ..core.model import Model
+from ..core.pipeline import covered, segment, segment_into
+from ..core.progress import Work
+from ..core.samples import Array
+from ..io import ImageFile, Output, create_output, write_image
+from .objects import find_and_measure
+from .pictures import thumbnail
+from .settings import FileTask
+
+SMALL_PX = 2**24  # more pixels are segmented block by block, and never held
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What is told of results: see `Facts`; `picture` is a `thumbnail`."""
+
+    threshold: float
+    positive_fraction: float
+    refined_by: str
+    n_objects: int | None
+    picture: str
+
+
+def make(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
+    """Segment an image and write its results, each whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the model cannot see such an image.
+    OutputError
+        If the results cannot be written.
+    """
+    small = isinstance(file.image, np.ndarray) and math.prod(file.image.shape[1:]) <= SMALL_PX
+    return (yield from (_at_once if small else _block_by_block)(task, model, file))
+
+
+def _at_once(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
+    settings = task.settings
+    result = yield from segment(
+        model,
+        file.image,
+        threshold=settings.threshold,
+        crf=settings.crf if settings.refine else None,
+        name=f"Image file {task.name!r}",
+        axes=file.axes,
+    )
+    arrays: dict[str, np.ndarray] = {"probability": result.probability, "mask": result.mask}
+    final = result.mask
+    if result.refined is not None:
+        final = arrays["refined"] = result.refined
+    labels, table = yield from find_and_measure(settings, file, final, result.probability)
+    if labels is not None:
+        arrays["instances"] = labels
+    for kind, path in task.outputs().items():
+        if kind != "measurements":
+            _write(path, arrays[kind], file, kind != "probability")
+    n_objects = _write_table(task, labels, table)
+    picture = thumbnail(file.image, final)
+    return Made(result.threshold, covered(final), result.refined_by, n_objects, picture)
+
+
+def _block_by_block(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
+    settings, outs = task.settings, dict[str, Output]()
+    with ExitStack() as unfinished:  # what is not finished by the end is thrown away
+        kinds = {"probability", "mask", "refined"} & set(settings.outputs)
+        # the CRF and objects read the probability again; objects are those of a mask
+        kinds |= {"probability"} if settings.refine or settings.wants_objects else set()
+        kinds |= {"mask"} if settings.wants_objects and not settings.refine else set()
+        for kind in sorted(kinds):
+            outs[kind] = _begin(task.place(kind, settings.format), kind, file, task.key)
+            unfinished.callback(outs[kind].discard)
+        crf = settings.crf if settings.refine else None
+        where = f"Image file {task.name!r}"
+        summary = yield from segment_into(
+            model, file.image, outs, threshold=settings.threshold, crf=crf, name=where, axes=file.axes
+        )
+        final = outs["refined" if settings.refine else "mask"] if "mask" in outs or settings.refine else None
+        labels, table = yield from _objects_of(task, file, outs, final)
+        shown: Array = outs["probability"] if final is None else final
+        picture = thumbnail(file.image, shown, summary.threshold if final is None else 1)
+        for kind in outs.keys() & set(settings.outputs):
+            outs[kind].finish()
+        if labels is not None and "instances" in settings.outputs:
+            _write(task.outputs()["instances"], labels, file, True)
+        n_objects = _write_table(task, labels, table)
+    fraction = summary.positive_fraction if summary.refined_fraction is None else summary.refined_fraction
+    return Made(summary.threshold, fraction, summary.refined_by, n_objects, picture)
+
+
+def _objects_of(
+    task: FileTask, file: ImageFile, outs: Mapping[str, Output], final: Output | None
+) -> Work[tuple[np.ndarray | None, Table | None]]:
+    """Objects of a mask on the disk; `planning` refuses images that are too large to hold one."""
+    if final is None or not task.settings.wants_objects:
+        return None, None
+    return (yield from find_and_measure(task.settings, file, final[...], outs["probability"][...]))
+
+
+def _begin(path: Path, kind: str, file: ImageFile, key: str) -> Output:
+    kinds = {"probability": np.float32}
+    return create_output(
+        path,
+        tuple(file.image.shape[1:]),
+        kinds.get(kind, np.uint8),
+        pixel_size=file.pixel_size,
+        pixel_unit=file.pixel_unit,
+        axes=file.axes[1:],
+        labels=kind != "probability",
+        key=key,
+    )
+
+
+def _write(path: Path, array: np.ndarray, file: ImageFile, labels: bool) -> None:
+    axes, size, unit = file.axes[1:], file.pixel_size, file.pixel_unit
+    if array.dtype == np.int32:  # objects; ImageJ's form of TIFF has no longer whole numbers than 16 bits
+        large = np.uint32 if path.suffix == ".zarr" else np.float32
+        array = array.astype(np.uint16 if array.max(initial=0) < 2**16 else large)
+    if path.suffix != ".zarr":
+        write_image(path, array, size, unit, axes)
+        return
+    out = create_output(path, array.shape, array.dtype, pixel_size=size, pixel_unit=unit, axes=axes, labels=labels)
+    try:
+        out[...] = array
+        out.finish()
+    finally:
+        out.discard()
+
+
+def _write_table(task: FileTask, labels: np.ndarray | None, table: Table | None) -> int | None:
+    """Write the measurements, where there are any; gives the number of objects, where they were looked for."""
+    if table is not None:
+        table.write_csv(task.outputs()["measurements"])
+    return None if labels is None else int(labels.max(initial=0))

@@ -1,0 +1,69 @@
+"""The command ``batch``: a folder of images, one model, results that survive whatever happens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .cli_support import drive, guarded, parse_pairs
+
+
+def _pairs(what: str) -> Any:
+    return typer.Option(metavar="KEY=VALUE", help=f"Change a setting of the {what} (repeatable).", show_default=False)
+
+
+@guarded
+def batch(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
+    recursive: Annotated[bool, typer.Option("--recursive", help="Also the images in folders below.")] = False,
+    pattern: Annotated[str, typer.Option(help="Only images whose names match.")] = "*",
+    outputs: Annotated[
+        str, typer.Option(help="Of probability, mask, refined, instances, measurements; parted by commas.")
+    ] = "probability,mask",
+    refine: Annotated[bool, typer.Option("--refine", help="Also write a mask refined by the dense CRF.")] = False,
+    form: Annotated[str, typer.Option("--format", help="tiff or ome-zarr.")] = "tiff",
+    threshold: Annotated[float | None, typer.Option(help="Instead of the model's own, 0 to 1.")] = None,
+    crf: Annotated[list[str] | None, _pairs("refinement")] = None,
+    objects: Annotated[list[str] | None, _pairs("objects")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results of other models, other settings or from elsewhere.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done, and how long.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Segment all images of a folder. Run it again after a crash or a cancel: it goes on where it was."""
+    from .batch import BatchSettings, planning, run_batch
+    from .core.crf import CrfSettings
+    from .core.objects import ObjectSettings
+
+    wanted = [*(word.strip() for word in outputs.split(",")), *(["refined"] if refine else [])]
+    settings = BatchSettings(
+        model=model,
+        folder=folder,
+        out=out,
+        recursive=recursive,
+        pattern=pattern,
+        outputs=tuple(dict.fromkeys(wanted)),
+        format=form,
+        threshold=threshold,
+        crf=CrfSettings().changed(parse_pairs(crf or [], CrfSettings)),
+        objects=ObjectSettings().changed(parse_pairs(objects or [], ObjectSettings)),
+        overwrite=overwrite,
+    )
+    plan = drive(planning(settings), folder.name)
+    if dry_run:
+        typer.echo(json.dumps(plan.to_dict()) if as_json else plan.in_words())
+        return
+    report = drive(run_batch(plan), folder.name)
+    for file in report.files:
+        if file.state in ("refused", "failed"):
+            typer.echo(f"{file.state}: {file.reason}", err=True)
+    counts = ", ".join(f"{count} {state}" for state, count in report.counts.items())
+    typer.echo(json.dumps(report.to_dict()) if as_json else f"{out / 'report.html'}: {counts}, {report.seconds:.1f} s")
+    if not report.all_good:
+        raise typer.Exit(3)

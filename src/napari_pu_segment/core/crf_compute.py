@@ -1,0 +1,52 @@
+"""The child process of `crf`: answers one request, for the figures of a plane or for one refined window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .crf import CrfSettings
+from .crf_backends import BACKENDS
+from .crf_child import serve
+from .crf_prepare import Figures, Problem, figures, guide, unary
+from .progress import Progress, Work
+
+
+def compute(arrays: dict[str, np.ndarray], parameters: dict[str, Any]) -> Work[np.ndarray]:
+    """Refine a window, or measure.
+
+    Parameters
+    ----------
+    arrays : dict
+        ``image`` (C, [Z,] Y, X), ``probability`` ([Z,] Y, X), perhaps ``labels``; to measure, instead of a probability,
+        ``sample0``, ``sample1``, ...
+    parameters : dict
+        ``settings``, ``threshold``, ``origin``, and the ``figures``, or None where the window is all there is.
+
+    Returns
+    -------
+    ndarray
+        The refined probability ([Z,] Y, X), float32; or the figures, as the bytes of their JSON.
+    """
+    settings, threshold = CrfSettings(**parameters["settings"]), parameters["threshold"]
+    image, measures = arrays["image"], "probability" not in arrays
+    known = Figures(**parameters["figures"]) if parameters.get("figures") else None
+    if known is None:
+        keys = [f"sample{i}" for i in range(len(arrays) - 1)] if measures else ["probability"]
+        widths = settings.bilateral_intensity_width, settings.bilateral_width_px
+        known = figures(image, [arrays[key] for key in keys], threshold, *widths)
+    if measures:
+        return np.frombuffer(known.model_dump_json().encode(), np.uint8)
+    scores = unary(arrays["probability"], arrays.get("labels"), threshold, settings.unary_confidence)
+    origin = tuple(parameters.get("origin") or [0] * scores.ndim)
+    problem = Problem(scores, guide(image, known), known.bilateral_width_px, origin)
+    del arrays, image
+    refined = scores
+    for step, refined in enumerate(BACKENDS[settings.backend](problem, settings), start=1):  # noqa: B007
+        yield Progress(step, settings.steps, "Refining")
+    return refined
+
+
+if __name__ == "__main__":
+    serve(compute)

@@ -1,0 +1,291 @@
+"""Results that are too large to hold: written block by block beside their place, and put there when they are whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import InputError, OutputError, PuSegmentError
+from ..core.files import PART
+from .source import basic
+from .tiff_write import TIFF_TYPES, write_tiff
+from .zarr_write import (
+    ZarrArray,
+    build_pyramid,
+    n_missing,
+    sync,
+    sync_tree,
+    write_array_json,
+    write_image_json,
+    write_json,
+)
+
+ZARR_SUFFIXES = (".ome.zarr", ".zarr")
+OUTPUT_SUFFIXES = (".tif", ".tiff", *ZARR_SUFFIXES)
+_TOLD = "output.json"
+_AXES = ("YX", "ZYX", "TYX", "TZYX")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What an output is to become; kept beside its unfinished pixels."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    axes: str
+    pixel_size: tuple[float, ...]
+    pixel_unit: str
+    labels: bool
+    key: str
+
+
+class Output:
+    """An image on disk that is being written; made by `create_output`, or by `open_part` in another process.
+
+    `out[slices] = block` writes and `out[slices]` reads, with basic slices of the axes ([T,] [Z,] Y, X); what was not
+    written yet reads as zeros. Nothing is seen under the final name before `finish`.
+
+    Parameters
+    ----------
+    part : Path
+        The folder of the unfinished output.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    block_px : tuple of int
+        Several processes may write at once if each writes blocks whose borders are multiples of these (or the image's
+        border): then each touches its own files.
+    path : Path
+        Where the finished output will lie.
+    path_of_part : Path
+        Where the unfinished one lies; for `open_part`.
+    """
+
+    def __init__(self, part: Path) -> None:
+        told = _read_told(part)
+        self.path_of_part, self.path, self._told = part, part.parent / told.name, told
+        with _writing(self.path):
+            self._array = ZarrArray(part / "image" / "0", part / "scratch", f"Output {str(self.path)!r}")
+        self.shape, self.dtype, self.block_px = self._array.shape, self._array.dtype, self._array.chunk_px
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        window, rest = basic(key, self.shape)
+        with _writing(self.path):
+            pixels: np.ndarray = self._array.read(window)[rest]
+        return pixels
+
+    def __setitem__(self, key: Any, block: Any) -> None:
+        window, rest = basic(key, self.shape)
+        shape = [w.stop - w.start for w in window]
+        if any(r != slice(None, None, 1) and r != 0 for r in rest):
+            raise TypeError("an output is written in whole windows, without steps")
+        kept = tuple(n for n, r in zip(shape, rest, strict=True) if r != 0)
+        with _writing(self.path):
+            self._array.write(window, np.broadcast_to(np.asarray(block, self.dtype), kept).reshape(shape))
+
+    def holds(self, key: Any) -> bool:
+        """Whether all blocks that a window touches were written."""
+        window, _ = basic(key, self.shape)
+        return all(self._array.path_of(index).exists() for index in self._array.indices(window))
+
+    def finish(self) -> Path:
+        """Put the output at its place, whole: with its pyramid and metadata, flushed to the disk. Returns its path.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full or gone; what was written before is kept, and `finish` can be tried again.
+        PuSegmentError
+            If a block was never written.
+        """
+        lacks = n_missing(self._array)
+        if lacks:
+            raise PuSegmentError(f"{str(self.path)!r} cannot be finished: {lacks} of its blocks were not written.")
+        with _writing(self.path):
+            whole = self._finish_zarr() if self.path.name.endswith(ZARR_SUFFIXES) else self._finish_tiff()
+            _put(whole, self.path, self.path_of_part)
+            sync(self.path.parent)
+        shutil.rmtree(self.path_of_part, ignore_errors=True)
+        return self.path
+
+    def _finish_zarr(self) -> Path:
+        told, image = self._told, self.path_of_part / "image"
+        nearest = self.dtype.kind != "f"
+        n_levels = len(build_pyramid(image, self._array, told.axes, nearest))
+        name = next(told.name.removesuffix(s) for s in ZARR_SUFFIXES if told.name.endswith(s))
+        write_image_json(
+            image,
+            name,
+            told.axes,
+            n_levels,
+            told.pixel_size,
+            told.pixel_unit,
+            labels=told.labels,
+            nearest=nearest,
+        )
+        sync_tree(image)
+        return image
+
+    def _finish_tiff(self) -> Path:
+        told, whole = self._told, self.path_of_part / "image.tif"
+        write_tiff(str(whole), self, told.pixel_size, told.pixel_unit, told.axes)
+        sync(whole)
+        return whole
+
+    def discard(self) -> None:
+        """Throw the unfinished output away."""
+        shutil.rmtree(self.path_of_part, ignore_errors=True)
+
+
+def create_output(
+    path: str | Path,
+    shape: tuple[int, ...],
+    dtype: Any,
+    *,
+    pixel_size: tuple[float, ...] = (),
+    pixel_unit: str = "px",
+    axes: str = "",
+    labels: bool = False,
+    key: str = "",
+    resume: bool = False,
+) -> Output:
+    """Begin an output that is written block by block.
+
+    Parameters
+    ----------
+    path : path
+        Ends with .tif, .tiff, .ome.zarr or .zarr; what lies there is replaced when the output is finished.
+    shape : tuple of int, ([T,] [Z,] Y, X)
+    dtype : uint8, uint16, uint32, int32, float32 or bool
+    pixel_size : tuple of float, ([Z,] Y, X)
+        Size of a pixel in `pixel_unit`, or empty; the last axes count.
+    axes : str
+        Such as "TYX"; by default three axes are planes, rows and columns. A leading "C" is left out.
+    labels : bool
+        Whether the numbers are labels (a mask, objects) and not intensities; told in OME-Zarr.
+    key : str
+        Names the work, such as a hash of model and image: the unfinished output is found again by it.
+    resume : bool
+        Go on with an unfinished output of the same path, key and form, if there is one; its blocks are checked, and
+        damaged ones are forgotten.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written there.
+    InputError
+        If the name, the type or the shape does not fit.
+    """
+    path = Path(path)
+    dtype = np.dtype(np.uint8 if np.dtype(dtype).kind == "b" else dtype)
+    axes = (axes.removeprefix("C") if len(axes) > len(shape) else axes) or "TZYX"[-len(shape) :]
+    if not path.name.endswith(OUTPUT_SUFFIXES):
+        raise InputError(f"Cannot write {str(path)!r}: give a name that ends with .tif or .ome.zarr.")
+    if (
+        dtype.name not in TIFF_TYPES
+        or axes not in ("YX", "ZYX", "TYX", "TZYX")
+        or len(axes) != len(shape)
+        or 0 in shape
+    ):
+        raise InputError(f"Cannot write {str(path)!r}: {dtype} values of shape {tuple(shape)} are not a result.")
+    size = tuple(map(float, pixel_size))
+    told = _Told(path.name, tuple(map(int, shape)), dtype.name, axes, size, pixel_unit, labels, key)
+    part = path.parent / (
+        PART + hashlib.sha256(f"{path.name}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    )
+    with _writing(path):
+        if resume and _found(part) == told:
+            output = Output(part)
+            _forget_damaged(output)
+            return output
+        if part.exists():
+            shutil.rmtree(part)
+        (part / "scratch").mkdir(parents=True)
+        write_array_json(part / "image" / "0", told.shape, dtype, axes)
+        write_json(part / _TOLD, asdict(told))  # the last: what has it is complete
+    return Output(part)
+
+
+def open_part(path: str | Path) -> Output:
+    """The unfinished output in a folder (`Output.path_of_part`), for another process that writes blocks of it.
+
+    Raises
+    ------
+    OutputError
+        If it is gone.
+    """
+    return Output(Path(path))
+
+
+def _part_name(name: str, key: str) -> str:
+    return PART + hashlib.sha256(f"{name}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def _read_told(part: Path) -> _Told:
+    told = _found(part)
+    if told is None:
+        raise OutputError(f"Cannot write {str(part)!r}: the unfinished output is gone. Start again.")
+    return told
+
+
+def _found(part: Path) -> _Told | None:
+    try:
+        told = json.loads((part / _TOLD).read_text(encoding="ascii"))
+        found = _Told(**{**told, "shape": tuple(told["shape"]), "pixel_size": tuple(told["pixel_size"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return found if found.name == Path(found.name).name and (part / "image" / "0").is_dir() else None
+
+
+def _forget_damaged(output: Output) -> None:
+    """Remove the blocks of a resumed output that cannot be read: a power cut may have left them half written."""
+    array = output._array
+    for index in array.indices(tuple(slice(0, n) for n in array.shape)):
+        path = array.path_of(index)
+        try:
+            if path.exists():
+                array.read(array.box_of(index))
+        except InputError:
+            path.unlink()
+
+
+def _put(whole: Path, path: Path, part: Path) -> None:
+    """Rename a whole output to its final name; a folder that is there already is moved out of the way first."""
+    if whole.is_dir() and path.is_symlink():
+        path.unlink()
+    elif path.is_dir() and not path.is_symlink():
+        old = part / "old"
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(path, old)
+    elif whole.is_dir() and path.exists():
+        path.unlink()
+    os.replace(whole, path)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make one sentence of whatever a disk says."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or f"not all of it could be written ({error}); the disk may be full"
+        raise OutputError(
+            f"Cannot write {str(path)!r}: {reason}. Choose a folder that exists and is writable."
+        ) from None

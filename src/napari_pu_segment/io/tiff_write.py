@@ -1,0 +1,95 @@
+"""TIFF as results are written: the same pixels give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+import tifffile
+
+from ..core.samples import Array
+from .source import LAZY_BYTES
+from .units import clean_unit
+
+TIFF_TYPES = ("uint8", "uint16", "float32", "uint32", "int32")
+_IMAGEJ_TYPES = TIFF_TYPES[:3]  # what ImageJ's form of TIFF can hold
+_TILE_PX = 512
+_OME_TYPES = {"float32": "float"}
+
+
+def write_tiff(name: str, array: Array, pixel_size: tuple[float, ...], pixel_unit: str, axes: str = "") -> None:
+    """Write a TIFF in ImageJ's form; an image of more than `LAZY_BYTES` as tiled BigTIFF with OME metadata.
+
+    Parameters
+    ----------
+    name : str
+    array : array, ([T,] [Z,] Y, X), of one of `TIFF_TYPES`
+        Numpy or lazy; a large one is read tile by tile.
+    pixel_size : tuple of float, ([Z,] Y, X), or empty
+        The last axes count.
+    pixel_unit : str
+    axes : str
+        Such as "TYX"; by default planes, or time and planes.
+    """
+    axes = axes or "TZYX"[-len(array.shape) :]
+    n_bytes = int(np.prod(array.shape, dtype=object)) * np.dtype(array.dtype).itemsize
+    size = dict(zip("XYZ", reversed(pixel_size), strict=False))
+    if n_bytes > LAZY_BYTES or np.dtype(array.dtype).name not in _IMAGEJ_TYPES:
+        _write_tiled(name, array, size, clean_unit(pixel_unit), axes)
+        return
+    unit = clean_unit(pixel_unit).encode("ascii", "ignore").decode() or "px"  # ImageJ's form is ASCII
+    metadata: dict[str, Any] = {"axes": axes}
+    if size:
+        metadata |= {"unit": unit} | ({"spacing": size.get("Z", 1.0)} if "Z" in axes else {})
+    resolution = (1 / size.get("X", 1.0), 1 / size.get("Y", 1.0))
+    tifffile.imwrite(name, np.asarray(array[...]), resolution=resolution, metadata=metadata, imagej=True)
+
+
+def _write_tiled(name: str, array: Array, size: dict[str, float], unit: str, axes: str) -> None:
+    tifffile.imwrite(
+        name,
+        _tiles(array),
+        shape=tuple(array.shape),
+        dtype=array.dtype,
+        tile=(_TILE_PX, _TILE_PX),
+        bigtiff=True,
+        photometric="minisblack",
+        description=_ome_xml(array, size, unit, axes),
+        metadata=None,
+        software=False,
+    )
+
+
+def _tiles(array: Array) -> Iterator[np.ndarray]:
+    """The tiles of all planes, a row of tiles at a time; those at the border are made whole with zeros."""
+    rows, columns = array.shape[-2:]
+    for plane in np.ndindex(*array.shape[:-2]):
+        for y in range(0, rows, _TILE_PX):
+            row = np.asarray(array[(*plane, slice(y, min(y + _TILE_PX, rows)))])
+            for x in range(0, columns, _TILE_PX):
+                tile = row[:, x : x + _TILE_PX]
+                lacks = [(0, _TILE_PX - n) for n in tile.shape]
+                yield np.pad(tile, lacks) if any(b for _, b in lacks) else np.ascontiguousarray(tile)
+
+
+def _ome_xml(array: Array, size: dict[str, float], unit: str, axes: str) -> str:
+    """The header of OME (2016-06) for planes in the order of the pages; without any time or random number."""
+    sides = dict(zip(axes, array.shape, strict=True))
+    sizes = " ".join(f'Size{axis}="{sides.get(axis, 1)}"' for axis in "XYZCT")
+    told = "".join(
+        f' PhysicalSize{axis}="{size[axis]!r}" PhysicalSize{axis}Unit={quoteattr("µm" if unit == "um" else unit)}'
+        for axis in "XYZ"
+        if axis in size and axis in axes and unit != "px"
+    )
+    kind = _OME_TYPES.get(np.dtype(array.dtype).name, np.dtype(array.dtype).name)
+    return (
+        (
+            '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+            f'<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="{kind}" {sizes}'
+            f'{told}><Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData/></Pixels></Image></OME>'
+        )
+        .encode("ascii", "xmlcharrefreplace")
+        .decode()
+    )
