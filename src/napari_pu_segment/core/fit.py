@@ -6,16 +6,15 @@ import copy
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch.optim.adamw import adamw
 
-from .losses.pu import Risk, Scores
+from .losses.pu import Risk
 from .networks import Network
-from .patches import Batch
 from .progress import Progress, Ticker, Work
 from .runtime import DEVICES
 from .settings import OneOf, Settings, advanced
@@ -46,18 +45,6 @@ class TrainSettings(Settings):
     )
 
 
-class Sampler(Protocol):
-    """Anything that draws training batches."""
-
-    def draw(self, rng: np.random.Generator) -> Batch:
-        """One step's batch."""
-        ...
-
-    def everything(self, rng: np.random.Generator) -> Batch:
-        """A larger batch, for scores that are reported rather than trained on."""
-        ...
-
-
 class FeatureCache:
     """Feature maps kept between trainings, least recently used dropped first.
 
@@ -85,8 +72,7 @@ class FeatureCache:
 
 def fit(
     network: Network,
-    sampler: Sampler,
-    objective: Callable[[Scores], Risk],
+    draw: Callable[[np.random.Generator], Risk],
     settings: TrainSettings,
     *,
     n_steps: int = 0,
@@ -99,9 +85,8 @@ def fit(
     ----------
     network : Network
         On its device. It is left in evaluation mode.
-    sampler : Sampler
-    objective : callable
-        The risk of a batch's scores.
+    draw : callable
+        Draws a batch and gives its risk; asked once for every step.
     settings : TrainSettings
     n_steps : int
         Steps to take; 0 means ``settings.n_steps``.
@@ -112,14 +97,13 @@ def fit(
         For the `Progress`.
     """
     n_steps = n_steps or settings.n_steps
-    rng, ticker, device = np.random.default_rng(settings.seed), Ticker(), next(network.parameters()).device
+    rng, ticker = np.random.default_rng(settings.seed), Ticker()
     optimiser = _Optimiser(network, settings.weight_decay)
     keeper = _Keeper(network, check, n_steps)
     try:
         for step in range(n_steps):
             network.train()
-            batch = sampler.draw(rng).to(device)
-            risk = objective(batch.scores(network.head(batch.features)))
+            risk = draw(rng)
             risk.surrogate.backward()  # type: ignore[no-untyped-call]
             optimiser.step(settings.learning_rate * network.rate * one_cycle(step / n_steps))
             if keeper.enough(step + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -62,6 +63,18 @@ class Batch:
         weights = self.weights[part]
         picked = weights > 0  # by indexing, not by multiplying: what is masked out must not contribute
         return Group(scores[picked], weights[picked])
+
+
+class Sampler(Protocol):
+    """Anything that draws training batches."""
+
+    def draw(self, rng: np.random.Generator) -> Batch:
+        """One step's batch."""
+        ...
+
+    def everything(self, rng: np.random.Generator) -> Batch:
+        """A larger batch, for scores that are reported rather than trained on."""
+        ...
 
 
 def find_strokes(samples: Sequence[Sample]) -> dict[str, list[Stroke]]:

@@ -8,19 +8,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..doubts import SCALE_LIMIT
-from ..errors import InputError
-from ..fit import FeatureCache, Sampler, fit
-from ..intensity import ChannelStats, measure
+from ..building import Basis, prepare_basis, spec_of
+from ..fit import FeatureCache, fit
 from ..losses.pu import RISKS, Risk, RiskOptions, Scores
-from ..model import Model, make_card
-from ..networks import NETWORKS, Network, NetworkSpec, build_network
-from ..patches import PixelSampler
+from ..model import Model
+from ..networks import NETWORKS, Network
+from ..patches import KINDS, PixelSampler, Sampler
 from ..prior import PRIORS, Estimate, Evidence, Fold
 from ..progress import Progress, Work
 from ..pu_settings import PuSettings
-from ..runtime import choose_device, set_threads
-from ..samples import Sample, common_axes
+from ..runtime import set_threads
+from ..samples import Sample
 from ..threshold import THRESHOLDS, ThresholdEvidence
 from ..training_data import TrainingData, make_sampler, prepare
 
@@ -68,93 +66,38 @@ def train(
         If there are no positive strokes, or images, strokes and settings do not fit together.
     """
     set_threads(settings.threads)
-    ndim = _ndim(settings, common_axes(samples))
-    if start is not None:
-        for sample in samples:
-            start.check_image(sample.image.shape, f"Image {sample.name!r}", sample.channel_names, sample.axes)
-    intensity, stats = _statistics(samples, settings, start)
-    data = prepare(samples, stats)
-    spec = _spec(settings, samples, ndim)
-    network = _network(spec, settings, start)
+    basis = prepare_basis(samples, settings, start)
+    data = prepare(samples, basis.stats)
+    network = basis.network()
     kept, held = data.split(settings.seed)
     yield Progress(0, settings.n_steps, "Reading the strokes")
-    sampler = yield from make_sampler(kept, network, spec, settings.seed, cache)
+    sampler = yield from make_sampler(kept, network, basis.spec, settings.seed, cache)
     if start is None:
         network.calibrate(sampler.everything(np.random.default_rng(settings.seed)).features)
-    estimate = yield from _prior(data, settings, start, cache)
+    estimate = yield from _prior(data, settings, basis, cache)
     odds = settings.generosity * estimate.prior / (1 - estimate.prior)
     objective = _objective(settings, odds / (1 + odds), bool(data.count("negative")))
     check = None
     if held is not None:
-        held_sampler = yield from make_sampler(held, network, spec, settings.seed, cache)
+        held_sampler = yield from make_sampler(held, network, basis.spec, settings.seed, cache)
         check = _check(network, held_sampler, objective, settings.seed)
     n_steps = settings.n_steps if start is None else max(1, settings.n_steps // 3)
-    yield from fit(network, sampler, objective, settings, n_steps=n_steps, check=check)
+    yield from fit(network, _step(network, sampler, objective), settings, n_steps=n_steps, check=check)
     _settle(network, sampler, settings, estimate.prior)
-    return _model(network, spec, data, settings, estimate, intensity)
+    n_strokes = {f"n_{kind}_strokes": data.count(kind) for kind in KINDS}
+    return basis.model(network, estimate, **n_strokes)
 
 
-def _ndim(settings: PuSettings, axes: str) -> int:
-    """Spatial axes of the network: time is never one of them."""
-    if settings.dimensions == "planes" or axes == "CYX":
-        return 2
-    if "Z" not in axes:
-        raise InputError(
-            "The images are time series of single planes, so there are no volumes to train on. Time points are each on "
-            "their own: set Stacks to planes."
-        )
-    return 3
+def _step(
+    network: Network, sampler: Sampler, objective: Callable[[Scores], Risk]
+) -> Callable[[np.random.Generator], Risk]:
+    device = next(network.parameters()).device
 
+    def step(rng: np.random.Generator) -> Risk:
+        batch = sampler.draw(rng).to(device)
+        return objective(batch.scores(network.head(batch.features)))
 
-def _statistics(
-    samples: Sequence[Sample], settings: PuSettings, start: Model | None
-) -> tuple[tuple[ChannelStats, ...], tuple[tuple[ChannelStats, ...], ...]]:
-    """Statistics of all samples together, and those that each of them is seen with."""
-    everywhere = start.card.intensity if start else measure(samples, settings.intensity)
-    if settings.statistics == "training":
-        return everywhere, (everywhere,) * len(samples)
-    # as `Model.for_image` will measure them: what is ignored makes no difference there
-    return everywhere, tuple(measure([Sample(sample.image)], everywhere[0].transform) for sample in samples)
-
-
-def _plane_px(settings: PuSettings, samples: Sequence[Sample], ndim: int) -> float:
-    if ndim == 2 or not NETWORKS[settings.network].heeds_planes:
-        return 1.0
-    known = [sample.plane_px for sample in samples if sample.plane_px]
-    if settings.plane_px or not known:
-        return settings.plane_px or 1.0
-    if max(known) > SCALE_LIMIT * min(known):
-        raise InputError(
-            f"The stacks differ in how far their planes are apart: from {min(known):.3g} to {max(known):.3g} px. Give "
-            "the distance of planes that shall hold for all, or train on stacks of one kind."
-        )
-    return min(max(round(known[0], 3), 0.01), 100.0)
-
-
-def _spec(settings: PuSettings, samples: Sequence[Sample], ndim: int) -> NetworkSpec:
-    bank = settings.network == "pixel"
-    return NetworkSpec(
-        name=settings.network,
-        in_channels=samples[0].image.shape[0],
-        ndim=3 if ndim == 3 else 2,
-        width=max(settings.width, 4) if settings.width else NETWORKS[settings.network].width,
-        filters=settings.filters if bank else (),
-        sigmas_px=settings.sigmas_px if bank else (),
-        plane_px=_plane_px(settings, samples, ndim),
-    )
-
-
-def _network(spec: NetworkSpec, settings: PuSettings, start: Model | None) -> Network:
-    device = choose_device(settings.device)
-    network = build_network(spec, settings.seed)
-    if start is not None:
-        if start.card.network != spec or start.card.statistics != settings.statistics:
-            raise InputError(
-                f"The current model is a {start.card.network.name!r} network of another shape, or it "
-                "sees intensities otherwise, so training cannot continue from it. Train anew, or restore its settings."
-            )
-        network.load_state_dict(start.network.state_dict())
-    return network.to(device)
+    return step
 
 
 def _objective(settings: PuSettings, prior: float, negatives: bool) -> Callable[[Scores], Risk]:
@@ -196,36 +139,39 @@ def _settle(network: Network, sampler: Sampler, settings: PuSettings, prior: flo
     network.rescale(offset, min(1.0, _FURTHEST / max(furthest, 1e-6)))
 
 
-def _prior(data: TrainingData, settings: PuSettings, start: Model | None, cache: FeatureCache | None) -> Work[Estimate]:
+def _prior(data: TrainingData, settings: PuSettings, basis: Basis, cache: FeatureCache | None) -> Work[Estimate]:
     """The class prior and how it was found: with a small pixel network, whichever network is trained."""
     if settings.prior == "fixed":
         return Estimate(settings.class_prior, (settings.class_prior, settings.class_prior), "fixed")
-    if start is not None:
-        return Estimate(start.card.class_prior, start.card.class_prior_interval, start.card.class_prior_source)
+    if basis.start is not None:
+        card = basis.start.card
+        return Estimate(card.class_prior, card.class_prior_interval, card.class_prior_source)
     quick = _PRIOR_SETTINGS.changed(
         settings.model_dump(include={"seed", "device", "threads", "dimensions", "plane_px"})
     )
-    spec = _spec(quick, data.samples, _ndim(settings, data.samples[0].axes))
+    quickly = replace(basis, settings=quick, spec=spec_of(quick, data.samples, basis.spec.ndim))
     samplers = []
     for part in data.halves(settings.seed):
-        sampler = yield from make_sampler(part, _network(spec, quick, None), spec, settings.seed, cache)
+        sampler = yield from make_sampler(part, quickly.network(), quickly.spec, settings.seed, cache)
         assert isinstance(sampler, PixelSampler)
         samplers.append(sampler)
 
     def folds() -> Work[list[Fold]]:
         found = []
         for seen, unseen in (samplers, samplers[::-1]):
-            network = _network(spec, quick, None)
+            network = quickly.network()
             network.calibrate(seen.everything(np.random.default_rng(settings.seed)).features)
             objective = _objective(quick, quick.class_prior, False)
-            yield from fit(network, seen, objective, quick, message="Estimating the class prior")
+            yield from fit(network, _step(network, seen, objective), quick, message="Estimating the class prior")
             scores = _scores(network, unseen, settings.seed)
             assert scores.unlabelled is not None
             positive = unseen.strokes("positive", scores.positive.scores.cpu().numpy())
             found.append(Fold(positive, scores.unlabelled.scores.cpu().numpy()))
         return found
 
-    estimate = yield from PRIORS[settings.prior].estimate(_evidence(samplers, spec.in_channels, settings.seed, folds))
+    estimate = yield from PRIORS[settings.prior].estimate(
+        _evidence(samplers, basis.spec.in_channels, settings.seed, folds)
+    )
     return replace(estimate, source=f"{settings.prior}: {estimate.source}")
 
 
@@ -242,33 +188,3 @@ def _evidence(
             found[kind] += sampler.strokes(kind, rows) if kind == "positive" else [rows]
     negative = np.concatenate(found["negative"] or [np.empty((0, n_channels))])
     return Evidence(found["positive"], negative, np.concatenate(found["unlabelled"]), folds)
-
-
-def _model(
-    network: Network,
-    spec: NetworkSpec,
-    data: TrainingData,
-    settings: PuSettings,
-    estimate: Estimate,
-    intensity: tuple[ChannelStats, ...],
-) -> Model:
-    first = data.samples[0]
-    card = make_card(
-        network.state_dict(),
-        method=settings.method,
-        settings=settings.to_dict(),
-        network=spec,
-        axes=first.axes,
-        channel_names=first.channel_names,
-        intensity=intensity,
-        statistics=settings.statistics,
-        class_prior=estimate.prior,
-        class_prior_interval=estimate.interval,
-        class_prior_source=estimate.source,
-        threshold=0.5,  # see `_settle`
-        pixel_size=first.pixel_size,
-        pixel_unit=first.pixel_unit,
-        n_positive_strokes=data.count("positive"),
-        n_negative_strokes=data.count("negative"),
-    )
-    return Model(network, card)
