@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import napari
-import numpy as np
 from napari.layers import Image
 
 from napari_pu_segment.io import ImageFile, read_image, read_levels
 
 from .main_widget import add_brush_layers
-from .overview import Overview, first_limits, needs_overview
-
-RGB = ("red", "green", "blue")
+from .opening import add_image, is_lazy
+from .overview import Overview, needs_overview
 
 
 def open_files(paths: Sequence[Path]) -> None:
@@ -31,11 +29,6 @@ def open_files(paths: Sequence[Path]) -> None:
     pyramids = [read_levels(path) if is_lazy(file) else [] for path, (_, file) in zip(paths, files, strict=True)]
     fill(napari.Viewer(title="PU segment"), files, pyramids)
     napari.run()
-
-
-def is_lazy(file: ImageFile) -> bool:
-    """Whether the pixels of a file are read when they are looked at."""
-    return not isinstance(file.image, np.ndarray)
 
 
 def fill(viewer: napari.Viewer, files: Sequence[tuple[str, ImageFile]], pyramids: Sequence[Sequence[Any]] = ()) -> None:
@@ -59,7 +52,7 @@ def fill(viewer: napari.Viewer, files: Sequence[tuple[str, ImageFile]], pyramids
         if is_lazy(file) and len(levels) == 1 and needs_overview(file.image.shape):
             overview = Overview(file.image, name)
             levels = overview.levels
-        layers = _add_image(viewer, name, file, levels)
+        layers = add_image(viewer, name, file, levels)
         if overview is not None:
             grown.append((overview, layers))
     widget = add_brush_layers(viewer)
@@ -78,29 +71,3 @@ def _finish(overview: Overview, layers: Sequence[Image], _result: None) -> None:
         if not layer.rgb:
             layer.contrast_limits = overview.limits(channel)
         layer.refresh()
-
-
-def _add_image(viewer: napari.Viewer, name: str, file: ImageFile, levels: Sequence[Any]) -> list[Image]:
-    """Add the layers of a file, from its levels (C, [T,] [Z,] Y, X)."""
-    many, look = len(levels) > 1, _placement(file)
-    if file.channel_names == RGB:
-        moved = [np.moveaxis(level, 0, -1) for level in levels]
-        return [viewer.add_image(moved if many else moved[0], name=name, rgb=True, multiscale=many, **look)]
-    layers = []
-    for i in range(file.image.shape[0]):
-        title = f"{name} {file.channel_names[i] if file.channel_names else i}" if file.image.shape[0] > 1 else name
-        channel = [level[i] for level in levels]
-        limits = {"contrast_limits": first_limits(channel[0])} if is_lazy(file) else {}
-        layers.append(viewer.add_image(channel if many else channel[0], name=title, multiscale=many, **limits, **look))
-    return layers
-
-
-def _placement(file: ImageFile) -> dict[str, Any]:
-    """Scale, units and names of the axes, as keyword arguments of a layer of one channel."""
-    letters = file.axes.removeprefix("C") or "ZYX"[-(file.image.ndim - 1) :]
-    look: dict[str, Any] = {"axis_labels": tuple(letters.lower())}
-    if file.pixel_size:
-        missing = len(letters) - len(file.pixel_size)
-        look["scale"] = (*(1.0 for _ in range(missing)), *file.pixel_size)
-        look["units"] = [*("pixel" for _ in range(missing)), *(file.pixel_unit for _ in file.pixel_size)]
-    return look
