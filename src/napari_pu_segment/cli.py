@@ -15,17 +15,16 @@ import typer
 from . import __version__
 from .cli_batch import batch
 from .cli_measure import measure
+from .cli_predict import predict, refine
 from .cli_series import timeseries
 from .cli_support import (
     FILES,
     ManyValues,
-    check_counts,
     check_forms,
     check_output,
     drive,
     guarded,
     make_folder,
-    output_stems,
     parse_pairs,
     parse_prior,
     read_config,
@@ -85,12 +84,9 @@ def gui(images: Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE...]"
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if sys.platform.startswith("linux") and not any(os.environ.get(screen) for screen in screens):
         raise InputError("There is no screen for a window here. Use the commands train and predict instead.")
-    from .io import read_image
+    from .gui.start import open_files
 
-    files = [(image.stem, read_image(image)) for image in images or []]
-    from .gui.start import open_viewer
-
-    open_viewer(files)
+    open_files(images or [])
 
 
 @app.command(cls=ManyValues)
@@ -154,81 +150,8 @@ def _settings(
     return kind().changed({**values, "method": method, **parse_pairs(changes or [], kind)})
 
 
-@app.command(cls=ManyValues)
-@guarded
-def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
-    images: Images,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
-    refine: Annotated[bool, typer.Option(help="Also write a mask refined by the dense CRF.")] = False,
-    threshold: Annotated[float | None, typer.Option(help="Instead of the model's own, 0 to 1.")] = None,
-    ignore: Annotated[list[Path] | None, _masks("Pixels that belong to no object (non-zero)")] = None,
-    as_json: Json = False,
-) -> None:
-    """Segment images: write a probability, a mask and, with --refine, a refined mask of each."""
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise InputError(f"The threshold must lie between 0 and 1; it is {threshold}.")
-    left_out = list(ignore or [])
-    check_counts(images, {"--ignore": left_out})
-    stems, kinds = output_stems(images), ("probability", "mask", "refined")[: 3 if refine else 2]
-    for stem in stems:
-        for kind in kinds:
-            check_output(out / f"{stem}_{kind}.tif", [model, *images, *left_out])
-    from .cli_data import sample_of
-    from .core.crf import CrfSettings
-    from .core.doubts import doubts
-    from .core.model import load_model
-    from .core.pipeline import covered, segment
-    from .io import read_image, write_image
-
-    loaded, reports, crf = load_model(model), [], CrfSettings() if refine else None
-    for i, (path, stem) in enumerate(zip(images, stems, strict=True)):
-        file = read_image(path)
-        sample = sample_of(file, path, {"ignore": left_out[i]} if left_out else {})
-        loaded.check_image(sample.image.shape, f"Image {str(path)!r}", sample.channel_names)
-        warnings = doubts(loaded.card, sample)
-        for warning in warnings:
-            typer.echo(f"Warning: {warning}", err=True)
-        work = segment(loaded, sample.image, labels=sample.labels, threshold=threshold, crf=crf)
-        result = drive(work, path.name)
-        make_folder(out)
-        outputs = {kind: out / f"{stem}_{kind}.tif" for kind in kinds}
-        for kind, output in outputs.items():
-            write_image(output, getattr(result, kind), file.pixel_size, file.pixel_unit)
-        fraction = covered(result.mask if result.refined is None else result.refined, sample.labels)
-        report = {"image": str(path), **{kind: str(output) for kind, output in outputs.items()}}
-        reports.append({**report, "positive_fraction": fraction, "refined_by": result.refined_by, "warnings": warnings})
-        if not as_json:
-            by = f", refined by {result.refined_by}" if refine else ""
-            typer.echo(f"{out / stem}_*.tif: {100 * fraction:.1f} % positive{by}")
-    if as_json:
-        used = loaded.card.threshold if threshold is None else threshold
-        typer.echo(json.dumps({"model": str(model), "threshold": used, "images": reports}))
-
-
-@app.command()
-@guarded
-def refine(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file.", show_default=False)],
-    probability: Annotated[
-        Path, typer.Argument(metavar="PROBABILITY", help="Output of `predict`.", show_default=False)
-    ],
-    out: Out,
-    changes: Sets = None,
-    threshold: Annotated[float, typer.Option(help="Where a pixel is undecided, 0 to 1.")] = 0.5,
-) -> None:
-    """Snap a probability to the edges of its image by a dense CRF, and write the mask."""
-    check_output(out, [image, probability])
-    from .core import crf
-    from .io import read_image, read_probability, write_image
-
-    settings = crf.CrfSettings().changed(parse_pairs(changes or [], crf.CrfSettings))
-    file = read_image(image)
-    work = crf.refine(file.image, read_probability(probability), settings, threshold=threshold)
-    refined = drive(work, image.name)
-    make_folder(out.parent)
-    write_image(out, refined.mask, file.pixel_size, file.pixel_unit)
-    typer.echo(f"{out}: {100 * float(refined.mask.mean()):.1f} % positive, refined by {refined.backend}")
+app.command(cls=ManyValues)(predict)
+app.command()(refine)
 
 
 @app.command()

@@ -200,7 +200,7 @@ def check_output(path: Path, inputs: Iterable[Path]) -> None:
     """
     where = f"Cannot write {str(path)!r}"
     try:
-        if path.is_dir():
+        if path.is_dir() and not (path.name.endswith(".zarr") and (path / "zarr.json").is_file()):
             raise InputError(f"{where}: it is a folder. Give the name of a file.")
         if path.exists() and any(file.exists() and path.samefile(file) for file in inputs):
             raise InputError(f"{where}: it would replace an input. Choose another name or folder.")
@@ -235,7 +235,10 @@ def output_stems(images: Sequence[Path]) -> list[str]:
     """
     from .io import sanitise_name
 
-    stems = [sanitise_name(image.stem) for image in images]
+    names = [
+        image.name.removesuffix(".zarr").removesuffix(".ome") if image.is_dir() else image.stem for image in images
+    ]
+    stems = [sanitise_name(name) for name in names]
     owners: dict[str, Path] = {}
     for stem, image in zip(stems, images, strict=True):
         other = owners.setdefault(stem.casefold(), image)  # some disks do not tell cases apart

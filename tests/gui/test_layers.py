@@ -149,18 +149,27 @@ def test_a_multiscale_image_gets_single_scale_layers(viewer, monkeypatch):
     assert same_place(book.member(image, "mask"), coarse)
 
 
-@pytest.mark.parametrize("labels", [("t", "z", "y", "x"), ("c", "t", "z", "y", "x")])
-def test_other_axes_are_refused_by_name(viewer, labels):
-    image = viewer.add_image(np.zeros((2, 2, 3, 30, 40)[-len(labels) :]), name="odd", axis_labels=labels)
+@pytest.mark.parametrize(
+    ("shape", "labels", "remedy"),
+    [
+        ((2, 3, 30, 40), ("z", "t", "y", "x"), "Put time before planes"),
+        ((2, 3, 30, 40), ("t", "c", "y", "x"), "Put the channels first"),
+        ((2, 2, 2, 3, 30, 40), ("a", "c", "t", "z", "y", "x"), "Put the channels first"),
+        ((2, 2, 3, 30, 40), ("a", "t", "z", "y", "x"), "split the others"),
+    ],
+)
+def test_other_axes_are_refused_by_name(viewer, shape, labels, remedy):
+    image = viewer.add_image(np.zeros(shape), name="odd", axis_labels=labels)
     with pytest.raises(InputError, match="'odd' has") as refused:
         LayerBook(viewer).add_brushes(image)
-    assert f"({', '.join(labels)})" in str(refused.value)
+    assert f"({', '.join(labels)}). " in str(refused.value)
+    assert remedy in str(refused.value)
     assert len(viewer.layers) == 1
 
 
 def test_axes_without_names_are_refused_without_numbers_for_names(viewer):
-    image = viewer.add_image(np.zeros((2, 3, 30, 40)), name="odd")
-    with pytest.raises(InputError, match=r"'odd' has 4 axes\. Choose"):
+    image = viewer.add_image(np.zeros((2, 2, 3, 30, 40)), name="odd")
+    with pytest.raises(InputError, match=r"'odd' has 5 axes\. Choose"):
         LayerBook(viewer).add_brushes(image)
 
 

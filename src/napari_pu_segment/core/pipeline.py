@@ -160,7 +160,7 @@ def segment_into(
         If the model cannot see such an image, or the outputs do not fit.
     """
     model.check_image(tuple(image.shape), name, axes=axes)
-    _check_outs(outs, tuple(image.shape[1:]), name)
+    _check_shapes(outs, labels, tuple(image.shape[1:]), name)
     model = model.for_image(image)
     threshold = model.card.threshold if threshold is None else threshold
     first = {key: out for key, out in outs.items() if key != "refined"}
@@ -169,7 +169,7 @@ def segment_into(
         return Summary(threshold, (yield from predicting).positive_fraction)
     counts = yield from shifted(predicting, 0, 1 + _REFINE_SHARE)
     with Refiner(image, outs["probability"], crf or CrfSettings(), labels=labels, threshold=threshold, axes=axes) as by:
-        again = yield from shifted(_refine_all(by, outs["refined"]), 1, 1 + _REFINE_SHARE, _REFINE_SHARE)
+        again = yield from shifted(refine_all(by, outs["refined"]), 1, 1 + _REFINE_SHARE, _REFINE_SHARE)
     return Summary(threshold, counts.positive_fraction, again.positive_fraction, by.backend)
 
 
@@ -184,7 +184,8 @@ def _predict_all(
     return counts
 
 
-def _refine_all(refiner: Refiner, out: Array) -> Work[Counts]:
+def refine_all(refiner: Refiner, out: Array) -> Work[Counts]:
+    """Refine a whole image block by block into `out` ([T,] [Z,] Y, X), uint8 0 or 1; each `Progress` tells its part."""
     counts, todo = Counts(), refiner.regions(getattr(out, "block_px", ()))
     for i, block in enumerate(todo, start=1):
         counts += yield from shifted(refine_block(refiner, out, block), i - 1, len(todo))
@@ -192,7 +193,9 @@ def _refine_all(refiner: Refiner, out: Array) -> Work[Counts]:
     return counts
 
 
-def _check_outs(outs: Mapping[str, Array], shape: tuple[int, ...], name: str) -> None:
+def _check_shapes(outs: Mapping[str, Array], labels: Array | None, shape: tuple[int, ...], name: str) -> None:
+    if labels is not None and tuple(labels.shape) != shape:
+        raise InputError(f"{name} measures {shape} pixels but its strokes {tuple(labels.shape)}.")
     for key, out in outs.items():
         if key not in ("probability", "mask", "refined"):
             raise InputError(f"There is no result called {key!r}. Choose from: probability, mask, refined.")

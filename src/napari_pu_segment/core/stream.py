@@ -12,19 +12,20 @@ from .fit import FeatureCache
 from .model import Model
 from .progress import Progress, Ticker, Work
 from .runtime import set_threads
-from .samples import Sample
+from .samples import Array, Sample
 from .tiles import Tile, sides_of, tiles
 
-_SIDE_PX = 256  # small enough to be shown soon and cancelled soon, large enough for its halo not to weigh
+SIDE_PX = 256  # small enough to be shown soon and cancelled soon, large enough for its halo not to weigh
 
 
 def stream(
     model: Model,
     sample: Sample,
-    out: np.ndarray,
+    out: Array,
     *,
     window: tuple[slice, ...] | None = None,
     cache: FeatureCache | None = None,
+    side_px: int = SIDE_PX,
 ) -> Work[None]:
     """Fill `out` with the probability of an image, tile by tile, those nearest to the middle of a window first.
 
@@ -33,12 +34,14 @@ def stream(
     model : Model
     sample : Sample
         Its image is predicted, in tiles, so that neither a part nor the whole needs memory beyond them.
-    out : ndarray, ([T,] [Z,] Y, X), float32
+    out : array, ([T,] [Z,] Y, X), float32
         Every value that is written is final, and that of `map_tiles`.
     window : tuple of slice, ([T,] [Z,] Y, X), optional
         What is looked at; default: all.
     cache : FeatureCache, optional
         Where a training on the same image left its features; several times faster then.
+    side_px : int
+        Side of a tile, where the network leaves the choice.
 
     Yields
     ------
@@ -55,7 +58,7 @@ def stream(
     model = model.for_image(sample.image)
     shape, network = sample.spatial_shape, model.network
     n_own = model.n_own(len(shape))
-    sides = sides_of(network, model.n_values, shape, n_own, _SIDE_PX)
+    sides = sides_of(network, model.n_values, shape, n_own, side_px)
     order = sorted(tiles(shape, sides, network, n_own), key=_distance(window or tuple(slice(0, n) for n in shape)))
     maps = None if cache is None else kept(sample, model.card.network, model.card.intensity, cache)
     ticker, parts = Ticker(), []

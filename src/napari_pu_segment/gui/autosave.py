@@ -64,7 +64,8 @@ class _Task:
         return image_key(self.snapshot.images[0], self.name)
 
     def session(self) -> SavedSession:
-        return make_session(self.key(), self.snapshot.strokes, self.choices, name=self.name, path=self.path)
+        strokes = {role: np.asarray(data) for role, data in self.snapshot.strokes.items()}
+        return make_session(self.key(), strokes, self.choices, name=self.name, path=self.path)
 
 
 class Autosave:
@@ -117,7 +118,7 @@ class Autosave:
         if image is None or saved is None:
             return
         try:
-            masks = saved.masks(self._session.book.channels.grid(image).shape)
+            masks = saved.masks(self._session.book.channels.grid(image).brush_shape)
             for role in BRUSHES:
                 if role in masks:
                     self._session.book.put_strokes(image, role, masks[role])
@@ -249,7 +250,9 @@ class Autosave:
         except InputError:
             return None
         empty = np.zeros(shape, bool)
-        same = all(np.array_equal(masks.get(role, empty), strokes.get(role, empty) != 0) for role in BRUSHES)
+        same = all(
+            np.array_equal(masks.get(role, empty), np.asarray(strokes.get(role, empty)) != 0) for role in BRUSHES
+        )
         return None if same or not any(mask.any() for mask in masks.values()) else saved
 
     def _on_looked(self, image: Image, saved: SavedSession | None) -> None:

@@ -10,24 +10,36 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
+from napari_pu_segment.core.errors import InputError
+
+from .boxes import chunk_box, pieces
+from .snapshots import Grid, planes, widened
+from .sparse import SparseLabels
+from .strokes import coarsened
+
+_BLOCK_PX = 2048  # side of what is compared at a time of a large layer
 PAINTED = 1  # any value but 0 counts as painted
 SUMMED = 2**12  # bytes in a row of the checksum
 
 
-def dab(layer: Labels, centre: Sequence[float], radius_px: float) -> None:
+def dab(layer: Labels, centre: Sequence[float], radius_px: float, factor: int = 1) -> None:
     """Paint a disk in the plane of the last two axes, as one step that napari can undo.
 
     Parameters
     ----------
     layer : Labels
-        A brush layer, ([Z,] Y, X).
-    centre : sequence of float, ([Z,] Y, X)
-        In pixels; leading axes of length one may be left out.
+        A brush layer, ([T,] [Z,] Y, X).
+    centre : sequence of float, ([T,] [Z,] Y, X)
+        In pixels of the image; leading axes of length one may be left out.
     radius_px : float
         At least the pixel at the centre is painted, if it is in the image.
+    factor : int
+        How many pixels of the image a pixel of the layer is high and wide.
     """
     shape = layer.data.shape
-    middle = np.round([*[0] * (len(shape) - len(centre)), *centre]).astype(int)
+    place = np.array(widened(centre, shape))
+    place[-2:] = (place[-2:] - (factor - 1) / 2) / factor
+    middle, radius_px = np.round(place).astype(int), radius_px / factor
     reach = int(radius_px)
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disk = rows**2 + columns**2 <= max(radius_px, 0.5) ** 2
@@ -39,12 +51,47 @@ def dab(layer: Labels, centre: Sequence[float], radius_px: float) -> None:
         layer.data_setitem(tuple(indices[:, inside]), PAINTED)
 
 
-def put(layer: Labels, mask: np.ndarray) -> None:
-    """Make the mask, of the layer's shape, all that is painted, as one step that napari can undo."""
-    old = np.asarray(layer.data)
-    changed = np.nonzero((old != 0) != (np.asarray(mask) != 0))
+def fitted(mask: np.ndarray, grid: Grid) -> tuple[np.ndarray, int]:
+    """A mask of an image's shape, or of that of its brush layers, and the factor that `put` takes with it.
+
+    Raises
+    ------
+    InputError
+        If it has neither shape.
+    """
+    for shape, factor in ((grid.shape, grid.brush_factor), (grid.brush_shape, 1)):
+        if mask.shape in (shape, planes(shape)):
+            return mask.reshape(shape), factor
+    raise InputError(
+        f"The strokes measure {mask.shape} pixels, but the image {grid.image.name!r} {grid.shape}. Choose strokes that "
+        "were painted on an image of that size."
+    )
+
+
+def put(layer: Labels, mask: np.ndarray, factor: int = 1) -> None:
+    """Make a mask all that is painted, as one step that napari can undo.
+
+    Parameters
+    ----------
+    layer : Labels
+    mask : ndarray
+        Of the shape that the layer has, or its image, if that has `factor` times as many rows and columns.
+    factor : int
+    """
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    shape = layer.data.shape
+    sides = (*(1 for _ in shape[:-2]), _BLOCK_PX, _BLOCK_PX)
+    for index, _, _ in pieces(tuple(slice(0, n) for n in shape), sides):
+        box = chunk_box(index, sides, shape)
+        new, old = coarsened(mask, box, factor), np.asarray(layer.data[box])
+        changed = np.argwhere((old != 0) != new).T
+        if changed.size:
+            values = np.where(old[tuple(changed)], 0, PAINTED).astype(old.dtype)
+            found.append((changed + np.array([[part.start] for part in box]), values))
     with layer.block_history():
-        layer.data_setitem(changed, np.where(old[changed], 0, PAINTED).astype(old.dtype))
+        if found:
+            indices, values = (np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True))
+            layer.data_setitem(tuple(indices), values)
 
 
 class StrokeWatch:
@@ -95,6 +142,8 @@ class StrokeWatch:
 
 def _checksum(layer: Labels) -> tuple[Any, ...]:
     data = layer.data
+    if isinstance(data, SparseLabels):
+        return data.shape, data.version
     if not isinstance(data, np.ndarray) or not data.flags.c_contiguous:
         return (object(),)  # cannot be told cheaply: differs from every other
     flat = data.reshape(-1).view(np.uint8)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari.layers import Image
+from psygnal import Signal
 
 from napari_pu_segment.core.errors import InputError
 
-from .snapshots import RGB_NAMES, Grid, has_channel_label
+from .axes import Third, has_channel_label
+from .snapshots import RGB_NAMES, Grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +35,21 @@ class Channels:
 
 
 class ChannelBook:
-    """Remembers what was chosen for each image, for as long as its layer lives."""
+    """Remembers what was chosen for each image, for as long as its layer lives.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Something else was chosen.
+    """
+
+    changed = Signal()
 
     def __init__(self) -> None:
         self._layers: weakref.WeakKeyDictionary[Image, list[weakref.ref[Image]]] = weakref.WeakKeyDictionary()
         self._axes: weakref.WeakKeyDictionary[Image, int | None] = weakref.WeakKeyDictionary()
+        self._thirds: weakref.WeakKeyDictionary[Image, Third] = weakref.WeakKeyDictionary()
+        self._levels: weakref.WeakKeyDictionary[Image, int] = weakref.WeakKeyDictionary()
 
     def choose_layers(self, image: Image, layers: Sequence[Image]) -> None:
         """Use further layers, in this order; see `LayerBook.set_channels`."""
@@ -48,21 +60,41 @@ class ChannelBook:
                     "that measure as many pixels."
                 )
         self._layers[image] = [weakref.ref(layer) for layer in layers]
+        self.changed.emit()
 
     def choose_axis(self, image: Image, axis: int | None) -> None:
         """Take the first axis (0) or none (None) for channels; see `LayerBook.set_channel_axis`."""
         if axis is not None and (axis != 0 or image.rgb or image.ndim < 3):
             raise InputError(f"The image {image.name!r} has no first axis that could hold channels.")
         self._axes[image] = axis
+        self.changed.emit()
+
+    def choose_third(self, image: Image, third: Third) -> None:
+        """Take the one axis before rows for planes ("Z") or for time ("T"); until then its name decides."""
+        self._thirds[image] = third
+        self.changed.emit()
+
+    def choose_level(self, image: Image, level: int) -> None:
+        """Work on that level of a multiscale image, 0 the finest.
+
+        Raises
+        ------
+        InputError
+            If there is no such level.
+        """
+        if not image.multiscale or not 0 <= level < len(image.data):
+            raise InputError(f"The image {image.name!r} has no level {level}.")
+        self._levels[image] = level
+        self.changed.emit()
 
     def grid(self, image: Image) -> Grid:
         """The pixels of an image."""
-        return Grid(image, self._axis(image) is not None)
+        return Grid(image, self._axis(image) is not None, self._thirds.get(image), self._levels.get(image))
 
     def fits(self, image: Image, layer: Image) -> bool:
         """Whether a layer holds one channel with the same pixels as an image."""
         try:
-            return not layer.rgb and Grid(layer).shape == self.grid(image).shape
+            return not layer.rgb and self.grid(layer).shape == self.grid(image).shape
         except InputError:
             return False
 

@@ -81,7 +81,7 @@ class ChannelsBox(QWidget):
                 box.deleteLater()
             self.layer_boxes = [(self._new_box(), layer) for layer in fitting]
         for box, layer in self.layer_boxes:
-            box.setText(_short(layer.name).replace("&", "&&"))  # a single & would mark a key
+            box.setText(short(layer.name).replace("&", "&&"))  # a single & would mark a key
             box.setToolTip(f"Use the layer {layer.name!r} as a further channel")
             box.setChecked(any(layer is one for one in ticked))
 
@@ -109,5 +109,6 @@ class ChannelsBox(QWidget):
             self.refresh()
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name that fits into a narrow dock."""
     return name if len(name) <= MAX_LETTERS else f"{name[: MAX_LETTERS // 2 - 1]}…{name[-MAX_LETTERS // 2 :]}"

@@ -16,19 +16,20 @@ from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.io import clean_unit
 
 from . import brushes, view
 from .channels import ChannelBook
-from .looks import brush_layer, result_layer
+from .looks import brush_layer, result_layer, stale
 from .preferences import preferences
-from .snapshots import Grid, Snapshot, check_shape, own, planes
+from .snapshots import Snapshot, check_shape, freeze, own, planes
+from .stores import displayed
 from .tags import belongs, sign, tag
 from .view import Window
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+BRUSH_OF_PX = 4096  # in larger images one paints zoomed in, and a brush is not larger for them
 BRUSHES = ("positive", "negative", "ignore")
 RESULTS = ("probability", "mask", "refined")  # what a segmentation consists of
 SHOWN = ("probability", "uncertainty", "band", "mask", "refined", "objects")  # from the bottom to the top
@@ -60,6 +61,7 @@ class LayerBook:
         self.viewer = viewer
         self._watches: weakref.WeakKeyDictionary[Layer, brushes.StrokeWatch] = weakref.WeakKeyDictionary()
         self.channels = ChannelBook()
+        self.channels.changed.connect(self.changed.emit)
         events = viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered):
             event.connect(self._on_layers)
@@ -95,19 +97,20 @@ class LayerBook:
         Raises
         ------
         InputError
-            If the image has an axis besides channels, planes, rows, columns and RGB samples.
+            If the image has an axis besides channels, time, planes, rows, columns and RGB samples.
         """
         grid = self.channels.grid(image)
         for role in reversed(roles):  # the positive one ends on top
             layer = self.member(image, role)
             if layer is None:
-                layer = brush_layer(image.name, role, np.zeros(grid.shape, np.uint8), **grid.placement)
+                layer = brush_layer(image.name, role, grid.new_strokes(), **grid.brush_placement)
                 self._add(image, role, layer, above=self._layers()[-1])
             elif "layer" not in tag(layer):  # brought along by sample data
                 sign(layer, role, image)
             else:
                 continue
-            layer.brush_size = max(1, round(min(grid.shape[-2:]) * preferences().brush_percent / 100))
+            shorter = min(min(grid.shape[-2:]), BRUSH_OF_PX) / grid.brush_factor
+            layer.brush_size = max(1, round(shorter * preferences().brush_percent / 100))
 
     def paint(self, image: Image, role: str) -> bool:
         """Select a brush layer and take up the brush; False if the image has no such brush layer."""
@@ -127,11 +130,11 @@ class LayerBook:
         ----------
         image : Image
         role : {"positive", "negative", "ignore"}
-        centre : sequence of float, ([Z,] Y, X)
+        centre : sequence of float, ([T,] [Z,] Y, X)
             In pixels of the image array.
         radius_px : float
         """
-        brushes.dab(self._brush(image, role), centre, radius_px)
+        brushes.dab(self._brush(image, role), centre, radius_px, self.channels.grid(image).brush_factor)
 
     def put_strokes(self, image: Image, role: str, mask: np.ndarray) -> None:
         """Replace all strokes of a role, as one step that napari's undo takes back; see also `stamp`.
@@ -140,23 +143,17 @@ class LayerBook:
         ----------
         image : Image
         role : {"positive", "negative", "ignore"}
-        mask : ndarray, ([Z,] Y, X)
-            Painted where it is not 0.
+        mask : ndarray, ([T,] [Z,] Y, X)
+            Painted where it is not 0; in pixels of the image, or of its brush layers where these are coarser.
 
         Raises
         ------
         InputError
             If the mask has another shape than the image.
         """
-        shape = self.channels.grid(image).shape
-        if mask.shape not in (shape, planes(shape)):
-            raise InputError(
-                f"The strokes measure {mask.shape} pixels, but the image {image.name!r} {shape}. Choose strokes that "
-                "were painted on an image of that size."
-            )
-        layer = self._brush(image, role)
-        check_shape(layer, tuple(layer.data.shape), image, shape)
-        brushes.put(layer, mask.reshape(shape))
+        grid, layer = self.channels.grid(image), self._brush(image, role)
+        check_shape(layer, tuple(layer.data.shape), image, grid.brush_shape)
+        brushes.put(layer, *brushes.fitted(mask, grid))
 
     def set_channels(self, image: Image, layers: Sequence[Image]) -> None:
         """Choose further layers of one channel each to be used together with an image, after its own channels.
@@ -167,7 +164,6 @@ class LayerBook:
             If a layer has channels of its own, or another shape than the image.
         """
         self.channels.choose_layers(image, layers)
-        self.changed.emit()
 
     def set_channel_axis(self, image: Image, axis: int | None) -> None:
         """Choose that the first axis of an image (0) or none (None) holds channels; until then its name decides.
@@ -178,7 +174,6 @@ class LayerBook:
             If it is another axis, an RGB image, or an image without an axis to spare.
         """
         self.channels.choose_axis(image, axis)
-        self.changed.emit()
 
     def snapshot(self, image: Image) -> Snapshot:
         """Freeze an image, the further layers of its channels, and its strokes.
@@ -186,28 +181,15 @@ class LayerBook:
         Raises
         ------
         InputError
-            If the image has an axis besides channels, planes, rows, columns and RGB samples, or the shape of a brush
-            layer or of a channel changed.
+            If the image has an axis besides channels, time, planes, rows, columns and RGB samples, or the shape of a
+            brush layer or of a channel changed.
         """
-        grid = self.channels.grid(image)
         channels = self.channels.of(image, self.images())
-        grids = [grid, *(Grid(layer) for layer in channels.layers)]
-        for other in grids:
-            check_shape(other.image, other.shape, image, grid.shape)
-        strokes = {}
-        for role in BRUSHES:
-            layer = self.member(image, role)
-            if layer is not None:
-                check_shape(layer, tuple(layer.data.shape), image, grid.shape)
-                strokes[role] = np.array(layer.data)
-        place = grid.placement
-        unit = clean_unit(f"{place['units'][-1]:~}")
-        known = unit not in ("px", "")
-        size = tuple(abs(float(step)) for step in place["scale"]) if known else ()
-        data, axes = tuple(one.data for one in grids), tuple(one.axes for one in grids)
-        return Snapshot(data, axes, strokes, image.name, channels.names, size, unit if known else "px")
+        grids = [self.channels.grid(one) for one in (image, *channels.layers)]
+        strokes = {role: layer for role in BRUSHES if (layer := self.member(image, role)) is not None}
+        return freeze(grids, strokes, channels.names)
 
-    def show(self, image: Image, role: str, data: np.ndarray | None) -> None:
+    def show(self, image: Image, role: str, data: Any) -> None:
         """Show one result over its image: update our layer, or make it where it is missing.
 
         The selected layer and its mode stay as they are, so that the user can go on painting.
@@ -216,7 +198,7 @@ class LayerBook:
         ----------
         image : Image
         role : {"probability", "uncertainty", "band", "mask", "refined", "objects"}
-        data : ndarray, ([Z,] Y, X), or None
+        data : ndarray, `LargeArray` or `LargeMask`, ([T,] [Z,] Y, X), or None
             None takes the layer away: an old result beside a new one would be a lie.
 
         Raises
@@ -233,15 +215,18 @@ class LayerBook:
                 f"The image {image.name!r} was removed or changed its shape meanwhile, so its result is not shown."
             )
         layer = self.member(image, role)
+        if layer is not None and stale(layer, displayed(data, shape), grid):
+            self.hide(image, role)
+            layer = None
         if layer is None:
             below = [self.member(image, lower) for lower in SHOWN[: SHOWN.index(role)]]
-            layer = result_layer(image.name, role, data.reshape(shape), **grid.placement)
+            layer = result_layer(image.name, role, displayed(data, shape), **grid.placement)
             self._add(image, role, layer, above=next((one for one in reversed(below) if one is not None), image))
             tag(layer)["shown"] = data
         elif tag(layer).get("shown") is data:  # changed in place
             layer.refresh(thumbnail=False, highlight=False, extent=False)
         else:
-            layer.data = data.reshape(shape)
+            layer.data = displayed(data, shape)
             tag(layer)["shown"] = data
 
     def hide(self, image: Image, role: str) -> None:
@@ -255,7 +240,7 @@ class LayerBook:
         return view.window(self.viewer, self.channels.grid(image)) if self.contains(image) else None
 
     def go_to(self, image: Image, centre: Sequence[float], extent_px: float = 0) -> None:
-        """Bring a point of an image array, ([Z,] Y, X), to the middle of the screen; see `view.go_to`."""
+        """Bring a point of an image array, ([T,] [Z,] Y, X), to the middle of the screen; see `view.go_to`."""
         view.go_to(self.viewer, self.channels.grid(image), centre, extent_px)
 
     def _layers(self) -> list[Layer]:

@@ -113,9 +113,9 @@ class Live:
             return
         try:
             strokes = session.book.snapshot(session.image)
-            if not strokes.strokes.get("positive", np.zeros(1)).any():
+            if not strokes.painted("positive"):
                 self._wait(strokes)
-            elif self._followed is None or not _same(strokes, self._followed):
+            elif self._followed is None or not strokes.same_strokes(self._followed):
                 self._train(strokes, anew=False)
         except PuSegmentError as error:
             session.said.emit(str(error), False)
@@ -158,10 +158,6 @@ def _timer(milliseconds: int, call: Callable[[], None]) -> QTimer:
     timer.setInterval(milliseconds)
     timer.timeout.connect(call)
     return timer
-
-
-def _same(a: Snapshot, b: Snapshot) -> bool:
-    return a.strokes.keys() == b.strokes.keys() and all(np.array_equal(a.strokes[k], b.strokes[k]) for k in a.strokes)
 
 
 def _painted_px(result: Result) -> int:

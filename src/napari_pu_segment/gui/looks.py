@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import Colormap, DirectLabelColormap
+
+from .snapshots import Grid
 
 # Okabe & Ito's palette, told apart with every kind of colour vision.
 COLOURS = {
@@ -29,22 +30,22 @@ def name(image_name: str, role: str) -> str:
     return f"{image_name} · {role}"
 
 
-def brush_layer(image_name: str, role: str, data: np.ndarray, **placement: Any) -> Labels:
-    """A brush layer, ([Z,] Y, X): every value but 0 has the role's colour.
+def brush_layer(image_name: str, role: str, data: Any, **placement: Any) -> Labels:
+    """A brush layer, ([T,] [Z,] Y, X): every value but 0 has the role's colour.
 
     Parameters
     ----------
     image_name : str
     role : {"positive", "negative", "ignore"}
-    data : ndarray of uint8, ([Z,] Y, X)
+    data : array of uint8, ([T,] [Z,] Y, X)
     **placement
         Scale, units and so on, as for any layer.
     """
     return Labels(data, name=name(image_name, role), colormap=one_colour(role), opacity=OPACITY[role], **placement)
 
 
-def result_layer(image_name: str, role: str, data: np.ndarray, **placement: Any) -> Layer:
-    """A layer for a result, ([Z,] Y, X), through which the image is seen, dark or bright.
+def result_layer(image_name: str, role: str, data: Any, **placement: Any) -> Layer:
+    """A layer for a result, ([T,] [Z,] Y, X), through which the image is seen, dark or bright.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def result_layer(image_name: str, role: str, data: np.ndarray, **placement: Any)
     role : {"probability", "uncertainty", "band", "mask", "refined", "objects"}
         Probability and uncertainty become clear where they are low; the masks are drawn as outlines, in large images
         filled; each object has a colour of its own.
-    data : ndarray, ([Z,] Y, X)
+    data : array, ([T,] [Z,] Y, X), or a list of such, of ever coarser levels
     **placement
         Scale, units and so on, as for any layer.
 
@@ -63,6 +64,7 @@ def result_layer(image_name: str, role: str, data: np.ndarray, **placement: Any)
         visible until it is in the viewer.
     """
     title = name(image_name, role)
+    placement["multiscale"] = isinstance(data, list)
     if role in ("probability", "uncertainty"):
         colour = COLOURS[role]
         ramp = Colormap([f"{colour}00", f"{colour}80"], name=role, display_name=role)
@@ -75,12 +77,20 @@ def result_layer(image_name: str, role: str, data: np.ndarray, **placement: Any)
         shades: dict[int | None, str] = {None: "transparent", 0: "transparent", **dict(enumerate(BAND, 1))}
         colours = DirectLabelColormap(color_dict=shades)
         return Labels(data, name=title, colormap=colours, opacity=OPACITY[role], **placement)
-    outlined = data.shape[-2] * data.shape[-1] <= OUTLINE_PX
+    shape = data[0].shape if isinstance(data, list) else data.shape
+    outlined = shape[-2] * shape[-1] <= OUTLINE_PX
     opacity = OPACITY[role] if outlined else FILLED_OPACITY
     layer = Labels(data, name=title, colormap=one_colour(role), opacity=opacity, visible=False, **placement)
     if outlined:
-        layer.contour = max(1, round(min(data.shape[-2:]) / 400))  # still seen when zoomed out
+        layer.contour = max(1, round(min(shape[-2:]) / 400))  # still seen when zoomed out
     return layer
+
+
+def stale(layer: Layer, data: Any, grid: Grid) -> bool:
+    """Whether a result layer cannot show other data: of another kind, or of another level of a multiscale image."""
+    many = isinstance(data, list)
+    first, old = (data[0], layer.data[0]) if many and layer.multiscale else (data, layer.data)
+    return many != layer.multiscale or (grid.image.multiscale and tuple(first.shape) != tuple(old.shape))
 
 
 def one_colour(role: str) -> DirectLabelColormap:

@@ -97,7 +97,7 @@ class RecordPanel(QWidget):
 
     def _export(self, path: str) -> None:
         snapshot = self._session.book.snapshot(self._need_image())
-        if not any(data.any() for data in snapshot.strokes.values()):
+        if not any(snapshot.painted(role) for role in snapshot.strokes):
             raise InputError("There are no strokes to export. Paint some first.")
         said = f"Strokes written to {path}."
         self._session.aside(
@@ -150,9 +150,7 @@ class RecordPanel(QWidget):
 
 def _written(snapshot: Snapshot, path: str) -> Work[None]:
     yield Progress(0, 0, "Writing the strokes")
-    sample = snapshot.sample()
-    strokes = {role: data.reshape(sample.spatial_shape) for role, data in snapshot.strokes.items()}
-    write_strokes(path, strokes, sample.pixel_size, sample.pixel_unit)
+    write_strokes(path, snapshot.masks(), snapshot.pixel_size, snapshot.pixel_unit)
 
 
 def _read(path: str, shape: tuple[int, ...]) -> Work[dict[str, np.ndarray]]:

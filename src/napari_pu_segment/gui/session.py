@@ -15,7 +15,6 @@ from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, save_model
-from napari_pu_segment.core.pipeline import threshold_mask
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.settings import Settings
 
@@ -24,7 +23,8 @@ from .jobs import Job, JobRunner, Kind
 from .layers import LayerBook
 from .show import Results
 from .snapshots import Snapshot
-from .work import Plan
+from .train_on import TrainOn
+from .work import Plan, Scene
 from .work import Result as Result  # for panels
 
 TRAINING, LIVE, REFINING = "Training", "Live training", "Refining"  # titles of jobs
@@ -51,6 +51,8 @@ class Session:
         How to train, as the form shows it.
     live : bool
         Whether every stroke is followed by a training; see `set_live`.
+    train_on : TrainOn
+        Further images whose strokes to learn from.
     cache : FeatureCache
         Features kept between trainings, also for work beside them.
     image_changed, model_changed, result_changed, job_started, live_changed : Signal(object)
@@ -79,6 +81,7 @@ class Session:
         self.method = next(iter(METHODS))
         self.settings: Settings = METHODS[self.method].settings()
         self.live = False
+        self.train_on = TrainOn(book)
         self.cache = FeatureCache()
         self._results = Results(book, self.result_changed.emit, self._on_failed)
 
@@ -98,7 +101,10 @@ class Session:
         return self._results.busy
 
     def cancel(self) -> None:
-        """Cancel the running job, and live mode if it is a round of it; a preview gives way to what was before."""
+        """Cancel the running job, and live mode if it is a round of it.
+
+        A preview gives way to what was before; of a large image, what is segmented so far stays.
+        """
         if self.runner.current is not None:
             self.set_live(self.live and self.runner.current.title != LIVE)
             self.runner.current.cancel()
@@ -117,19 +123,10 @@ class Session:
             self.live_changed.emit(on)
 
     def train(self, method: str, settings: Settings, *, warm: bool, live: Snapshot | None = None) -> None:
-        """Train on the current image and its strokes, and segment it, in the background.
+        """Train on the current image and its strokes (see also `train_on`), and segment it, in the background.
 
-        Parameters
-        ----------
-        method : str
-            A row of `METHODS`.
-        settings : Settings
-            Of that method.
-        warm : bool
-            Continue from the current model.
-        live : Snapshot, optional
-            The image and its strokes in a round of live mode, which gives way to other jobs; what is on screen is
-            segmented first.
+        `method` is a row of `METHODS`; `warm` continues from the current model; `live` is the image and its strokes in
+        a round of live mode, which gives way to other jobs.
 
         Raises
         ------
@@ -139,14 +136,14 @@ class Session:
         layer = self._need_image()
         if self.book.member(layer, "positive") is None:
             raise InputError("There are no strokes yet. Press “Add brush layers” and paint a few on the objects.")
-        plan = Plan(method, settings, self._need_model() if warm else None)
+        others = [self.book.snapshot(other) for other in self.train_on.chosen(layer)]
+        plan = Plan(method, settings, self._need_model() if warm else None, tuple(other.name for other in others))
+        scene = self._scene(layer, live or self.book.snapshot(layer), *others)
         if live is None:
-            job = work.trained(layer, self.book.snapshot(layer), plan, self.threshold, self.cache)
-            self._start(job, TRAINING, self._on_result)
+            self._start(work.trained(scene, plan, self.cache), TRAINING, self._on_result)
             self.said.emit("You can go on painting meanwhile.", False)
         else:
-            job = work.followed(layer, live, plan, self.threshold, self.cache, self.book.window(layer), self.result)
-            self._start(job, LIVE, self._on_followed)
+            self._start(work.followed(scene, plan, self.cache, self.result), LIVE, self._on_followed)
 
     def apply(self, layer: Image) -> None:
         """Segment an image layer with the current model, in the background.
@@ -157,18 +154,13 @@ class Session:
             If there is no model.
         """
         model, snapshot = self._need_model(), self.book.snapshot(layer)
-        self._start(work.applied(layer, snapshot, model, self.threshold), "Prediction", self._on_result)
+        self._start(work.applied(self._scene(layer, snapshot), model), "Prediction", self._on_result)
 
     def aside(self, job: Work[Any], title: str, on_returned: Callable[[Any], None]) -> Job:
-        """Drive long work in the background, beside the main job.
+        """Drive long work in the background, beside the main job; errors are said.
 
-        Parameters
-        ----------
-        job : generator of Progress
-        title : str
-            What is being done; an older job beside the main one with the same title is cancelled.
-        on_returned : callable
-            Called with the result, on the main thread. Errors are said.
+        An older job beside the main one with the same title is cancelled. `on_returned` gets the result, on the main
+        thread.
         """
 
         def connect(job: Job) -> None:
@@ -178,7 +170,7 @@ class Session:
         return self.runner.start(job, title, connect, "beside")
 
     def adopt(self, result: Result) -> None:
-        """Make another result, and the model it came from, the current ones: an earlier round, or an alternative."""
+        """Make another result, an earlier round say, and the model it came from, the current ones."""
         self.runner.give_way()
         self._set_model(result.model)
         self._show(result)
@@ -190,7 +182,7 @@ class Session:
             old = self.result.segmentation
             value = self.result.model.card.threshold if threshold is None else threshold
             if value != old.threshold:
-                mask = threshold_mask(old.probability, value, self.result.sample.labels)
+                mask = work.masked(old.probability, value, self.result.sample.labels)
                 self._show(replace(self.result, segmentation=replace(old, mask=mask, threshold=value)))
 
     def refine(self) -> None:
@@ -242,7 +234,10 @@ class Session:
             raise InputError("There is no image. Open one in napari, and choose it above.")
         return self.image
 
-    def _start(self, work: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
+    def _scene(self, layer: Image, *snapshots: Snapshot) -> Scene:
+        return Scene(layer, snapshots, self.threshold, self.book.window(layer))
+
+    def _start(self, long: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
         kind: Kind = "yielding" if title in (REFINING, LIVE) else "main"
 
         def connect(job: Job) -> None:
@@ -250,9 +245,9 @@ class Session:
             job.returned.connect(on_returned)
             job.failed.connect(lambda error: self._on_failed(error, title))
             if kind == "main":
-                job.cancelled.connect(lambda: self.said.emit(f"{title} was cancelled; nothing has changed.", False))
+                job.cancelled.connect(lambda: self.said.emit(work.cancelled(title, self.result), False))
 
-        self.job_started.emit(self.runner.start(work, title, connect, kind))
+        self.job_started.emit(self.runner.start(long, title, connect, kind))
 
     def _on_failed(self, error: PuSegmentError, title: str = "") -> None:
         self.runner.give_way()  # if a result cannot be shown, nor can what grows of it
@@ -260,13 +255,14 @@ class Session:
         self.said.emit(str(error), not (title == LIVE and isinstance(error, InputError)))
 
     def _drop_preview(self) -> None:
-        if self.result is not None and self.result.preview and self._results.complete is not None:
+        shown = self.result
+        if shown is not None and shown.preview and not shown.large and self._results.complete is not None:
             self.adopt(self._results.complete)
 
     def _on_progress(self, progress: Progress) -> None:
         new = progress.preview
         if isinstance(new, Result) and self._results.holds(new):
-            self._results.grow(progress.parts)
+            self._results.grow(progress.parts, new.segmentation.refined)
         elif isinstance(new, Result):
             self._set_model(new.model)
             work.fill_mask(new, progress.parts)
@@ -280,7 +276,8 @@ class Session:
     def _on_result(self, result: Result) -> None:
         if result.model is not self.model:
             self._set_model(result.model)
-        if self._show(result):
+        refines = self.crf is not None
+        if self._results.finish(result, refines=refines) if result.preview else self._show(result):
             self.said.emit(f"Done. {work.summary(result)}", False)
             self.set_threshold(self.threshold)  # choices made meanwhile
             self.refine()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from napari.layers import Image
@@ -15,6 +16,7 @@ from napari_pu_segment.core.errors import InputError
 from .layers import RESULTS, LayerBook
 from .work import Result, fill_mask
 
+LARGE_S = 0.3  # between two drawings of a large result
 OUTLINES_S = 0.5  # between two drawings of a growing mask
 PAUSE_MS = 20  # between two layers, to draw: a new layer takes napari up to a tenth of a second
 
@@ -75,15 +77,29 @@ class Results:
         """Whether the present result has grown out of a preview; its mask may be another one by now."""
         return self.present is not None and self.present.segmentation.probability is preview.segmentation.probability
 
-    def grow(self, parts: Iterable[tuple[slice, ...]]) -> None:
-        """Show parts of the present result that were filled meanwhile."""
-        if self.present is not None:
+    def grow(self, parts: Iterable[tuple[slice, ...]], refined: Any = None) -> None:
+        """Show parts of the present result that were filled meanwhile; of a large one `refined` may be filled, too."""
+        if self.present is None:
+            return
+        if self.present.large:
+            self._grow_large(refined)
+        else:
             fill_mask(self.present, parts)
             # napari finds the outlines of a mask anew each time it is drawn: 50 ms for 1024 x 1024
             now = time.monotonic()
             outlined = now >= self._outlined_s + OUTLINES_S
             self._outlined_s = now if outlined else self._outlined_s
             self._show(self.present, ("probability", "mask") if outlined else ("probability",), again=True)
+
+    def _grow_large(self, refined: Any) -> None:
+        """Draw again now and then: what is on screen is read from disk for it."""
+        present, now = self.present, time.monotonic()
+        if present is None or now < self._outlined_s + LARGE_S:
+            return
+        self._outlined_s = now
+        if refined is not None:
+            present = replace(present, segmentation=replace(present.segmentation, refined=refined))
+        self._show(present, ("probability", "mask") if refined is None else ("refined",), again=True)
 
     def finish(self, preview: Result, *, refines: bool) -> bool:
         """The preview is complete; False if it is no longer the present result."""

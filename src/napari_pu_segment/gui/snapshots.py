@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +11,17 @@ import numpy as np
 from napari.layers import Image, Layer
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.samples import Sample, codes_from_masks, to_channels_first
+from napari_pu_segment.core.samples import Sample, canonical_axes, to_channels_first
+from napari_pu_segment.io import clean_unit
 
-MODEST_PX = 2**26  # the finest level of a multiscale image with at most so many pixels is worked on
-CHANNEL_LABELS = ("c", "ch", "channel", "channels")  # names of an axis, in any case
+from .axes import Third, lead_axes
+from .sparse import SparseLabels
+from .strokes import codes_of_image, same_array, strokes_of_image
+
+MODEST_PX = 2**34  # the finest level of a multiscale image with at most so many pixels is worked on, unless chosen
 RGB_NAMES = ("red", "green", "blue")  # as images on disk have them
+BRUSH_PX, BRUSH_SIDE_PX = 10**8, 2**14  # of a plane that napari paints on at once; longer ones exceed a texture
+SPARSE_PX = 2**25  # a copy of a brush layer of so many pixels takes 10 ms; larger ones are kept as `SparseLabels`
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +34,21 @@ class Snapshot:
         The levels worked on, as they lie in the layers: of the image, and of further layers with a channel each.
     axes : tuple of str
         One letter for each axis of each array; see `core.samples.to_channels_first`.
-    strokes : dict of str to ndarray
+    shape : tuple of int
+        The image's, without channels, ([T,] [Z,] Y, X).
+    strokes : dict of str to ndarray or SparseLabels
         Copies of the brush layers' data by role.
+    factor : int
+        How many pixels of the image a pixel of the strokes is high and wide.
     name, channel_names, pixel_size, pixel_unit
-        As in `Sample`.
+        As in `Sample`, but for axes of length one.
     """
 
     images: tuple[Any, ...]
     axes: tuple[str, ...]
-    strokes: dict[str, np.ndarray]
+    shape: tuple[int, ...]
+    strokes: dict[str, Any]
+    factor: int
     name: str
     channel_names: tuple[str, ...]
     pixel_size: tuple[float, ...]
@@ -45,10 +59,10 @@ class Snapshot:
         images = [_channels_first(image, axes) for image, axes in zip(self.images, self.axes, strict=True)]
         image = images[0] if len(images) == 1 else np.concatenate(images)  # lazy arrays stay lazy
         labels = None
-        if self.strokes:
-            shape = image.shape[1:]  # axes of length one are gone
-            labels = codes_from_masks(**{role: data.reshape(shape) for role, data in self.strokes.items()})
-        size = self.pixel_size[len(self.pixel_size) - (image.ndim - 1) :]
+        if self.strokes:  # axes of length one are gone
+            labels = codes_of_image(self.strokes, self.shape, self.factor).reshape(image.shape[1:])
+        kept = [*(n > 1 for n in self.shape[:-2]), True, True]
+        size = tuple(size for size, keeps in zip(self.pixel_size, kept, strict=False) if keeps)
         return Sample(
             image,
             labels,
@@ -56,7 +70,26 @@ class Snapshot:
             channel_names=self.channel_names,
             pixel_size=size,
             pixel_unit=self.pixel_unit,
+            axes=canonical_axes(self.axes[0], self.images[0].shape),
         )
+
+    def narrowed(self, slices: Sequence[slice]) -> tuple[slice, ...]:
+        """Slices of the image, one for each axis of `shape`, as its sample has them, without axes of length one."""
+        return (*(part for part, n in zip(slices[:-2], self.shape[:-2], strict=True) if n > 1), *slices[-2:])
+
+    def painted(self, role: str) -> bool:
+        """Whether there are strokes of a role."""
+        return role in self.strokes and bool(self.strokes[role].any())
+
+    def masks(self) -> dict[str, np.ndarray]:
+        """Where was painted, as bool by role in pixels of the image, ([T,] [Z,] Y, X) without axes of length one."""
+        found = strokes_of_image(self.strokes, self.shape, self.factor)
+        return {role: mask.reshape(planes(self.shape)) for role, mask in found.items()}
+
+    def same_strokes(self, other: Snapshot) -> bool:
+        """Whether the same is painted."""
+        mine, its = self.strokes, other.strokes
+        return mine.keys() == its.keys() and all(same_array(mine[role], its[role]) for role in mine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,45 +101,74 @@ class Grid:
     image : Image
     channel_axis : bool
         Whether the layer's first axis holds channels.
+    third : {"Z", "T"} or None
+        What the one axis before rows was chosen to be; None: as its name tells, else planes.
+    level : int or None
+        Of a multiscale image, the level that was chosen; None: the finest that is not too large.
 
     Raises
     ------
     InputError
-        If the image has an axis besides channels, planes, rows, columns and RGB samples.
+        If the image has an axis besides channels, time, planes, rows, columns and RGB samples, or another order.
     """
 
     image: Image
     channel_axis: bool = False
+    third: Third | None = None
+    level: int | None = None
 
     def __post_init__(self) -> None:
-        image, spatial = self.image, self.image.ndim - self.channel_axis
-        if not 2 <= spatial <= 3:
-            named = [str(label).lower() for label in image.axis_labels]
-            names = "" if named[0].startswith("-") else f" ({', '.join(named)})"  # napari numbers those without a name
-            raise InputError(
-                f"The image {image.name!r} has {image.ndim} axes{names}. Choose an image with rows and columns, planes "
-                "if need be, and channels as the first axis; split the others with Layers > Data > Split Stack."
-            )
+        lead_axes(self.image, int(self.channel_axis), self.third)
+
+    @property
+    def lead(self) -> str:
+        """The axes before rows and columns: "", "Z", "T" or "TZ"."""
+        return lead_axes(self.image, int(self.channel_axis), self.third)
 
     @property
     def axes(self) -> str:
         """A letter for each axis of `data`; see `core.samples.to_channels_first`."""
-        spatial = "ZYX"[3 - len(self.shape) :]
-        return "C" * self.channel_axis + spatial + "S" * bool(self.image.rgb)
+        return "C" * self.channel_axis + self.lead + "YX" + "S" * bool(getattr(self.image, "rgb", False))
 
     @property
     def data(self) -> Any:
         """The array that is worked on: of a multiscale image, one level."""
-        return own(self.image.data[_level(self.image)]) if self.image.multiscale else self.image.data
+        return own(self.image.data[self._level]) if self.image.multiscale else self.image.data
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape without channels, ([Z,] Y, X)."""
+        """Its shape without channels, ([T,] [Z,] Y, X)."""
         return tuple(self.data.shape[self.channel_axis : self.image.ndim])
+
+    @property
+    def brush_factor(self) -> int:
+        """How many pixels a pixel of the brush layers is high and wide."""
+        factor, (rows, columns) = 1, self.shape[-2:]
+        while rows * columns > BRUSH_PX * factor**2 or max(rows, columns) > BRUSH_SIDE_PX * factor:
+            factor *= 2
+        return factor
+
+    @property
+    def brush_shape(self) -> tuple[int, ...]:
+        """The shape of the brush layers."""
+        return (*self.shape[:-2], *(-(-n // self.brush_factor) for n in self.shape[-2:]))
 
     @property
     def placement(self) -> dict[str, Any]:
         """Where `data` lies in the world, as keyword arguments of a layer without channels."""
+        return self._placed(1)
+
+    @property
+    def brush_placement(self) -> dict[str, Any]:
+        """The same for the brush layers."""
+        return self._placed(self.brush_factor)
+
+    def new_strokes(self) -> Any:
+        """An array for a brush layer on which nothing is painted."""
+        shape = self.brush_shape
+        return SparseLabels(shape) if math.prod(shape) > SPARSE_PX else np.zeros(shape, np.uint8)
+
+    def _placed(self, times: int) -> dict[str, Any]:
         image, first = self.image, int(self.channel_axis)
         rotate, shear, affine = image.rotate, np.array(image.shear), image.affine
         if first:  # an axis of channels is not turned into others
@@ -114,7 +176,7 @@ class Grid:
             rotate, affine = rotate[1:, 1:], affine.set_slice(list(range(1, image.ndim)))
             shear = shear[1:, 1:] if shear.ndim == 2 else shear[len(shear) - n * (n - 1) // 2 :]
         scale, translate = np.array(image.scale)[first:], np.array(image.translate)[first:]
-        factor = self._factor
+        factor = self._factor * np.array([*(1 for _ in self.shape[:-2]), times, times])
         return {
             # a coarse pixel's centre is that of the block it stands for
             "translate": translate + (factor - 1) / 2 * scale,
@@ -143,13 +205,45 @@ class Grid:
         image = self.image
         if not image.multiscale:
             return np.ones(image.ndim - self.channel_axis)
-        factors: np.ndarray = np.asarray(image.downsample_factors)[_level(image)]
+        factors: np.ndarray = np.asarray(image.downsample_factors)[self._level]
         return factors[int(self.channel_axis) : image.ndim]
 
+    @property
+    def _level(self) -> int:
+        image = self.image
+        if self.level is not None and self.level < len(image.data):
+            return self.level
+        sizes = [math.prod(level.shape[: image.ndim]) for level in image.data]
+        return next((i for i, size in enumerate(sizes) if size <= MODEST_PX), len(sizes) - 1)
 
-def has_channel_label(image: Image) -> bool:
-    """Whether the first of an image's axes is named as one of channels."""
-    return image.ndim > 2 and str(image.axis_labels[0]).lower() in CHANNEL_LABELS
+
+def freeze(grids: Sequence[Grid], brushes: Mapping[str, Layer], channel_names: tuple[str, ...]) -> Snapshot:
+    """A snapshot of an image, the first of the grids, with the others for further channels.
+
+    Raises
+    ------
+    InputError
+        If a grid or a brush layer has another shape than the image.
+    """
+    grid = grids[0]
+    for other in grids:
+        check_shape(other.image, other.shape, grid.image, grid.shape)
+    for layer in brushes.values():
+        check_shape(layer, tuple(layer.data.shape), grid.image, grid.brush_shape)
+    place = grid.placement
+    unit = clean_unit(f"{place['units'][-1]:~}")
+    known = unit not in ("px", "")
+    return Snapshot(
+        images=tuple(one.data for one in grids),
+        axes=tuple(one.axes for one in grids),
+        shape=grid.shape,
+        strokes={role: layer.data.copy() for role, layer in brushes.items()},
+        factor=grid.brush_factor,
+        name=grid.image.name,
+        channel_names=channel_names,
+        pixel_size=tuple(abs(float(step)) for step in place["scale"]) if known else (),
+        pixel_unit=unit if known else "px",
+    )
 
 
 def own(layer: Any) -> Any:
@@ -158,8 +252,17 @@ def own(layer: Any) -> Any:
 
 
 def planes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape as a sample has it, in which a single plane is no stack."""
-    return shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
+    """The shape as a sample has it, in which a single plane is no stack and a single time point no series."""
+    return (*(n for n in shape[:-2] if n > 1), *shape[-2:])
+
+
+def widened(point: Any, shape: tuple[int, ...]) -> tuple[float, ...]:
+    """A point (as many axes as `planes(shape)`, or all) with 0 along the axes of length one."""
+    values = [float(value) for value in point]
+    if len(values) == len(shape):
+        return tuple(values)
+    lead = iter(values[:-2])
+    return (*(0.0 if n == 1 else next(lead) for n in shape[:-2]), *values[-2:])
 
 
 def check_shape(layer: Layer, shape: tuple[int, ...], image: Image, wanted: tuple[int, ...]) -> None:
@@ -169,11 +272,6 @@ def check_shape(layer: Layer, shape: tuple[int, ...], image: Image, wanted: tupl
         raise InputError(
             f"The layer {layer.name!r} measures {shape} pixels, but the image {image.name!r} {wanted}. {remedy}"
         )
-
-
-def _level(image: Image) -> int:
-    sizes = [int(np.prod(level.shape[: image.ndim])) for level in image.data]
-    return next((i for i, size in enumerate(sizes) if size <= MODEST_PX), len(sizes) - 1)
 
 
 def _channels_first(image: Any, axes: str) -> Any:

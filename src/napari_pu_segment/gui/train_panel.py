@@ -11,6 +11,7 @@ from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.methods import METHODS, Method
 from napari_pu_segment.core.settings import Settings
 
+from .axes_box import AxesBox
 from .channels_box import ChannelsBox
 from .image_combo import ImageCombo
 from .jobs import Job
@@ -19,6 +20,7 @@ from .preferences import preferences
 from .rim_button import RimButton
 from .session import Session
 from .settings_form import SettingsForm, narrow
+from .train_on_box import TrainOnBox
 
 
 class TrainPanel(QWidget):
@@ -42,7 +44,9 @@ class TrainPanel(QWidget):
             "Adds two layers to paint on, one for strokes on objects and one for strokes on background, and takes up "
             "the brush. Strokes on objects alone are enough."
         )
+        self.axes_box = AxesBox(session)
         self.channels_box = ChannelsBox(session)
+        self.train_on_box = TrainOnBox(session)
         self.rim_button = RimButton(session)
         self.brush_buttons = {
             role: _brush_button(role, keys.get(role, "")) for role in ("positive", "negative", "ignore")
@@ -127,6 +131,7 @@ class TrainPanel(QWidget):
         rows = QVBoxLayout(paint)
         rows.setContentsMargins(5, 9, 5, 5)
         rows.addWidget(self.image_combo)
+        rows.addWidget(self.axes_box)
         rows.addWidget(self.channels_box)
         add = QHBoxLayout()
         add.setSpacing(3)
@@ -143,6 +148,7 @@ class TrainPanel(QWidget):
             method.addRow("Method", self.method_combo)
             self._train_rows.addLayout(method)
         self._train_rows.addWidget(self.form)
+        self._train_rows.addWidget(self.train_on_box)
         self._train_rows.addWidget(self.warm_box)
         self._train_rows.addWidget(self.train_button)
         layout = QVBoxLayout(self)

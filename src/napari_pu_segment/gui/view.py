@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .snapshots import Grid
+from .snapshots import Grid, widened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Window:
     Parameters
     ----------
     slices : tuple of slice
-        One for each spatial axis of the image array, ([Z,] Y, X).
+        One for each spatial axis of the image array, ([T,] [Z,] Y, X).
     step : int
         How many data pixels fall on one screen pixel, at least 1.
     """
@@ -59,14 +59,13 @@ def go_to(viewer: Viewer, grid: Grid, centre: Sequence[float], extent_px: float 
     ----------
     viewer : napari.Viewer
     grid : Grid
-    centre : sequence of float, ([Z,] Y, X)
+    centre : sequence of float, ([T,] [Z,] Y, X)
         In pixels of the image array; leading axes of length one may be left out.
     extent_px : float
         How large the thing there is, in pixels of the image array. The view is zoomed in where it would take less than
         `SEEN_PX` pixels of the screen.
     """
-    missing = len(grid.shape) - len(centre)
-    (point,) = grid.to_world(np.array([[0.0] * missing + list(centre)]))
+    (point,) = grid.to_world(np.array([widened(centre, grid.shape)]))
     dims, camera = viewer.dims, viewer.scene.camera
     first = dims.ndim - len(point)  # the viewer may have more axes than the image
     world = np.array(dims.point, float)

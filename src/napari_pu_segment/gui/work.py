@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from napari.layers import Image
@@ -19,10 +20,11 @@ from napari_pu_segment.core.pipeline import Segmentation, covered, segment, thre
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
-from napari_pu_segment.core.stream import stream
+from napari_pu_segment.core.stream import SIDE_PX, stream
 
 from .numbers import percent
 from .snapshots import Snapshot
+from .stores import LargeArray, LargeMask, is_large
 from .view import Window
 
 
@@ -38,11 +40,14 @@ class Plan:
         Of that method.
     start : Model or None
         Continue from this model.
+    also : tuple of str
+        Names of further images whose strokes it learns from.
     """
 
     method: str
     settings: Settings
     start: Model | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +69,10 @@ class Result:
     plan : Plan or None
         How its model was trained on this sample; None where the model was there already.
     preview : bool
-        Only a part of it is new so far, and its arrays are still being filled; a complete one follows.
+        Only a part of it is new so far, and its arrays are still being filled; a complete one follows, unless that is
+        cancelled.
+    others : tuple of Sample
+        What else its model was trained on.
     """
 
     layer: Image
@@ -75,86 +83,153 @@ class Result:
     refined_at: float
     plan: Plan | None = None
     preview: bool = False
+    others: tuple[Sample, ...] = ()
+
+    @property
+    def large(self) -> bool:
+        """Whether it is on disk, and looked at in parts only; see `stores.LargeArray`."""
+        return isinstance(self.segmentation.probability, LargeArray)
 
 
-def trained(layer: Image, snapshot: Snapshot, plan: Plan, threshold: float | None, cache: FeatureCache) -> Work[Result]:
-    """Train on an image and its strokes, and segment it; `threshold` as in `segmented`."""
-    sample = snapshot.sample()
-    model = yield from METHODS[plan.method].train([sample], plan.settings, start=plan.start, cache=cache)
-    return (yield from segmented(layer, sample, model, threshold, plan))
+@dataclass(frozen=True)
+class Scene:
+    """Where a result is wanted, and how.
+
+    Parameters
+    ----------
+    layer : Image
+    snapshots : sequence of Snapshot
+        Of that image, and of further ones to train on.
+    threshold : float or None
+        None: the model's own.
+    window : Window or None
+        What of the image is on screen.
+    """
+
+    layer: Image
+    snapshots: Sequence[Snapshot]
+    threshold: float | None
+    window: Window | None
+
+    def result(self, samples: Sequence[Sample], model: Model, plan: Plan | None, segmentation: Segmentation) -> Result:
+        """What came out."""
+        at, others = segmentation.threshold, tuple(samples[1:])
+        return Result(self.layer, samples[0], model, segmentation, None, at, plan, others=others)
 
 
-def applied(layer: Image, snapshot: Snapshot, model: Model, threshold: float | None) -> Work[Result]:
-    """Segment an image; `threshold` as in `segmented`."""
-    return (yield from segmented(layer, snapshot.sample(), model, threshold))
+def trained(scene: Scene, plan: Plan, cache: FeatureCache) -> Work[Result]:
+    """Train on images and their strokes, and segment the first of them; see `segmented`."""
+    samples = [snapshot.sample() for snapshot in scene.snapshots]
+    model = yield from METHODS[plan.method].train(samples, plan.settings, start=plan.start, cache=cache)
+    return (yield from segmented(scene, samples, model, plan))
 
 
-def segmented(
-    layer: Image, sample: Sample, model: Model, threshold: float | None, plan: Plan | None = None
-) -> Work[Result]:
-    """Segment a sample at a threshold, or at the model's own.
+def applied(scene: Scene, model: Model) -> Work[Result]:
+    """Segment an image; see `segmented`."""
+    return (yield from segmented(scene, [scene.snapshots[0].sample()], model, None))
+
+
+def segmented(scene: Scene, samples: Sequence[Sample], model: Model, plan: Plan | None) -> Work[Result]:
+    """Segment the first of some samples; a large one as in `followed`.
 
     There is no CRF here: probability and mask are shown as soon as they are known, and refined by a job of its own.
     """
+    sample = samples[0]
     name = f"The image {sample.name!r}"
-    model.check_image(tuple(sample.image.shape), name, sample.channel_names)
-    segmentation = yield from segment(model, sample.image, labels=sample.labels, threshold=threshold, name=name)
-    return Result(layer, sample, model, segmentation, None, segmentation.threshold, plan)
+    model.check_image(tuple(sample.image.shape), name, sample.channel_names, sample.axes)
+    if is_large(sample.spatial_shape):
+        return (yield from _streamed(scene, samples, model, plan))
+    threshold, axes = scene.threshold, sample.axes
+    found = yield from segment(model, sample.image, labels=sample.labels, threshold=threshold, name=name, axes=axes)
+    return scene.result(samples, model, plan, found)
 
 
-def followed(
-    layer: Image,
-    snapshot: Snapshot,
-    plan: Plan,
-    threshold: float | None,
-    cache: FeatureCache,
-    window: Window | None,
-    old: Result | None,
-) -> Work[Result]:
+def followed(scene: Scene, plan: Plan, cache: FeatureCache, old: Result | None) -> Work[Result]:
     """A round of live mode: train, and segment from what is on screen outwards, into a copy of the older result.
 
     A model that cannot be continued from is replaced by a new one. Reports that tell of finished parts carry the
-    `Result` so far; its mask is left to whoever shows it, see `fill_mask`.
+    `Result` so far; its mask is left to whoever shows it, see `fill_mask`. A large result begins empty.
     """
-    sample = snapshot.sample()
+    samples = [snapshot.sample() for snapshot in scene.snapshots]
     train = METHODS[plan.method].train
     try:
-        model = yield from train([sample], plan.settings, start=plan.start, cache=cache)
+        model = yield from train(samples, plan.settings, start=plan.start, cache=cache)
     except InputError:
         if plan.start is None:
             raise
         plan = replace(plan, start=None)
-        model = yield from train([sample], plan.settings, cache=cache)
+        model = yield from train(samples, plan.settings, cache=cache)
+    return (yield from _streamed(scene, samples, model, plan, cache, old))
+
+
+def _streamed(
+    scene: Scene,
+    samples: Sequence[Sample],
+    model: Model,
+    plan: Plan | None,
+    cache: FeatureCache | None = None,
+    old: Result | None = None,
+) -> Work[Result]:
     yield Progress(0, 0, "Predicting")
-    shape = sample.spatial_shape
-    probability, mask = np.zeros(shape, np.float32), np.zeros(shape, np.uint8)
-    if old is not None and old.layer is layer and old.segmentation.mask.shape == shape:
+    sample, shape = samples[0], samples[0].spatial_shape
+    large = is_large(shape)
+    at = model.card.threshold if scene.threshold is None else scene.threshold
+    what = f"The result of {sample.name!r}"
+    probability: Any = LargeArray(shape, np.float32, what) if large else np.zeros(shape, np.float32)
+    mask = masked(probability, at, sample.labels)
+    if not large and old is not None and old.layer is scene.layer and old.segmentation.mask.shape == shape:
         probability[:], mask[:] = old.segmentation.probability, old.segmentation.mask
-    at = model.card.threshold if threshold is None else threshold
-    result = Result(layer, sample, model, Segmentation(probability, mask, at), None, at, plan, preview=True)
-    view = None if window is None else window.slices[len(window.slices) - len(shape) :]
-    for report in stream(model, sample, probability, window=view, cache=cache):
+    result = replace(scene.result(samples, model, plan, Segmentation(probability, mask, at)), preview=True)
+    view = None if scene.window is None else scene.snapshots[0].narrowed(scene.window.slices)
+    side_px = probability.chunks[-1] if large else SIDE_PX  # whole chunks are written at once
+    for report in stream(model, sample, probability, window=view, cache=cache, side_px=side_px):
         yield replace(report, preview=result)
     return result
+
+
+def masked(probability: Any, threshold: float, labels: np.ndarray | None) -> Any:
+    """The mask of a probability; of a large one it is found when it is looked at."""
+    if isinstance(probability, LargeArray):
+        return LargeMask(probability, threshold, labels)
+    return threshold_mask(probability, threshold, labels)
 
 
 def fill_mask(result: Result, parts: Iterable[tuple[slice, ...]]) -> None:
     """Bring parts of a result's mask up to date with its probability, in place."""
     old, labels = result.segmentation, result.sample.labels
-    for part in parts:
+    for part in () if result.large else parts:
         old.mask[part] = threshold_mask(old.probability[part], old.threshold, None if labels is None else labels[part])
 
 
 def summary(result: Result) -> str:
-    """A sentence on what was found."""
+    """A sentence on what was found; how much of a large image it is takes longer to find out."""
+    if result.large:
+        return f"{result.layer.name!r} is segmented."
     mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
     return f"{percent(covered(mask, result.sample.labels), QLocale())} of {result.layer.name!r} is segmented."
 
 
+def cancelled(title: str, result: Result | None) -> str:
+    """A sentence on a job that was cancelled, and the result there is."""
+    partly = result is not None and result.preview and result.large
+    return f"{title} was cancelled; {'what is segmented so far stays' if partly else 'nothing has changed'}."
+
+
 def refined(result: Result, crf: CrfSettings) -> Work[Refined]:
-    """Refine a result; a lazy image is read here, in the job's thread."""
-    image, old = np.asarray(result.sample.image), result.segmentation
-    return (yield from refine(image, old.probability, crf, labels=result.sample.labels, threshold=old.threshold))
+    """Refine a result; reports on a large one carry the `Result` so far."""
+    sample, old = result.sample, result.segmentation
+    how: dict[str, Any] = {"labels": sample.labels, "threshold": old.threshold, "axes": sample.axes}
+    if not result.large:
+        return (yield from refine(np.asarray(sample.image), old.probability, crf, **how))
+    out: Any = LargeArray(sample.spatial_shape, np.uint8, f"The refined mask of {sample.name!r}")
+    so_far = replace(result, segmentation=replace(old, refined=out), preview=True)
+    refining = refine(sample.image, old.probability, crf, **how, out=out)
+    while True:
+        try:
+            report = next(refining)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        yield replace(report, preview=so_far)
 
 
 def loaded(path: str | Path) -> Work[Model]:

@@ -217,9 +217,14 @@ def create_output(
             return output
         if part.exists():
             shutil.rmtree(part)
-        (part / "scratch").mkdir(parents=True)
-        write_array_json(part / "image" / "0", told.shape, dtype, axes)
-        write_json(part / _TOLD, asdict(told))  # the last: what has it is complete
+        part.mkdir()
+        try:
+            (part / "scratch").mkdir()
+            write_array_json(part / "image" / "0", told.shape, dtype, axes)
+            write_json(part / _TOLD, asdict(told))  # the last: what has it is complete
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
     return Output(part)
 
 

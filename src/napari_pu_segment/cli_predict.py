@@ -1,0 +1,193 @@
+"""The commands ``predict`` and ``refine``, for images of any size: results are written block by block."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .cli_support import FILES, check_counts, check_output, drive, guarded, make_folder, output_stems, parse_pairs
+from .core.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .core.crf import CrfSettings
+    from .core.model import Model
+    from .core.pipeline import Summary
+    from .io import ImageFile, Output
+
+_KINDS = ("probability", "mask", "refined")
+
+
+class Format(StrEnum):
+    """What results are written as."""
+
+    auto = "auto"
+    tiff = "tiff"
+    ome_zarr = "ome-zarr"
+
+    def suffix(self, image: Path) -> str:
+        """Of the results of an image: OME-Zarr for OME-Zarr and TIFF for all else, unless one is asked for."""
+        if self is Format.auto:
+            return ".ome.zarr" if image.is_dir() else ".tif"
+        return ".ome.zarr" if self is Format.ome_zarr else ".tif"
+
+
+@guarded
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Image files, or folders of OME-Zarr images.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
+    refine: Annotated[bool, typer.Option(help="Also write a mask refined by the dense CRF.")] = False,
+    threshold: Annotated[float | None, typer.Option(help="Instead of the model's own, 0 to 1.")] = None,
+    ignore: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar=FILES, help="Pixels that belong to no object (non-zero), one for each image.", show_default=False
+        ),
+    ] = None,
+    format_: Annotated[
+        Format, typer.Option("--format", help="Of the results; auto: OME-Zarr for OME-Zarr images, else TIFF.")
+    ] = Format.auto,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Segment images: write a probability, a mask and, with --refine, a refined mask of each."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InputError(f"The threshold must lie between 0 and 1; it is {threshold}.")
+    left_out = list(ignore or [])
+    check_counts(images, {"--ignore": left_out})
+    kinds, targets = _KINDS[: 3 if refine else 2], []
+    for image, stem in zip(images, output_stems(images), strict=True):
+        targets.append({kind: out / f"{stem}_{kind}{format_.suffix(image)}" for kind in kinds})
+        for path in targets[-1].values():
+            check_output(path, [model, *images, *left_out])
+    from .core.crf import CrfSettings
+    from .core.model import load_model
+
+    loaded, reports, crf = load_model(model), [], CrfSettings() if refine else None
+    for i, (image, paths) in enumerate(zip(images, targets, strict=True)):
+        report = _predict(loaded, image, paths, left_out[i] if left_out else None, threshold, crf)
+        reports.append(report)
+        if not as_json:
+            by = f", refined by {report['refined_by']}" if refine else ""
+            stem = str(paths["mask"]).removesuffix(f"mask{format_.suffix(image)}")
+            typer.echo(f"{stem}*{format_.suffix(image)}: {100 * report['positive_fraction']:.1f} % positive{by}")
+    if as_json:
+        used = loaded.card.threshold if threshold is None else threshold
+        typer.echo(json.dumps({"model": str(model), "threshold": used, "images": reports}))
+
+
+def _predict(
+    model: Model,
+    path: Path,
+    paths: Mapping[str, Path],
+    ignore: Path | None,
+    threshold: float | None,
+    crf: CrfSettings | None,
+) -> dict[str, Any]:
+    """Segment one image; what is told of it."""
+    from .core.doubts import doubts
+    from .core.pipeline import segment_into
+    from .io import read_image
+
+    file = read_image(path)
+    where = f"Image {str(path)!r}"
+    model.check_image(tuple(file.image.shape), where, file.channel_names, file.axes)
+    warnings = doubts(model.card, file.sample(str(path)))
+    for warning in warnings:
+        typer.echo(f"Warning: {warning}", err=True)
+    labels = None if ignore is None else _ignored(ignore, tuple(file.image.shape[1:]), str(path))
+    make_folder(next(iter(paths.values())).parent)
+
+    def work(outs: Mapping[str, Output]) -> Summary:
+        done = segment_into(
+            model, file.image, outs, labels=labels, threshold=threshold, crf=crf, name=where, axes=file.axes
+        )
+        return drive(done, path.name)
+
+    summary = _written(file, paths, work)
+    fraction = summary.positive_fraction if summary.refined_fraction is None else summary.refined_fraction
+    outputs = {kind: str(output) for kind, output in paths.items()}
+    told = {"positive_fraction": fraction, "refined_by": summary.refined_by, "warnings": warnings}
+    return {"image": str(path), **outputs, **told}
+
+
+def _written(file: ImageFile, paths: Mapping[str, Path], work: Any) -> Any:
+    """Do work that fills outputs of an image, and put them in place together; where it fails, nothing is left."""
+    from .io import create_output
+
+    with ExitStack() as stack:
+        outs = {}
+        for kind, path in paths.items():
+            is_mask = kind != "probability"
+            outs[kind] = create_output(
+                path,
+                tuple(file.image.shape[1:]),
+                "uint8" if is_mask else "float32",
+                pixel_size=file.pixel_size,
+                pixel_unit=file.pixel_unit,
+                axes=file.axes,
+                labels=is_mask,
+            )
+            stack.callback(outs[kind].discard)  # of one that is finished, nothing is left to throw away
+        result = work(outs)
+        for output in outs.values():
+            output.finish()
+    return result
+
+
+def _ignored(path: Path, shape: Sequence[int], image: str) -> np.ndarray | Any:
+    """Label codes ([T,] [Z,] Y, X) of what a mask leaves out; lazy where the mask is."""
+    import numpy as np
+
+    from .core.samples import IGNORE
+    from .io import read_mask
+
+    mask = read_mask(path)
+    if tuple(mask.shape) != tuple(shape):
+        raise InputError(
+            f"Image {image!r} measures {tuple(shape)} pixels but the mask {str(path)!r} {tuple(mask.shape)}."
+        )
+    return mask.astype(np.uint8) * np.uint8(IGNORE)
+
+
+@guarded
+def refine(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file.", show_default=False)],
+    probability: Annotated[
+        Path, typer.Argument(metavar="PROBABILITY", help="Output of `predict`.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="File to write, .tif or .ome.zarr.", show_default=False)
+    ],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting (repeatable).")
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Where a pixel is undecided, 0 to 1.")] = 0.5,
+) -> None:
+    """Snap a probability to the edges of its image by a dense CRF, and write the mask."""
+    check_output(out, [image, probability])
+    from .core.crf import CrfSettings, Refiner
+    from .core.pipeline import refine_all
+    from .io import read_image, read_probability
+
+    settings = CrfSettings().changed(parse_pairs(changes or [], CrfSettings))
+    file, given = read_image(image), read_probability(probability)
+    refiner = Refiner(file.image, given, settings, threshold=threshold, axes=file.axes)
+    make_folder(out.parent)
+
+    def work(outs: Mapping[str, Output]) -> float:
+        with refiner:
+            return drive(refine_all(refiner, outs["refined"]), image.name).positive_fraction
+
+    fraction = _written(file, {"refined": out}, work)
+    typer.echo(f"{out}: {100 * fraction:.1f} % positive, refined by {refiner.backend}")

@@ -1,0 +1,279 @@
+"""Results of large images: on disk instead of in memory, shown while they fill, coarse where one looks from afar."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.pipeline import threshold_mask
+from napari_pu_segment.io import Output, create_output
+
+from . import scratch
+from .boxes import Box, box_of, chunk_box, pieces
+
+LARGE_PX = 2**25  # images of more pixels have their results on disk
+WHOLE_PX = 2**28  # of more, an array is never read whole
+COARSE_PX = 2048  # the coarsest view of a plane is no longer than that
+STEP = 4  # from one view to the next
+_CACHED_BYTES = 2**26  # chunks that are kept in memory, of each array
+
+
+def is_large(shape: Sequence[int]) -> bool:
+    """Whether results of an image of that spatial shape go to disk."""
+    return math.prod(shape) > LARGE_PX
+
+
+class Coarse:
+    """Coarse copies of the planes of an array, on disk, which follow what is told of it; each takes every fourth pixel.
+
+    Parameters
+    ----------
+    folder : Path
+    shape : tuple of int, ([T,] [Z,] Y, X)
+        Of the array.
+    dtype : dtype
+
+    Attributes
+    ----------
+    factors : list of int
+        How many pixels of the array one of a copy stands for, along rows and columns.
+    levels : list of ndarray
+        Each at most as long as the one before by `STEP`; none where the planes are small.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: Any) -> None:
+        self.factors = _factors(shape)
+        self.levels: list[np.ndarray] = []
+        for factor in self.factors:
+            coarse = (*shape[:-2], *(_coarse(n, factor) for n in shape[-2:]))
+            self.levels.append(np.memmap(folder / f"coarse{factor}", dtype, "w+", shape=coarse))
+
+    def put(self, box: Box, block: np.ndarray) -> None:
+        """Take over a part of the array."""
+        for factor, level in zip(self.factors, self.levels, strict=True):
+            rows, columns = (_sampled(part, factor) for part in box[-2:])
+            level[(*box[:-2], rows[0], columns[0])] = block[..., rows[1], columns[1]]
+
+
+class LargeArray:
+    """An array on disk, ([T,] [Z,] Y, X), zero where it has not been written.
+
+    It is an OME-Zarr image in a temporary folder, which goes with the last reference to it. Beside it lie coarse copies
+    of its planes, which follow what is written, and from which napari draws where one has zoomed out.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    dtype : dtype
+    what : str
+        What it is, as the beginning of a sentence for errors.
+
+    Raises
+    ------
+    InputError
+        If there is no room for it.
+    """
+
+    def __init__(self, shape: Sequence[int], dtype: Any, what: str) -> None:
+        self.shape, self.dtype = tuple(int(n) for n in shape), np.dtype(dtype)
+        folder = scratch.new_folder(math.prod(self.shape) * self.dtype.itemsize, what)
+        weakref.finalize(self, scratch.remove, folder)
+        self._output = create_output(folder / "result.ome.zarr", self.shape, self.dtype)
+        self.chunks = tuple(self._output.block_px)
+        self._coarse = Coarse(folder, self.shape, self.dtype)
+        self.written: set[tuple[int, ...]] = set()  # chunks
+        self._versions: dict[tuple[int, ...], int] = {}
+        kept = max(1, _CACHED_BYTES // (math.prod(self.chunks) * self.dtype.itemsize))
+        self._chunk = lru_cache(kept)(partial(_read, self._output))
+
+    @property
+    def levels(self) -> list[Any]:
+        """The array and its coarse copies."""
+        return [self, *self._coarse.levels]
+
+    @property
+    def factors(self) -> list[int]:
+        """How many pixels one of each level stands for."""
+        return [1, *self._coarse.factors]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return whole(self, dtype)
+
+    def __getitem__(self, key: Any) -> Any:
+        box, then = box_of(key, self.shape)
+        out = np.zeros([part.stop - part.start for part in box], self.dtype)
+        for index, inner, outer in pieces(box, self.chunks):
+            if index in self.written:
+                out[outer] = self._chunk(index, self._versions.get(index, 0))[inner]
+        return out[then]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        box, then = box_of(key, self.shape)
+        if any(part != slice(None, None, 1) for part in then):
+            raise IndexError("A large array is written in boxes.")
+        sides = [part.stop - part.start for part in box]
+        block = np.broadcast_to(np.asarray(value, self.dtype), sides)
+        self._output[box] = block
+        for index, _, _ in pieces(box, self.chunks):
+            self._versions[index] = self._versions.get(index, 0) + 1
+            self.written.add(index)
+        self._coarse.put(box, block)
+
+    def copy(self) -> np.ndarray:
+        """All of it, in memory."""
+        return whole(self)
+
+
+class LargeMask:
+    """Where a large probability reaches a threshold, found when it is looked at: a slider moves it at once.
+
+    Parameters
+    ----------
+    probability : LargeArray, ([T,] [Z,] Y, X)
+    threshold : float
+    labels : ndarray of label codes, of that shape, or None
+        What is to be ignored is left out.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, probability: Any, threshold: float, labels: np.ndarray | None) -> None:
+        self.probability, self.threshold, self._labels = probability, threshold, labels
+        self.shape: tuple[int, ...] = tuple(probability.shape)
+
+    @property
+    def levels(self) -> list[Any]:
+        """The mask, and those of the coarse copies of the probability."""
+        found: list[Any] = [self]
+        for factor, level in zip(self.probability.factors[1:], self.probability.levels[1:], strict=True):
+            labels = self._labels
+            seen = None if labels is None else labels[..., factor // 2 :: factor, factor // 2 :: factor]
+            found.append(LargeMask(level, self.threshold, seen))
+        return found
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return whole(self, dtype)
+
+    def __getitem__(self, key: Any) -> Any:
+        box, then = box_of(key, self.shape)
+        labels = None if self._labels is None else self._labels[box]
+        return threshold_mask(np.asarray(self.probability[box]), self.threshold, labels)[then]
+
+    def copy(self) -> np.ndarray:
+        """All of it, in memory."""
+        return whole(self)
+
+
+class Widened:
+    """A large array with axes of length one added, as the layer of its image has them.
+
+    Parameters
+    ----------
+    array : array
+    shape : tuple of int
+        The same but for axes of length one among the leading ones.
+    """
+
+    def __init__(self, array: Any, shape: tuple[int, ...]) -> None:
+        self._array, self.shape, self.dtype, self.ndim = array, shape, array.dtype, len(shape)
+        self.size = math.prod(shape)
+        left = list(array.shape[:-2])
+        self._keeps = [bool(left) and n == left[0] and (left.pop(0) or True) for n in shape[:-2]]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return whole(self, dtype)
+
+    def __getitem__(self, key: Any) -> Any:
+        box, then = box_of(key, self.shape)
+        inner = [part for part, keeps in zip(box[:-2], self._keeps, strict=True) if keeps]
+        block = np.asarray(self._array[(*inner, *box[-2:])])
+        return block.reshape([part.stop - part.start for part in box])[then]
+
+
+def _read(output: Output, index: tuple[int, ...], _version: int) -> np.ndarray:
+    return output[chunk_box(index, output.block_px, output.shape)]
+
+
+def displayed(array: Any, shape: tuple[int, ...]) -> Any:
+    """What a layer of a spatial shape is given to show an array: itself, or a list of levels."""
+    levels = getattr(array, "levels", [array])
+    if len(levels) == 1 and isinstance(array, np.ndarray):
+        return array.reshape(shape)
+    fitted = [
+        level if len(level.shape) == len(shape) else Widened(level, (*shape[:-2], *level.shape[-2:]))
+        for level in levels
+    ]
+    return fitted if len(fitted) > 1 else fitted[0]
+
+
+def whole(array: Any, dtype: Any = None) -> np.ndarray:
+    """All of an array, in memory.
+
+    Raises
+    ------
+    InputError
+        If it is too large for that.
+    """
+    if math.prod(array.shape) > WHOLE_PX:
+        raise InputError(
+            f"An image of {math.prod(array.shape) / 1e6:,.0f} million pixels is too large for this here, as it "
+            "would have to be held in memory. Use a part of the image, or a coarser level of it."
+        )
+    found: np.ndarray = array[...]
+    return found if dtype is None else found.astype(dtype, copy=False)
+
+
+def _factors(shape: tuple[int, ...]) -> list[int]:
+    found, factor = [], 1
+    while max(shape[-2:]) / factor > COARSE_PX:
+        factor *= STEP
+        found.append(factor)
+    return found
+
+
+def _coarse(n: int, factor: int) -> int:
+    return max(1, -(-(n - factor // 2) // factor))
+
+
+def _sampled(part: slice, factor: int) -> tuple[slice, slice]:
+    """Which coarse pixels have their middle in a part of an axis, and where in the part these middles are."""
+    first, end = (-(-(place - factor // 2) // factor) for place in (part.start, part.stop))
+    first = max(first, 0)
+    begin = first * factor + factor // 2 - part.start
+    return slice(first, max(first, end)), slice(begin, begin + factor * max(0, end - first), factor)

@@ -1,0 +1,45 @@
+"""Which further images a model learns from, beside the one that is segmented."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+from napari.layers import Image
+from psygnal import Signal
+
+from .layers import LayerBook
+
+
+class TrainOn:
+    """Remembers which images were ticked, for as long as their layers live.
+
+    Parameters
+    ----------
+    book : LayerBook
+
+    Attributes
+    ----------
+    changed : Signal()
+        Others were ticked.
+    """
+
+    changed = Signal()
+
+    def __init__(self, book: LayerBook) -> None:
+        self._book = book
+        self._ticked: weakref.WeakSet[Image] = weakref.WeakSet()
+
+    def painted(self, but: Image | None) -> list[Image]:
+        """The images of the viewer with brush layers, but for one, from bottom to top."""
+        images = [image for image in self._book.images() if image is not but]
+        return [image for image in images if self._book.member(image, "positive") is not None]
+
+    def chosen(self, but: Image | None) -> list[Image]:
+        """Those of them that are ticked."""
+        return [image for image in self.painted(but) if image in self._ticked]
+
+    def choose(self, images: Sequence[Image]) -> None:
+        """Tick these, and no others."""
+        self._ticked = weakref.WeakSet(images)
+        self.changed.emit()

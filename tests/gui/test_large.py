@@ -1,0 +1,230 @@
+"""Large images: read lazily, painted on in chunks, segmented from what is on screen outwards into temporary files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.methods.pu import PuSettings
+from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
+from napari_pu_segment.gui import scratch, stores
+from napari_pu_segment.gui.layers import BRUSHES, LayerBook
+from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.sparse import SparseLabels
+from tests.helpers import dice, disks, strokes
+
+QUICK = PuSettings(n_steps=20, prior="fixed", class_prior=0.2, threads=1, filters=("gaussian",), sigmas_px=(1.0,))
+SHAPE = (300, 260)
+
+
+class Counting:
+    """An array that counts what is read of it, and refuses to be read whole."""
+
+    def __init__(self, array, most):
+        self.array, self.shape, self.dtype, self.ndim, self.most, self.read = (
+            array,
+            array.shape,
+            array.dtype,
+            array.ndim,
+            most,
+            0,
+        )
+
+    def __getitem__(self, key):
+        part = self.array[key]
+        assert part.size <= self.most, f"{part.shape} were read at once"
+        self.read += part.size
+        return part
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("read whole")
+
+
+def lazy(array, chunk=64, most=None):
+    dask = pytest.importorskip("dask.array")
+    counting = Counting(array, most or array.size // 2)
+    return dask.from_array(counting, chunks=(*array.shape[:-2], chunk, chunk), asarray=False, fancy=False), counting
+
+
+@pytest.fixture
+def viewer(make_viewer):
+    return make_viewer()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Images of this test count as large."""
+    monkeypatch.setattr(stores, "LARGE_PX", 10_000)
+    monkeypatch.setattr(stores, "COARSE_PX", 100)
+    monkeypatch.setattr("napari_pu_segment.io.zarr_write.CHUNK_PX", 64)
+    monkeypatch.setattr("napari_pu_segment.gui.snapshots.SPARSE_PX", 10_000)
+
+
+@pytest.fixture
+def session(viewer):
+    session = Session(LayerBook(viewer))
+    session.crf = None
+    yield session
+    session.close()
+
+
+def wait(qtbot, session):
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=120_000)
+
+
+def big_disks():
+    image, truth = disks(SHAPE)
+    return image[0], truth
+
+
+def put(session, image):
+    session.choose_image(image)
+    for role, code in (("positive", POSITIVE), ("negative", NEGATIVE)):
+        session.book.put_strokes(image, role, strokes(SHAPE) == code)
+
+
+# --- brush layers that are held in chunks
+
+
+def test_sparse_labels_read_and_write_as_an_array_does():
+    rng = np.random.default_rng(0)
+    sparse, dense = SparseLabels((3, 1500, 1300)), np.zeros((3, 1500, 1300), np.uint8)
+    assert not sparse.any()
+    for _ in range(60):
+        y, x, z = rng.integers(1400), rng.integers(1200), rng.integers(3)
+        box = slice(z, z + 1), slice(y, y + rng.integers(1, 90)), slice(x, x + rng.integers(1, 90))
+        sparse[box] = dense[box] = rng.integers(0, 2, dense[box].shape)
+    points = tuple(rng.integers(0, n, 300) for n in dense.shape)
+    sparse[points] = dense[points] = 1
+    assert dense.any()
+    assert np.array_equal(np.asarray(sparse), dense)
+    for key in (1, (2, slice(5, 900, 3), slice(None, None, -7)), (..., 4), points, (0, 7, 8), (-1, -1)):
+        assert np.array_equal(sparse[key], dense[key])
+    again = np.zeros_like(dense)
+    for box, block in sparse.blocks():
+        again[box] = block
+    assert np.array_equal(again, dense)
+    with pytest.raises(IndexError):
+        sparse[3]
+    with pytest.raises(IndexError):
+        sparse[np.array([0]), np.array([1500]), np.array([0])]
+
+
+def test_a_copy_shares_what_is_painted_until_it_changes():
+    sparse = SparseLabels((5000, 5000))
+    sparse[1000:1010, 1000:1010] = 1
+    twin = sparse.copy()
+    assert twin.same(sparse)
+    sparse[1005, 1005] = 0
+    sparse[4000, 4000] = 1
+    assert (twin[1005, 1005], twin[4000, 4000], twin[...].sum()) == (1, 0, 100)
+    assert not twin.same(sparse)
+    sparse[1005, 1005] = 1
+    sparse[4000, 4000] = 0
+    assert twin.same(sparse), "what is empty again is as if it had never been painted"
+
+
+def test_painting_undo_and_snapshots_of_a_brush_layer_in_chunks(viewer, small):
+    image = viewer.add_image(np.zeros(SHAPE), name="it")
+    book, heard = LayerBook(viewer), []
+    book.painted.connect(heard.append)
+    book.add_brushes(image, BRUSHES)
+    layer = book.member(image, "positive")
+    assert isinstance(layer.data, SparseLabels)
+    layer.paint((100, 50), 1)
+    layer.events.paint(value=[])
+    assert heard == [image]
+    before = book.snapshot(image)
+    n = before.sample().count(POSITIVE)
+    assert n > 0
+    book.stamp(image, "positive", (200, 100), 3)
+    book.stamp(image, "negative", (250, 100), 3)
+    book.stamp(image, "ignore", (200, 100), 1)
+    sample = book.snapshot(image).sample()
+    assert [sample.count(code) for code in (POSITIVE, NEGATIVE, IGNORE)] == [n + 29 - 5, 29, 5]
+    assert before.sample().count(POSITIVE) == n, "a snapshot is not touched by later painting"
+    layer.undo()
+    assert book.snapshot(image).sample().count(POSITIVE) == n
+    mask = np.zeros(SHAPE, bool)
+    mask[10:20, 30:50] = True
+    book.put_strokes(image, "positive", mask)
+    assert np.array_equal(np.asarray(layer.data) != 0, mask)
+    layer.undo()
+    assert book.snapshot(image).sample().count(POSITIVE) == n
+
+
+def test_brush_layers_of_huge_planes_are_coarser_and_lie_on_the_image(viewer, monkeypatch):
+    monkeypatch.setattr("napari_pu_segment.gui.snapshots.BRUSH_PX", 7000)
+    image = viewer.add_image(np.zeros((301, 260)), name="it", scale=(0.5, 0.5), translate=(10, 20), units=("um", "um"))
+    book = LayerBook(viewer)
+    book.add_brushes(image)
+    layer = book.member(image, "positive")
+    assert layer.data.shape == (76, 65), "a quarter of each side"
+    assert np.allclose(layer.data_to_world((0, 0)), image.data_to_world((1.5, 1.5))), "the middle of 4 x 4 pixels"
+    book.stamp(image, "positive", (101.5, 49.5), 0)
+    sample = book.snapshot(image).sample()
+    assert sample.image.shape == (1, 301, 260)
+    assert sample.labels[100:104, 48:52].all()
+    assert sample.count(POSITIVE) == 16
+    mask = np.zeros((301, 260), bool)
+    mask[5, 5] = mask[300, 100] = True
+    book.put_strokes(image, "positive", mask)
+    labels = book.snapshot(image).sample().labels
+    assert labels[4:8, 4:8].all()
+    assert labels[300, 100:104].all()
+    assert labels.sum() == 20
+    assert np.array_equal(book.snapshot(image).masks()["positive"], labels == POSITIVE)
+    book.put_strokes(image, "positive", labels == POSITIVE)
+    assert np.array_equal(book.snapshot(image).sample().labels, labels), "what was exported comes back as it was"
+    with pytest.raises(InputError, match="measure"):
+        book.put_strokes(image, "positive", mask[:100])
+
+
+# --- results on disk
+
+
+def test_a_large_array_reads_what_was_written_and_its_coarse_copies_follow(monkeypatch):
+    monkeypatch.setattr(stores, "COARSE_PX", 100)
+    monkeypatch.setattr("napari_pu_segment.io.zarr_write.CHUNK_PX", 64)
+    rng = np.random.default_rng(0)
+    array = stores.LargeArray((2, 301, 260), np.float32, "It")
+    full, labels = rng.random(array.shape, np.float32), rng.integers(0, 4, array.shape, np.uint8)
+    mask = stores.LargeMask(array, 0.4, labels)
+    assert not np.asarray(array).any()
+    assert not array.levels[1].any()
+    for z in range(2):
+        for y in range(0, 301, 70):
+            array[z : z + 1, y : y + 70] = full[z : z + 1, y : y + 70]
+    assert np.array_equal(np.asarray(array), full)
+    assert np.array_equal(array[1, 5:200:3, ::-2], full[1, 5:200:3, ::-2])
+    assert np.array_equal(array.levels[1], full[:, 2::4, 2::4])
+    expected = (full >= np.float32(0.4)) & (labels != IGNORE)
+    assert np.array_equal(np.asarray(mask), expected)
+    assert np.array_equal(np.asarray(mask.levels[1][...]), expected[:, 2::4, 2::4])
+    wide = stores.displayed(array, (2, 1, 301, 260))
+    assert [level.shape for level in wide] == [(2, 1, 301, 260), (2, 1, 75, 65)]
+    assert np.array_equal(wide[0][1, 0, 10:20, 7], full[1, 10:20, 7])
+    array[0:1, 0:10, 0:10] = 7
+    assert (array[0, :10, :10] == 7).all(), "what is kept in memory of it follows"
+    monkeypatch.setattr(stores, "WHOLE_PX", 1000)
+    with pytest.raises(InputError, match="too large"):
+        np.asarray(array)
+
+
+def test_a_large_array_goes_with_its_last_reference(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_root", lambda: tmp_path)
+    array = stores.LargeArray((100, 100), np.float32, "It")
+    array[:50] = 1
+    assert len(list(tmp_path.iterdir())) == 1
+    del array
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_room_is_said_before_anything_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_root", lambda: tmp_path)
+    with pytest.raises(InputError, match="TMPDIR"):
+        stores.LargeArray((2**22, 2**22), np.float32, "The result of 'slide'")
+    assert list(tmp_path.iterdir()) == []
