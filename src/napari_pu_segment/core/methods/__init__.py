@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..model import Model
 from ..progress import Work
 from ..settings import Settings
-from . import pu
+from . import pu, reweight
 
 
 @dataclass(frozen=True)
@@ -42,5 +42,13 @@ METHODS: dict[str, Method] = {
         needs="strokes on objects; strokes on background are welcome",
         makes="probability, mask, refined mask",
         reference="Kiryo et al. 2017, arXiv:1703.00593; Sakai et al. 2017, arXiv:1605.06955",
+    ),
+    "reweight": Method(
+        title="Unreliable masks and few reliable labels",
+        settings=reweight.ReweightSettings,
+        train=reweight.train,
+        needs="unreliable masks of some images; strokes or reliable masks of at least one",
+        makes="probability, mask, refined mask; how far each label may be trusted",
+        reference="Mirikharaji, Yan, Hamarneh 2019, arXiv:1906.03639",
     ),
 }
