@@ -1,7 +1,7 @@
 """A folder of images x a model -> results: resumable to the byte, wherever it is killed, on any executor."""
 
-from .planning import BatchPlan, plan, planning
-from .process import process, processing
+from .plans import BatchPlan, plan, planning
+from .work import process, processing
 from .report import BatchReport
 from .run import Executor, run_batch
 from .settings import FORMATS, OUTPUTS, STATES, BatchSettings, Facts, FileReport, FileTask

@@ -57,7 +57,7 @@ def _essence(settings: BatchSettings, model_sha256: str) -> dict[str, Any]:
     from napari_pu_segment import __version__
 
     values: dict[str, Any] = {"version": __version__, "model": model_sha256, "outputs": sorted(settings.outputs)}
-    values |= {"format": settings.format, "threshold": settings.threshold}
+    values |= {"format": settings.format, "threshold": settings.threshold, "threads": settings.threads}
     values |= {"crf": settings.crf.to_dict()} if settings.refine else {}
     values |= {"objects": settings.objects.to_dict()} if settings.wants_objects else {}
     return values

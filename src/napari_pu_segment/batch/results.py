@@ -104,7 +104,7 @@ def _block_by_block(task: FileTask, model: Model, file: ImageFile) -> Work[Made]
 def _objects_of(
     task: FileTask, file: ImageFile, outs: Mapping[str, Output], final: Output | None
 ) -> Work[tuple[np.ndarray | None, Table | None]]:
-    """Objects of a mask on the disk; `planning` refuses images that are too large to hold one."""
+    """Objects of a mask on the disk; `work.check` refuses images that are too large to hold one."""
     if final is None or not task.settings.wants_objects:
         return None, None
     return (yield from find_and_measure(task.settings, file, final[...], outs["probability"][...]))

@@ -9,8 +9,8 @@ from typing import TypeAlias
 from ..core.errors import OutputError, PuSegmentError
 from ..core.progress import Progress, Work
 from . import markers
-from .planning import BatchPlan
-from .process import process, processing
+from .plans import BatchPlan
+from .work import process, processing
 from .report import BatchReport, write_report
 from .settings import FileReport, FileTask, shown
 

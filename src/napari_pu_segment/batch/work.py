@@ -14,6 +14,7 @@ from ..core.doubts import doubts
 from ..core.errors import InputError, ModelFileError, OutputError, PuSegmentError, is_out_of_memory
 from ..core.model import Model, load_model
 from ..core.progress import Work, run
+from ..core.runtime import fix_threads
 from ..io import read_image
 from . import markers
 from .folder import fault_of
@@ -38,10 +39,13 @@ def processing(task: FileTask) -> Work[FileReport]:
     and whole is skipped.
     """
     start = time.perf_counter()
+    fix_threads(task.settings.threads)
     try:
         report = yield from _process(task)
     except Exception as error:
         report = _faulty(task, error)
+    finally:
+        fix_threads(0)
     return FileReport(**{**vars(report), "seconds": round(time.perf_counter() - start, 3)})
 
 
