@@ -20,9 +20,9 @@ from ..io import IMAGE_SUFFIXES, probe
 from . import markers
 from .folder import find, stems
 from .identity import model_hash
-from .work import check
 from .results import SMALL_PX
 from .settings import OUTPUTS, BatchSettings, FileReport, FileTask, shown
+from .work import check
 
 _FILE_BYTES = 2**15  # marker, headers and unused ends of blocks
 _FILE_S = 0.02  # reading, writing and flushing
