@@ -74,7 +74,7 @@ def local(n_workers: int) -> Iterator[Pool]:
                     silence_logs=logging.CRITICAL,
                 )
         except (RuntimeError, OSError) as error:
-            raise JobError(f"{n_workers} worker processes could not be started: {error}.") from error
+            raise JobError(f"{n_workers} worker processes could not be started: {str(error).rstrip(".")}.") from error
         try:
             with distributed.Client(cluster, set_as_default=False) as client:
                 yield Pool(client, n_workers)
