@@ -74,7 +74,8 @@ def local(n_workers: int) -> Iterator[Pool]:
                     silence_logs=logging.CRITICAL,
                 )
         except (RuntimeError, OSError) as error:
-            raise JobError(f"{n_workers} worker processes could not be started: {str(error).rstrip(".")}.") from error
+            reason = str(error).rstrip(".")
+            raise JobError(f"{n_workers} worker processes could not be started: {reason}.") from error
         try:
             with distributed.Client(cluster, set_as_default=False) as client:
                 yield Pool(client, n_workers)
