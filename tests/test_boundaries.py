@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "cluster": {"batch", "io", "core"},
     "series_files": {"figures", "io", "core"},
     "cli_support": {"io", "core"},
-    "cli_batch": {"cli_support", "batch", "core"},
+    "cli_batch": {"cli_support", "cluster", "batch", "core"},
     "cli_data": {"io", "core"},
     "cli_demo": {"cli_support", "figures", "synthetic", "io", "core"},
     "cli_measure": {"cli_support", "io", "core"},
@@ -49,7 +49,7 @@ MAY_IMPORT = {
         "io",
         "core",
     },
-    "gui": {"batch", "series_files", "figures", "synthetic", "io", "core"},
+    "gui": {"cluster", "batch", "series_files", "figures", "synthetic", "io", "core"},
     "__main__": {"cli"},
     "__init__": {"core"},
 }

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .cli_support import drive, guarded, parse_pairs
 
+if TYPE_CHECKING:
+    from .batch import Executor
+
 
 def _pairs(what: str) -> Any:
     return typer.Option(metavar="KEY=VALUE", help=f"Change a setting of the {what} (repeatable).", show_default=False)
+
+
+def _pem(what: str) -> Any:
+    return typer.Option(metavar="FILE", help=f"{what}, PEM.  [default: of Dask's configuration]", show_default=False)
 
 
 @guarded
@@ -32,6 +41,19 @@ def batch(
     objects: Annotated[list[str] | None, _pairs("objects")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of other models, other settings or from elsewhere.")
+    ] = False,
+    threads: Annotated[
+        int, typer.Option(help="Of the model in each process; results depend on it, in the last bits.", min=1, max=256)
+    ] = 1,
+    workers: Annotated[int, typer.Option(help="So many processes of this computer.", min=0, show_default=False)] = 0,
+    scheduler: Annotated[
+        str, typer.Option(metavar="tls://HOST:PORT", help="Dask scheduler whose workers do it.", show_default=False)
+    ] = "",
+    certificate: Annotated[Path | None, _pem("Certificate that the scheduler wants to see")] = None,
+    key: Annotated[Path | None, _pem("Key of that certificate")] = None,
+    ca: Annotated[Path | None, _pem("Authority that signed the scheduler's certificate")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow a scheduler at tcp://, which anybody in the network can abuse.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done, and how long.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -54,12 +76,14 @@ def batch(
         crf=CrfSettings().changed(parse_pairs(crf or [], CrfSettings)),
         objects=ObjectSettings().changed(parse_pairs(objects or [], ObjectSettings)),
         overwrite=overwrite,
+        threads=threads,
     )
     plan = drive(planning(settings), folder.name)
     if dry_run:
         typer.echo(json.dumps(plan.to_dict()) if as_json else plan.in_words())
         return
-    report = drive(run_batch(plan), folder.name)
+    with _executor(workers, scheduler, insecure, certificate=certificate, key=key, ca=ca) as executor:
+        report = drive(run_batch(plan, executor), folder.name)
     for file in report.files:
         if file.state in ("refused", "failed"):
             typer.echo(f"{file.state}: {file.reason}", err=True)
@@ -67,3 +91,19 @@ def batch(
     typer.echo(json.dumps(report.to_dict()) if as_json else f"{out / 'report.html'}: {counts}, {report.seconds:.1f} s")
     if not report.all_good:
         raise typer.Exit(3)
+
+
+@contextmanager
+def _executor(workers: int, scheduler: str, insecure: bool, **certificates: Path | None) -> Iterator[Executor | None]:
+    """What runs the files: this process, others of this computer, or the workers of a scheduler."""
+    if not workers and not scheduler:
+        if insecure or any(certificates.values()):
+            raise typer.BadParameter("--certificate, --key, --ca and --insecure are for --scheduler.")
+        yield None
+        return
+    if workers and scheduler:
+        raise typer.BadParameter("Give --workers or --scheduler, not both.")
+    from .cluster import executor, local, remote
+
+    with local(workers) if workers else remote(scheduler, insecure=insecure, **certificates) as pool:
+        yield executor(pool)

@@ -10,7 +10,7 @@ pytest.importorskip("napari")
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
-from napari_pu_segment.gui import scratch, stores
+from napari_pu_segment.gui import masks, scratch, stores
 from napari_pu_segment.gui.layers import BRUSHES, LayerBook
 from napari_pu_segment.gui.session import Session
 from napari_pu_segment.gui.sparse import SparseLabels
@@ -76,8 +76,9 @@ def wait(qtbot, session):
 
 
 def big_disks():
-    image, truth = disks(SHAPE)
-    return image[0], truth
+    image, truth = disks()
+    n = [-(-side // part) for side, part in zip(SHAPE, truth.shape, strict=True)]
+    return tuple(np.tile(one, n)[: SHAPE[0], : SHAPE[1]] for one in (image[0], truth))
 
 
 def put(session, image):
@@ -192,7 +193,7 @@ def test_a_large_array_reads_what_was_written_and_its_coarse_copies_follow(monke
     rng = np.random.default_rng(0)
     array = stores.LargeArray((2, 301, 260), np.float32, "It")
     full, labels = rng.random(array.shape, np.float32), rng.integers(0, 4, array.shape, np.uint8)
-    mask = stores.LargeMask(array, 0.4, labels)
+    mask = masks.LargeMask(array, 0.4, labels)
     assert not np.asarray(array).any()
     assert not array.levels[1].any()
     for z in range(2):
@@ -204,7 +205,7 @@ def test_a_large_array_reads_what_was_written_and_its_coarse_copies_follow(monke
     expected = (full >= np.float32(0.4)) & (labels != IGNORE)
     assert np.array_equal(np.asarray(mask), expected)
     assert np.array_equal(np.asarray(mask.levels[1][...]), expected[:, 2::4, 2::4])
-    wide = stores.displayed(array, (2, 1, 301, 260))
+    wide = masks.displayed(array, (2, 1, 301, 260))
     assert [level.shape for level in wide] == [(2, 1, 301, 260), (2, 1, 75, 65)]
     assert np.array_equal(wide[0][1, 0, 10:20, 7], full[1, 10:20, 7])
     array[0:1, 0:10, 0:10] = 7
@@ -228,3 +229,137 @@ def test_no_room_is_said_before_anything_is_done(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="TMPDIR"):
         stores.LargeArray((2**22, 2**22), np.float32, "The result of 'slide'")
     assert list(tmp_path.iterdir()) == []
+
+
+def train(qtbot, session, image, **kwargs):
+    session.choose_image(image)
+    session.train("pu", QUICK, warm=False, **kwargs)
+    wait(qtbot, session)
+
+
+def test_a_large_lazy_image_is_segmented_as_a_small_one_and_never_read_whole(
+    viewer, session, qtbot, small, monkeypatch
+):
+    data, truth = big_disks()
+    array, counting = lazy(data)
+    image = viewer.add_image(array, name="it", contrast_limits=(0, 200))
+    put(session, image)
+    with pytest.raises(AssertionError):
+        np.asarray(counting)
+    train(qtbot, session, image)
+    result = session.result
+    assert result.large
+    assert not result.preview
+    layer = session.book.member(image, "probability")
+    assert layer.multiscale
+    assert session.book.member(image, "mask").multiscale
+    assert [level.shape for level in layer.data] == [SHAPE, (75, 65)]
+    probability, mask = (np.asarray(part) for part in (result.segmentation.probability, result.segmentation.mask))
+    assert dice(mask, truth) > 0.8
+    monkeypatch.setattr(stores, "LARGE_PX", 10**9)
+    train(qtbot, session, image)
+    assert not session.result.large
+    assert isinstance(session.result.segmentation.probability, np.ndarray)
+    assert np.array_equal(session.result.segmentation.probability, probability), "the same, to the bit"
+    assert np.array_equal(session.result.segmentation.mask, mask)
+    assert not session.book.member(image, "probability").multiscale
+
+
+def test_what_is_on_screen_is_predicted_first(viewer, session, qtbot, small):
+    data, _ = big_disks()
+    image = viewer.add_image(lazy(data)[0], name="it", contrast_limits=(0, 200))
+    put(session, image)
+    viewer.canvas.size = (40, 40)
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 280, 240), 1.0
+    window = session.book.window(image)
+    assert window.slices == (slice(260, 300), slice(220, 260))
+    parts = []
+    session.job_started.connect(lambda job: job.progress.connect(lambda progress: parts.extend(progress.parts)))
+    train(qtbot, session, image)
+    assert len(parts) == 25
+    assert parts[0] == (slice(256, 300), slice(192, 256))
+    assert parts[-1] == (slice(0, 64), slice(0, 64))
+
+
+def test_cancelling_keeps_what_is_there(viewer, session, qtbot, small, monkeypatch):
+    data, _ = big_disks()
+    image = viewer.add_image(lazy(data)[0], name="it", contrast_limits=(0, 200))
+    put(session, image)
+    held, seen, said = stream_that_waits(monkeypatch), [], []
+    session.said.connect(lambda text, failed: said.append(text))
+    session.result_changed.connect(seen.append)
+    session.choose_image(image)
+    session.train("pu", QUICK, warm=False)
+    qtbot.waitUntil(lambda: bool(seen) and not session.showing, timeout=60_000)
+    assert seen[0].preview
+    session.cancel()
+    held.clear()
+    wait(qtbot, session)
+    assert said[-1] == "Training was cancelled; what is segmented so far stays."
+    probability = session.result.segmentation.probability
+    assert probability is seen[0].segmentation.probability
+    assert 0 < len(probability.written) < 25
+    assert session.book.member(image, "probability").data[0] is probability
+    session.set_threshold(0.99)
+    assert np.asarray(session.result.segmentation.mask).sum() <= np.asarray(seen[0].segmentation.mask).sum()
+    assert session.model is seen[0].model
+    train(qtbot, session, image)
+    assert not session.result.preview
+    assert len(session.result.segmentation.probability.written) == 25
+
+
+def stream_that_waits(monkeypatch):
+    """Makes prediction stop after three tiles, until the list that comes back is emptied."""
+    import time
+
+    from napari_pu_segment.core.progress import Progress
+    from napari_pu_segment.gui import work
+
+    held = [True]
+
+    def stream(*args, **kwargs):
+        for number, report in enumerate(real(*args, **kwargs)):
+            yield report
+            while number >= 2 and held:
+                time.sleep(0.01)
+                yield Progress(0, 0, "Waiting")
+
+    real = work.stream
+    monkeypatch.setattr("napari_pu_segment.core.stream.Ticker.due", lambda self: True)
+    monkeypatch.setattr(work, "stream", stream)
+    return held
+
+
+def test_a_threshold_moves_a_large_mask_and_ignored_pixels_stay_out(viewer, session, qtbot, small):
+    data, _ = big_disks()
+    image = viewer.add_image(lazy(data)[0], name="it", contrast_limits=(0, 200))
+    put(session, image)
+    ignore = np.zeros(SHAPE, bool)
+    ignore[150:250] = True
+    session.book.put_strokes(image, "ignore", ignore)
+    train(qtbot, session, image)
+    probability = np.asarray(session.result.segmentation.probability)
+    for threshold in (0.2, 0.8):
+        session.set_threshold(threshold)
+        expected = (probability >= np.float32(threshold)) & ~ignore
+        mask = session.result.segmentation.mask
+        assert np.array_equal(np.asarray(mask), expected)
+        assert np.array_equal(np.asarray(mask.levels[1]), expected[2::4, 2::4])
+        qtbot.waitUntil(lambda: not session.showing, timeout=10_000)
+        assert session.book.member(image, "mask").data[0] is mask
+
+
+def test_a_large_result_is_refined_on_disk(viewer, session, qtbot, small):
+    from napari_pu_segment.core.crf import CRF_PRESETS
+
+    data, truth = big_disks()
+    image = viewer.add_image(lazy(data)[0], name="it", contrast_limits=(0, 200))
+    put(session, image)
+    session.crf = next(iter(CRF_PRESETS.values()))
+    train(qtbot, session, image)
+    wait(qtbot, session)
+    refined = session.result.segmentation.refined
+    assert isinstance(refined, stores.LargeArray)
+    assert dice(np.asarray(refined), truth) > 0.8
+    assert session.book.member(image, "refined").multiscale
+    assert session.result.crf == session.crf

@@ -252,3 +252,20 @@ def test_a_thousand_mutated_files_raise_nothing_but_our_error():
             assert all(mask.shape == strokes.shape for mask in masks.values())
     assert 300 < refused < 1000
     assert said == {0}, "a refusal is one line"
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "expected"),
+    [("CTZYX", (3, 2, 6, 7), (1, 2)), ("CTYX", (3, 6, 7), (0, 2)), ("CZYX", (3, 6, 7), (2, None))],
+)
+def test_planes_and_times_come_back(axes, shape, expected):
+    mask = np.zeros(shape, bool)
+    mask[(2, 1)[: len(shape) - 2]][1:3, 2:5] = True
+    content = to_geojson({"positive": mask}, axes)
+    (feature,) = json.loads(content)["features"]
+    properties, place = feature["properties"], feature["geometry"]["plane"]
+    assert (properties["plane"], properties.get("time")) == expected
+    assert (place["z"], place["t"]) == (expected[0], expected[1] or 0)
+    assert np.array_equal(from_geojson(content, shape, axes=axes)["positive"], mask)
+    with pytest.raises(InputError, match="but the image has"):
+        from_geojson(content.replace(str(list(shape)).replace(" ", "").encode(), b"[6,7]"), (6, 7))

@@ -1,10 +1,11 @@
 """A folder of images x a model -> results: resumable to the byte, wherever it is killed, on any executor."""
 
-from .planning import BatchPlan, plan, planning
-from .process import process, processing
+from .plans import BatchPlan, plan, planning, size, time_in_words
 from .report import BatchReport
+from .results import is_large
 from .run import Executor, run_batch
 from .settings import FORMATS, OUTPUTS, STATES, BatchSettings, Facts, FileReport, FileTask
+from .work import model_of, process, processing
 
 __all__ = [
     "FORMATS",
@@ -17,9 +18,13 @@ __all__ = [
     "Facts",
     "FileReport",
     "FileTask",
+    "is_large",
+    "model_of",
     "plan",
     "planning",
     "process",
     "processing",
     "run_batch",
+    "size",
+    "time_in_words",
 ]

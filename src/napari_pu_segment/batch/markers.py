@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Annotated, Any, TypeVar
 
@@ -57,7 +57,7 @@ def _essence(settings: BatchSettings, model_sha256: str) -> dict[str, Any]:
     from napari_pu_segment import __version__
 
     values: dict[str, Any] = {"version": __version__, "model": model_sha256, "outputs": sorted(settings.outputs)}
-    values |= {"format": settings.format, "threshold": settings.threshold}
+    values |= {"format": settings.format, "threshold": settings.threshold, "threads": settings.threads}
     values |= {"crf": settings.crf.to_dict()} if settings.refine else {}
     values |= {"objects": settings.objects.to_dict()} if settings.wants_objects else {}
     return values
@@ -183,7 +183,8 @@ def check_owner(settings: BatchSettings, key: str, tasks: Sequence[FileTask]) ->
 def owned(settings: BatchSettings, key: str, model_sha256: str, tasks: Sequence[FileTask]) -> Iterator[None]:
     """Make the folder of results, bind it to this batch, and keep other batches out of it for a while.
 
-    What a killed run of these tasks left unfinished is cleared away.
+    What a killed run of these tasks left unfinished is cleared away, but for large outputs of this very batch, which go
+    on from there. Nothing unfinished is left when the block ends without an error.
 
     Raises
     ------
@@ -201,13 +202,21 @@ def owned(settings: BatchSettings, key: str, model_sha256: str, tasks: Sequence[
     with lock:
         if not _locked(lock):
             raise InputError(f"Another batch is writing to {where!r} now. Wait for it, or choose another folder.")
-        stems = {Path(task.stem).parent for task in tasks}
-        for folder in {above / stem for above in (settings.out, home) for stem in (Path(), *stems)}:
-            for path in folder.glob(f"{PART}*"):
-                _remove(path)
+        stems = {Path(), *(Path(task.stem).parent for task in tasks)}
+        before = _read(home / _OWNER, Owner)
+        _clear(settings.out, stems, keep_folders=before is not None and before.key == key)
         owner = Owner(key=key, model_sha256=model_sha256, settings=_essence(settings, model_sha256))
         write_atomically(home / _OWNER, owner.model_dump_json().encode())
         yield
+        _clear(settings.out, stems, keep_folders=False)
+
+
+def _clear(out: Path, stems: Iterable[Path], keep_folders: bool) -> None:
+    """Remove unfinished files and, unless they are to be kept, unfinished outputs, which are folders."""
+    for folder in {above / stem for above in (out, out / FOLDER) for stem in stems}:
+        for path in folder.glob(f"{PART}*"):
+            if not (keep_folders and path.is_dir()):
+                _remove(path)
 
 
 def _locked(handle: IO[str]) -> bool:

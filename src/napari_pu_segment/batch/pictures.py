@@ -33,7 +33,7 @@ def thumbnail(image: Array, result: Array, threshold: float = 1) -> str:
     pixels = np.asarray(picture.convert("RGB")).copy()
     pixels[small ^ ndimage.binary_erosion(small, border_value=1)] = OUTLINE_RGB
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=88, subsampling=0)  # outlines are one pixel wide
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.files import write_atomically
 from .pictures import outliers
-from .planning import BatchPlan
+from .plans import BatchPlan
 from .settings import FORMATS, STATES, FileReport, shown
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
+from ..core.errors import JobError, OutputError
 from ..core.measure import Table
 from ..core.model import Model
-from ..core.pipeline import covered, segment, segment_into
+from ..core.pipeline import Summary, covered, segment
 from ..core.progress import Work
 from ..core.samples import Array
 from ..io import ImageFile, Output, create_output, write_image
@@ -21,6 +22,10 @@ from .pictures import thumbnail
 from .settings import FileTask
 
 SMALL_PX = 2**24  # more pixels are segmented block by block, and never held
+
+
+Fill: TypeAlias = Callable[..., Work[Summary]]
+"""Segments an image into outputs, with the arguments of `segment_into`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +39,20 @@ class Made:
     picture: str
 
 
-def make(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
+def is_large(shape: Sequence[int]) -> bool:
+    """Whether an image (C, [T,] [Z,] Y, X) has too many pixels to be segmented in one piece."""
+    return math.prod(shape[1:]) > SMALL_PX
+
+
+def make(task: FileTask, model: Model, file: ImageFile, fill: Fill, identity: str) -> Work[Made]:
     """Segment an image and write its results, each whole or not at all.
+
+    Parameters
+    ----------
+    fill : callable
+        Segments a large image, as `segment_into` does.
+    identity : str
+        Of the image. What was written of a large one is kept when the work is cut short, and found again by it.
 
     Raises
     ------
@@ -44,8 +61,9 @@ def make(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
     OutputError
         If the results cannot be written.
     """
-    small = isinstance(file.image, np.ndarray) and math.prod(file.image.shape[1:]) <= SMALL_PX
-    return (yield from (_at_once if small else _block_by_block)(task, model, file))
+    if is_large(file.image.shape) or not isinstance(file.image, np.ndarray):
+        return (yield from _block_by_block(task, model, file, fill, f"{task.key} {identity}"))
+    return (yield from _at_once(task, model, file))
 
 
 def _at_once(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
@@ -73,30 +91,45 @@ def _at_once(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
     return Made(result.threshold, covered(final), result.refined_by, n_objects, picture)
 
 
-def _block_by_block(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
+def _block_by_block(task: FileTask, model: Model, file: ImageFile, fill: Fill, key: str) -> Work[Made]:
     settings, outs = task.settings, dict[str, Output]()
-    with ExitStack() as unfinished:  # what is not finished by the end is thrown away
-        kinds = {"probability", "mask", "refined"} & set(settings.outputs)
-        # the CRF and objects read the probability again; objects are those of a mask
-        kinds |= {"probability"} if settings.refine or settings.wants_objects else set()
-        kinds |= {"mask"} if settings.wants_objects and not settings.refine else set()
+    kinds = {"probability", "mask", "refined"} & set(settings.outputs)
+    # the CRF and objects read the probability again; objects are those of a mask
+    kinds |= {"probability"} if settings.refine or settings.wants_objects else set()
+    kinds |= {"mask"} if settings.wants_objects and not settings.refine else set()
+    try:
         for kind in sorted(kinds):
-            outs[kind] = _begin(task.place(kind, settings.format), kind, file, task.key)
-            unfinished.callback(outs[kind].discard)
-        crf = settings.crf if settings.refine else None
-        where = f"Image file {task.name!r}"
-        summary = yield from segment_into(
-            model, file.image, outs, threshold=settings.threshold, crf=crf, name=where, axes=file.axes
-        )
-        final = outs["refined" if settings.refine else "mask"] if "mask" in outs or settings.refine else None
-        labels, table = yield from _objects_of(task, file, outs, final)
-        shown: Array = outs["probability"] if final is None else final
-        picture = thumbnail(file.image, shown, summary.threshold if final is None else 1)
-        for kind in outs.keys() & set(settings.outputs):
-            outs[kind].finish()
-        if labels is not None and "instances" in settings.outputs:
-            _write(task.outputs()["instances"], labels, file, True)
-        n_objects = _write_table(task, labels, table)
+            outs[kind] = _begin(task.place(kind, settings.format), kind, file, key)
+        made = yield from _filled(task, model, file, fill, outs)
+    except (GeneratorExit, OutputError, JobError):  # cancelled, or the disk or the workers went: it can go on from here
+        raise
+    except BaseException:
+        _discard(outs.values())
+        raise
+    _discard(out for kind, out in outs.items() if kind not in settings.outputs)
+    return made
+
+
+def _discard(outs: Iterable[Output]) -> None:
+    for out in outs:
+        out.discard()
+
+
+def _filled(task: FileTask, model: Model, file: ImageFile, fill: Fill, outs: Mapping[str, Output]) -> Work[Made]:
+    settings = task.settings
+    crf, where = settings.crf if settings.refine else None, f"Image file {task.name!r}"
+    summary = yield from fill(
+        model, file.image, outs, threshold=settings.threshold, crf=crf, name=where, axes=file.axes
+    )
+    final = outs["refined" if settings.refine else "mask"] if "mask" in outs or settings.refine else None
+    labels, table = yield from _objects_of(task, file, outs, final)
+    shown: Array = outs["probability"] if final is None else final
+    picture = thumbnail(file.image, shown, summary.threshold if final is None else 1)
+    for kind in outs.keys() & set(settings.outputs):
+        outs[kind].finish()
+    if labels is not None and "instances" in settings.outputs:
+        _write(task.outputs()["instances"], labels, file, True)
+    n_objects = _write_table(task, labels, table)
     fraction = summary.positive_fraction if summary.refined_fraction is None else summary.refined_fraction
     return Made(summary.threshold, fraction, summary.refined_by, n_objects, picture)
 
@@ -104,7 +137,7 @@ def _block_by_block(task: FileTask, model: Model, file: ImageFile) -> Work[Made]
 def _objects_of(
     task: FileTask, file: ImageFile, outs: Mapping[str, Output], final: Output | None
 ) -> Work[tuple[np.ndarray | None, Table | None]]:
-    """Objects of a mask on the disk; `planning` refuses images that are too large to hold one."""
+    """Objects of a mask on the disk; `work.check` refuses images that are too large to hold one."""
     if final is None or not task.settings.wants_objects:
         return None, None
     return (yield from find_and_measure(task.settings, file, final[...], outs["probability"][...]))
@@ -121,6 +154,7 @@ def _begin(path: Path, kind: str, file: ImageFile, key: str) -> Output:
         axes=file.axes[1:],
         labels=kind != "probability",
         key=key,
+        resume=True,
     )
 
 

@@ -9,16 +9,17 @@ from typing import TypeAlias
 from ..core.errors import OutputError, PuSegmentError
 from ..core.progress import Progress, Work
 from . import markers
-from .planning import BatchPlan
-from .process import process, processing
+from .plans import BatchPlan
 from .report import BatchReport, write_report
 from .settings import FileReport, FileTask, shown
+from .work import process, processing
 
 Executor: TypeAlias = Callable[
-    [Callable[[FileTask], FileReport], Iterable[FileTask]], Iterator[tuple[FileTask, FileReport] | None]
+    [Callable[[FileTask], FileReport], Iterable[FileTask]], Iterator[tuple[FileTask, FileReport] | str | None]
 ]
-"""Applies a function to tasks, anywhere and in any order, and yields each with its report as it ends. It may yield
-None while it waits, so that a batch can be paused or cancelled meanwhile. Closing the iterator drops what is left."""
+"""Applies a function to tasks, anywhere and in any order, and yields each with its report as it ends. Meanwhile it may
+yield None, or words about what is being done, so that a batch can be paused or cancelled. Closing the iterator
+drops what is left."""
 
 
 def run_batch(plan: BatchPlan, executor: Executor | None = None) -> Work[BatchReport]:
@@ -94,8 +95,8 @@ def _one_by_one(tasks: Iterable[FileTask]) -> Iterator[FileReport | str]:
 def _elsewhere(executor: Executor, tasks: Iterable[FileTask]) -> Iterator[FileReport | str]:
     running = executor(process, tasks)
     try:
-        for pair in running:
-            yield "Waiting for the workers" if pair is None else pair[1]
+        for event in running:
+            yield event[1] if isinstance(event, tuple) else event or "Waiting for the workers"
     finally:
         if hasattr(running, "close"):
             running.close()

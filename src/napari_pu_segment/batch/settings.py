@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.crf import CrfSettings
 from ..core.objects import ObjectSettings
-from ..core.settings import OneOf, Settings
+from ..core.settings import OneOf, Settings, advanced
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,15 @@ class BatchSettings(Settings):
         title="Replace other results",
         description="Replace what another model, other settings or another program wrote. What this batch has done "
         "already is not done again.",
+    )
+    threads: int = advanced(
+        default=1,
+        ge=1,
+        le=256,
+        title="Threads of a process",
+        description="How many threads the model uses in each process. The last bits of a probability depend on it, so "
+        "that it does not follow the computer: results are the same wherever they are made, and in however many "
+        "processes. To use all cores, use several processes.",
     )
 
     @property

@@ -6,6 +6,7 @@ processes of this computer, which listen on the loopback address only; the user'
 """
 
 from .connect import local, remote
+from .files import executor
 from .pool import Lost, Pool
 
-__all__ = ["Lost", "Pool", "local", "remote"]
+__all__ = ["Lost", "Pool", "executor", "local", "remote"]

@@ -36,7 +36,7 @@ def _distributed() -> Any:
 
 
 @contextmanager
-def local(n_workers: int, threads: int = 1) -> Iterator[Pool]:
+def local(n_workers: int) -> Iterator[Pool]:
     """Worker processes of this computer, for as long as the context lasts; at its end they are killed.
 
     They and their scheduler listen on the loopback address, and talk by TLS with certificates made for this run alone.
@@ -45,8 +45,6 @@ def local(n_workers: int, threads: int = 1) -> Iterator[Pool]:
     ----------
     n_workers : int
         At least 1.
-    threads : int
-        Of torch, in each worker.
 
     Raises
     ------
@@ -76,10 +74,11 @@ def local(n_workers: int, threads: int = 1) -> Iterator[Pool]:
                     silence_logs=logging.CRITICAL,
                 )
         except (RuntimeError, OSError) as error:
-            raise JobError(f"{n_workers} worker processes could not be started: {error}.") from error
+            reason = str(error).rstrip(".")
+            raise JobError(f"{n_workers} worker processes could not be started: {reason}.") from error
         try:
             with distributed.Client(cluster, set_as_default=False) as client:
-                yield Pool(client, threads)
+                yield Pool(client, n_workers)
         finally:
             _end(cluster)
 
@@ -103,7 +102,6 @@ def remote(
     key: Path | None = None,
     ca: Path | None = None,
     insecure: bool = False,
-    threads: int = 1,
 ) -> Iterator[Pool]:
     """The workers of a scheduler elsewhere.
 
@@ -116,8 +114,6 @@ def remote(
         scheduler's; else those of the configuration of Dask. The key may stand in the file of the certificate.
     insecure : bool
         Also allow ``tcp://``, which anybody on the way can read, change and use to run programs on the workers.
-    threads : int
-        Of torch, in each task.
 
     Raises
     ------
@@ -136,7 +132,7 @@ def remote(
         ) from error
     with client:
         _check_versions(client)
-        yield Pool(client, threads)
+        yield Pool(client)
 
 
 def _security(address: str, files: Mapping[str, Path | None], insecure: bool) -> Any:

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from ..core.errors import InputError, JobError
 from ..core.progress import Ticker
-from ..core.runtime import fix_threads
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -46,14 +45,15 @@ class Pool:
     Parameters
     ----------
     client : distributed.Client
-    threads : int
-        Of torch, in each task.
+    n_local : int
+        How many worker processes of this computer there shall be; one that is gone for good is replaced. 0 where the
+        workers are elsewhere, and somebody else looks after them.
     patience_s : float
         How long there may be no worker at all.
     """
 
     client: Any
-    threads: int = 1
+    n_local: int = 0
     patience_s: float = 300.0
 
     def map(
@@ -85,7 +85,7 @@ class Pool:
             Whatever the function raised.
         """
         suspects = []
-        call = partial(_on_worker, function, versions(), self.threads)
+        call = partial(_on_worker, function, versions())
         for found in self._run(call, iter(tasks)):
             if found is not None and isinstance(found[1], Lost):
                 suspects.append(found[0])
@@ -132,8 +132,10 @@ class Pool:
         if self.client.status != "running" or any(future.status in {"lost", "cancelled"} for future in futures):
             raise _scheduler_lost()
         try:
+            if self.n_local:  # Dask starts a worker that died again, but not one that dies while it starts
+                self.client.cluster.scale(self.n_local)
             return sum(self.client.nthreads().values())
-        except (OSError, ValueError, AttributeError) as error:  # the last one where it was lost just now
+        except (OSError, ValueError, AttributeError, RuntimeError) as error:  # what Dask says if it was lost just now
             raise _scheduler_lost() from error
 
     def check_paths(self, paths: Iterable[Path]) -> None:
@@ -173,9 +175,8 @@ def _result(future: Any) -> Any:
         raise _scheduler_lost() from error
 
 
-def _on_worker(function: Callable[[Task], Result], wanted: Mapping[str, str], threads: int, task: Task) -> Result:
+def _on_worker(function: Callable[[Task], Result], wanted: Mapping[str, str], task: Task) -> Result:
     compare(wanted, {"a worker": versions()})
-    fix_threads(threads)
     return function(task)
 
 
@@ -207,19 +208,3 @@ def compare(wanted: Mapping[str, str], others: Mapping[str, Mapping[str, str | N
                     f"{package} is {own} here, but {found.get(package) or 'missing'} at {where}. Install the same "
                     "versions everywhere: results depend on them."
                 )
-
-
-def executor(pool: Pool) -> Executor:
-    """A pool as what runs the files of a batch."""
-
-    def execute(
-        function: Callable[[FileTask], FileReport], tasks: Iterable[FileTask]
-    ) -> Iterator[tuple[FileTask, FileReport] | None]:
-        for found in pool.map(function, tasks):
-            if found is not None and isinstance(found[1], Lost):
-                task, lost = found[0], found[1]
-                yield task, FileReport(task.name, "failed", lost.reason, task.stem)
-            else:
-                yield found  # type: ignore[misc]
-
-    return execute

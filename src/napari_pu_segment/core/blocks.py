@@ -97,6 +97,23 @@ def refined_blocks(
     return regions(shape[1:], refined_sides(shape[1:], axes, settings, *_grids(outs)))
 
 
+def written(outs: Mapping[str, Array], block: Slices, threshold: float, labels: Array | None = None) -> Counts | None:
+    """What a block of `outs` counts that was written in an earlier try; None if something of it is missing.
+
+    Parameters
+    ----------
+    outs : mapping
+        "refined", or "probability", or "mask" with or without it; outputs that have no method `holds` are taken as new.
+    """
+    if not outs or not all(hasattr(out, "holds") and out.holds(block) for out in outs.values()):
+        return None
+    ignored = None if labels is None else np.asarray(labels[block]) == IGNORE
+    if "probability" in outs and "mask" not in outs:
+        mask = outs["probability"][block] >= np.float32(threshold)
+        return _counts(mask if ignored is None else mask & ~ignored, ignored)
+    return _counts(outs["mask" if "mask" in outs else "refined"][block], ignored)
+
+
 def predict_block(
     model: Model,
     image: Array,

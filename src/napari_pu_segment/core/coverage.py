@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from .errors import InputError
 from .progress import Progress, Ticker, Work
-from .samples import IGNORE, NEGATIVE, POSITIVE
+from .samples import IGNORE, NEGATIVE, POSITIVE, checked_axes, neighbours
 
 N_BINS = 65_536
 LOWEST, HIGHEST = -80.0, 17.0  # scores that probabilities of float32 can have, but for 0 and 1 themselves
@@ -104,16 +104,20 @@ class Coverage:
         return tuple(np.bincount(step, counts, n) for counts in (self.pixels, self.positive, self.negative))
 
 
-def measure_coverage(probability: np.ndarray, mask: np.ndarray, labels: np.ndarray | None = None) -> Work[Coverage]:
+def measure_coverage(
+    probability: np.ndarray, mask: np.ndarray, labels: np.ndarray | None = None, *, axes: str = ""
+) -> Work[Coverage]:
     """Histograms of scores, and the typical size of an object.
 
     Parameters
     ----------
-    probability : ndarray, ([Z,] Y, X), in [0, 1]
-    mask : ndarray, ([Z,] Y, X)
+    probability : ndarray, ([T,] [Z,] Y, X), in [0, 1]
+    mask : ndarray, ([T,] [Z,] Y, X)
         Non-zero on objects; only for their typical size.
-    labels : ndarray of label codes, ([Z,] Y, X), optional
+    labels : ndarray of label codes, ([T,] [Z,] Y, X), optional
         Strokes; what is to be ignored is left out.
+    axes : str
+        Of the image; see `Sample.axes`. No object goes through time.
 
     Raises
     ------
@@ -122,6 +126,7 @@ def measure_coverage(probability: np.ndarray, mask: np.ndarray, labels: np.ndarr
     """
     if mask.shape != probability.shape or (labels is not None and labels.shape != probability.shape):
         raise InputError("Probability, mask and strokes differ in shape. Segment the image again.")
+    joined = neighbours(checked_axes(axes, (1, *probability.shape), "The probability"), diagonal=False)
     counts = {code: np.zeros(N_BINS, np.int64) for code in (None, POSITIVE, NEGATIVE)}
     touched: list[np.ndarray] = []
     untouched: list[np.ndarray] = []
@@ -135,7 +140,7 @@ def measure_coverage(probability: np.ndarray, mask: np.ndarray, labels: np.ndarr
         for code in (POSITIVE, NEGATIVE):
             if codes is not None:
                 counts[code] += np.bincount(bins[codes == code], minlength=N_BINS)
-        sizes, painted = _parts(mask[block], codes)
+        sizes, painted = _parts(mask[block], codes, joined)
         touched.append(sizes[painted])
         untouched.append(sizes[~painted])
     size = typical_size(np.concatenate(touched), np.concatenate(untouched))
@@ -194,9 +199,9 @@ def _position(probability: np.ndarray | np.float64) -> np.ndarray:
     return np.clip((score - LOWEST) * (N_BINS / (HIGHEST - LOWEST)), 0, N_BINS)
 
 
-def _parts(mask: np.ndarray, codes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _parts(mask: np.ndarray, codes: np.ndarray | None, joined: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sizes of the connected parts of a mask (n,), and which of them bear positive strokes (n,)."""
-    parts, n = ndimage.label(mask)
+    parts, n = ndimage.label(mask, joined)
     sizes = np.bincount(parts.ravel(), minlength=n + 1)[1:]
     painted = np.zeros(n + 1, bool)
     if codes is not None:

@@ -17,7 +17,7 @@ def doubts(card: Card, sample: Sample) -> tuple[str, ...]:
     """Reasons, one sentence each, why a model's result on an image may be wrong; empty where there are none.
 
     What makes a prediction impossible, such as another number of channels, is refused by `Model.check_image`; here it
-    is no matter. The image is read on a coarse grid, so this may take long for lazy images.
+    is no matter. The image is read on a coarse grid.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def doubts(card: Card, sample: Sample) -> tuple[str, ...]:
     sample : Sample
         The image, with channel names and pixel size where they are known.
     """
-    found = (_names(card, sample), _pixel_size(card, sample), _intensity(card, sample))
+    found = (_names(card, sample), _pixel_size(card, sample), _planes(card, sample), _intensity(card, sample))
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -55,13 +55,23 @@ def _pixel_size(card: Card, sample: Sample) -> str:
     )
 
 
+def _planes(card: Card, sample: Sample) -> str:
+    ours, theirs = sample.plane_px, card.network.plane_px
+    if card.network.ndim == 2 or not ours or 1 / SCALE_LIMIT <= ours / theirs <= SCALE_LIMIT:
+        return ""
+    return (
+        f"The planes of {sample.name!r} are {ours:.3g} px apart, but those that the model was trained on are taken to "
+        f"be {theirs:.3g} px apart: objects look {'shorter' if ours > theirs else 'longer'} to it through the planes."
+    )
+
+
 def _intensity(card: Card, sample: Sample) -> str:
     """Whether some channel's values lie apart from the model's range, or are spread far wider or narrower.
 
     An image without objects has a narrow range too; so narrow means narrower than the noise the model was trained with.
     A constant image, or one of a few hot pixels, tells nothing about its scale.
     """
-    if len(card.intensity) != sample.image.shape[0]:
+    if len(card.intensity) != sample.image.shape[0] or card.statistics == "image":
         return ""
     for i, (stats, (low, high)) in enumerate(zip(card.intensity, ranges(sample), strict=True)):
         wide, own = stats.high - stats.low, high - low

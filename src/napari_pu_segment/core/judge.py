@@ -107,13 +107,15 @@ def _at(
     model: Model, samples: Sequence[Sample], asked: Sequence[Sequence[np.ndarray]], cache: FeatureCache | None
 ) -> Work[list[list[np.ndarray]]]:
     """Probabilities at chosen pixels of each sample: from kept features, or where there are none from whole images."""
-    found, network, spec, stats = [], model.network, model.card.network, model.card.intensity
+    found, network, spec = [], model.network, model.card.network
     for sample, wanted in zip(samples, asked, strict=True):
         if network.patch_px > 1:
-            everywhere = (yield from map_tiles(model, sample.image, name=f"Image {sample.name!r}"))[0].ravel()
+            name = f"Image {sample.name!r}"
+            everywhere = (yield from map_tiles(model, sample.image, name=name, axes=sample.axes))[0].ravel()
             found.append([everywhere[pixels] for pixels in wanted])
             continue
         n_values = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
+        stats = model.for_image(sample.image).card.intensity
         rows = yield from gather(sample, wanted, network, spec, stats, n_values, cache)
         with torch.inference_mode():
             parts = [torch.sigmoid(network.head(part.to(model.device))[:, 0].double()) for part in rows]

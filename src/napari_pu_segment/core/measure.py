@@ -2,65 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from skimage.measure import perimeter, regionprops
 
 from .errors import InputError
-from .files import write_atomically
-from .objects import check_spatial, touching
+from .objects import touching
 from .progress import Progress, Ticker, Work
-from .samples import Array
+from .samples import Array, alone, check_spatial, checked_axes
+from .table import Table
+
+__all__ = ["STATISTICS", "Table", "ascii_unit", "channel_columns", "measure_objects"]
 
 STATISTICS = ("mean", "min", "max", "std")
-_WHOLE = {"label", "plane", "area_px", "volume_px"}
+_WHOLE = {"label", "time", "plane", "area_px", "volume_px"}
+_LEADING = {"T": "time", "Z": "plane"}
 _FLAGS = {"touches_border", "touches_ignored"}
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Columns of one length, each with a unit.
-
-    Parameters
-    ----------
-    columns : dict of str to ndarray, (n,)
-        The names hold the units, as in "area_um2".
-    units : dict of str to str
-        The unit of each column, as it is shown: "um^2", "px", or "" where there is none.
-    """
-
-    columns: dict[str, np.ndarray]
-    units: dict[str, str]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), ()))
-
-    def row(self, index: int) -> dict[str, Any]:
-        """One row as plain numbers by column."""
-        return {name: column[index].item() for name, column in self.columns.items()}
-
-    def write_csv(self, path: str | Path) -> None:
-        """Write the table as CSV (RFC 4180, UTF-8): commas, points as decimals whatever the locale, empty for NaN.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be written; nothing is left behind.
-        """
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(self.columns)
-        writer.writerows(zip(*(map(_cell, column) for column in self.columns.values()), strict=True))
-        write_atomically(path, text.getvalue().encode())
 
 
 def measure_objects(
@@ -73,6 +36,7 @@ def measure_objects(
     pixel_unit: str = "px",
     channel_names: Sequence[str] = (),
     planewise: bool | None = None,
+    axes: str = "",
 ) -> Work[Table]:
     """Measure every object: place, size, shape, and intensities.
 
@@ -87,20 +51,22 @@ def measure_objects(
 
     Parameters
     ----------
-    objects : ndarray of integers, ([Z,] Y, X)
+    objects : ndarray of integers, ([T,] [Z,] Y, X)
         Labels; values below 1 are background.
-    image : array, (C, [Z,] Y, X), optional
+    image : array, (C, [T,] [Z,] Y, X), optional
         Values that are not finite are left out of the intensities.
-    probability : ndarray, ([Z,] Y, X), optional
+    probability : ndarray, ([T,] [Z,] Y, X), optional
         Adds the mean probability.
-    ignored : ndarray, ([Z,] Y, X), optional
+    ignored : ndarray, ([T,] [Z,] Y, X), optional
         Pixels where it is non-zero are no part of an object.
     pixel_size : tuple of float, ([Z,] Y, X), optional
-        In `pixel_unit`.
+        In `pixel_unit`; the last axes count.
     channel_names : sequence of str, optional
         One for each channel.
     planewise : bool, optional
         Whether each plane of a stack is measured on its own. Default: if no object goes through several planes.
+    axes : str
+        Of the image; see `Sample.axes`. Every time point is measured on its own.
 
     Yields
     ------
@@ -110,7 +76,7 @@ def measure_objects(
     Returns
     -------
     Table
-        One row for each object (and plane, where planes are measured on their own).
+        One row for each object (and time point, and plane where planes are measured on their own).
 
     Raises
     ------
@@ -125,18 +91,20 @@ def measure_objects(
     if ignored is not None:
         left_out = check_spatial("ignored region", ignored, objects.shape) != 0
         objects = np.where(left_out, 0, objects)
+    axes = checked_axes(axes, (1, *objects.shape), "The labels")[1:]
     if planewise is None:
-        planewise = objects.ndim == 3 and not _through_planes(objects)
-    spread = objects.ndim == 3 and planewise
-    size = pixel_size if len(pixel_size) == objects.ndim else ()
-    form = _Form(objects.ndim - spread, size[spread:], pixel_unit if size else "px", tuple(names), spread)
+        planewise = "Z" in axes and not any(_through_planes(objects[i]) for i in alone(axes, objects.shape, False))
+    windows = alone(axes, objects.shape, planewise)
+    leading = tuple(_LEADING[axis] for axis in axes[: len(windows[0])])
+    ndim = objects.ndim - len(leading)
+    size = pixel_size[-ndim:] if len(pixel_size) >= ndim else ()
+    form = _Form(ndim, size, pixel_unit if size else "px", tuple(names), leading)
     rows: list[list[float]] = []
-    windows: list[int | slice] = list(range(len(objects))) if spread else [slice(None)]
     total, ticker = sum(np.unique(objects[window]).size for window in windows), Ticker()
-    for plane, window in enumerate(windows):
+    for window in windows:
         stack = [np.asarray(one[window]) for one in looks]
         for row in _rows(objects[window], stack, left_out[window], form):
-            rows.append([row[0], plane, *row[1:]] if spread else row)
+            rows.append([row[0], *window, *row[1:]])
             if ticker.due():
                 yield Progress(len(rows), total, "Measuring")
     return form.table(rows)
@@ -150,7 +118,7 @@ class _Form:
     size: tuple[float, ...]
     unit: str
     channels: tuple[str, ...]
-    spread: bool
+    leading: tuple[str, ...]
 
     @property
     def square(self) -> bool:
@@ -159,7 +127,7 @@ class _Form:
     def columns(self) -> dict[str, str]:
         """Names and units, in the order of `_rows`."""
         axes, extent, power = "zyx"[-self.ndim :], "area" if self.ndim == 2 else "volume", self.ndim
-        found = {"label": "", **({"plane": ""} if self.spread else {})}
+        found = dict.fromkeys(("label", *self.leading), "")
         found |= {f"centroid_{axis}_px": "px" for axis in axes} | {f"{extent}_px": "px"}
         if self.size:
             found |= {f"centroid_{axis}_{ascii_unit(self.unit)}": self.unit for axis in axes}
@@ -238,7 +206,7 @@ def _statistics(values: np.ndarray, *, only_mean: bool) -> list[float]:
 def _channels(
     objects: np.ndarray, image: Array | None, probability: np.ndarray | None, names: Sequence[str]
 ) -> tuple[list[Array], list[str]]:
-    """What intensities are taken from, each ([Z,] Y, X), and the names of their columns."""
+    """What intensities are taken from, each ([T,] [Z,] Y, X), and the names of their columns."""
     looks: list[Array] = []
     if image is not None:
         if tuple(image.shape[1:]) != objects.shape:
@@ -284,11 +252,3 @@ def _through_planes(objects: np.ndarray) -> bool:
 def ascii_unit(unit: str) -> str:
     """A unit as it stands in names of columns: "µm" is "um"."""
     return re.sub(r"[^A-Za-z0-9]+", "_", unit.replace("µ", "u").replace("μ", "u")).strip("_") or "unit"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, np.floating):
-        return "" if math.isnan(value) else f"{value:.9g}"
-    if isinstance(value, np.datetime64 | np.str_):
-        return str(value)
-    return str(int(value))

@@ -15,6 +15,7 @@ from skimage.segmentation import watershed
 
 from .errors import InputError
 from .progress import Progress, Work
+from .samples import alone, check_spatial, checked_axes
 from .settings import OneOf, Settings, advanced, only_if
 
 
@@ -159,6 +160,7 @@ def find_objects(
     probability: np.ndarray | None = None,
     ignored: np.ndarray | None = None,
     pixel_size: tuple[float, ...] = (),
+    axes: str = "",
 ) -> Work[np.ndarray]:
     """Part a mask into objects.
 
@@ -168,26 +170,28 @@ def find_objects(
 
     Parameters
     ----------
-    mask : ndarray, ([Z,] Y, X)
+    mask : ndarray, ([T,] [Z,] Y, X)
         Non-zero is object; values that are not finite are not.
     settings : ObjectSettings
-    probability : ndarray, ([Z,] Y, X), in [0, 1], optional
+    probability : ndarray, ([T,] [Z,] Y, X), in [0, 1], optional
         Needed to split at its dips.
-    ignored : ndarray, ([Z,] Y, X), optional
+    ignored : ndarray, ([T,] [Z,] Y, X), optional
         No object has a pixel where it is non-zero.
     pixel_size : tuple of float, ([Z,] Y, X), optional
-        Volumes are split by distances in space; only the ratios count.
+        Volumes are split by distances in space; only the ratios count, and the last axes.
+    axes : str
+        Of the image; see `Sample.axes`. The objects of every time point are found on their own.
 
     Yields
     ------
     Progress
-        One step for each plane.
+        One step for each plane and time point.
 
     Returns
     -------
-    ndarray of int32, ([Z,] Y, X)
-        0 is background; objects are 1..n in the order in which their first pixels are read, plane by plane, row by
-        row.
+    ndarray of int32, ([T,] [Z,] Y, X)
+        0 is background; objects are 1..n in the order in which their first pixels are read, one time point after
+        the other, plane by plane, row by row.
 
     Raises
     ------
@@ -197,11 +201,10 @@ def find_objects(
     mask = check_spatial("mask", mask)
     shown = {"probability": probability, "ignored region": ignored}
     given = {name: None if one is None else check_spatial(name, one, mask.shape) for name, one in shown.items()}
-    planewise = mask.ndim == 3 and settings.planewise
-    windows: list[int | slice] = list(range(len(mask))) if planewise else [slice(None)]
-    spacing = (
-        tuple(size / pixel_size[-1] for size in pixel_size) if len(pixel_size) == mask.ndim else (1.0,) * mask.ndim
-    )
+    windows = alone(checked_axes(axes, (1, *mask.shape), "The mask")[1:], mask.shape, settings.planewise)
+    ndim = mask.ndim - len(windows[0])
+    known = pixel_size[-ndim:] if len(pixel_size) >= ndim else (1.0,) * ndim
+    spacing = tuple(size / known[-1] for size in known)
     labels, count = np.zeros(mask.shape, np.int32), 0
     for done, window in enumerate(windows):
         yield Progress(done, len(windows), "Finding objects")
@@ -209,30 +212,11 @@ def find_objects(
         if given["ignored region"] is not None:
             left_out = given["ignored region"][window] != 0
         chances = None if given["probability"] is None else given["probability"][window]
-        region = Region(_filled(inside & ~left_out, left_out, settings), chances, spacing[-inside.ndim :])
+        region = Region(_filled(inside & ~left_out, left_out, settings), chances, spacing)
         found = _kept(SPLITTERS[settings.splitter].function(region, settings), left_out, settings)
         labels[window] = np.where(found, found + count, 0)
         count += int(found.max(initial=0))
     return labels
-
-
-def check_spatial(name: str, array: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """An array of real numbers with axes ([Z,] Y, X), and of the given shape.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
-    array = np.asarray(array)
-    if array.ndim not in (2, 3) or 0 in array.shape or array.dtype.kind not in "buif":
-        raise InputError(
-            f"The {name} has shape {array.shape} and holds {array.dtype} values; it needs rows and columns, and "
-            "planes if need be, of real numbers."
-        )
-    if shape is not None and array.shape != shape:
-        raise InputError(f"The {name} measures {array.shape} pixels but the objects {shape}. Give it the same shape.")
-    return array
 
 
 def touching(labels: np.ndarray, left_out: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
@@ -140,17 +141,18 @@ class Canvas:
 
     Parameters
     ----------
-    shape : tuple of int, ([Z,] Y, X)
+    shape : tuple of int, ([T,] [Z,] Y, X)
     width_px : float
         Diameter of the brush of `stroke`.
 
     Attributes
     ----------
-    mask : ndarray of bool, (Z, Y, X)
+    mask : ndarray of bool, (P, Y, X)
+        All planes of all times.
     """
 
     def __init__(self, shape: tuple[int, ...], width_px: float) -> None:
-        self.mask = np.zeros((1, *shape)[-3:], bool)
+        self.mask = np.zeros((math.prod(shape[:-2]), *shape[-2:]), bool)
         self._radius = max(width_px / 2, _HALF_DIAGONAL)
         self._work = 0
 

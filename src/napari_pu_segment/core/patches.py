@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from .losses.pu import Group, Scores
 from .networks import Network
 from .patch_images import PatchImage
-from .samples import NEGATIVE, POSITIVE, Sample
+from .samples import NEGATIVE, POSITIVE, Sample, neighbours
 from .sampling import places_of
 
 KINDS = {"positive": POSITIVE, "negative": NEGATIVE}
@@ -94,17 +94,9 @@ def find_strokes(samples: Sequence[Sample]) -> dict[str, list[Stroke]]:
     return found
 
 
-def _joined(axes: str) -> np.ndarray:
-    """Which neighbours belong to one stroke: all around a pixel, but none of another time."""
-    joined = np.ones((3,) * (len(axes) - 1), bool)
-    if "T" in axes:
-        joined[[0, 2]] = False
-    return joined
-
-
 def _parts_of_mask(sample: Sample, code: int) -> np.ndarray:
     """Number of the connected part at each pixel of the labels that bears a code, 0 elsewhere."""
-    parts, _ = ndimage.label(sample.labels == code, structure=_joined(sample.axes))
+    parts, _ = ndimage.label(sample.labels == code, structure=neighbours(sample.axes, diagonal=True))
     return np.asarray(parts)
 
 
@@ -113,7 +105,7 @@ def _parts(flat: np.ndarray, sample: Sample) -> np.ndarray:
     shape = sample.spatial_shape
     places = np.stack(np.unravel_index(flat, shape))
     links = []
-    for step in np.argwhere(_joined(sample.axes)) - 1:
+    for step in np.argwhere(neighbours(sample.axes, diagonal=True)) - 1:
         offset = int(np.dot(step, np.cumprod((1, *shape[:0:-1]))[::-1]))
         if offset <= 0:  # its opposite does as well
             continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import crf as dense_crf
-from .blocks import Counts, blocks, predict_block, refine_block
+from .blocks import Counts, blocks, predict_block, refine_block, written
 from .crf import CrfSettings, Refined, Refiner
 from .errors import InputError, pick
 from .methods import METHODS
@@ -143,7 +143,8 @@ def segment_into(
         Numpy or lazy.
     outs : mapping
         Where results go, arrays ([T,] [Z,] Y, X) that take ``out[slices] = block``: "probability" (float32), "mask" and
-        "refined" (uint8 0 or 1). A refined mask needs the probability, which is read again: ``out[slices]``.
+        "refined" (uint8 0 or 1). A refined mask needs the probability, which is read again: ``out[slices]``. Blocks
+        that an `Output` holds from an earlier try are not done again.
     labels, threshold, tile_px, name, axes
         See `segment`; labels may be lazy.
     crf : CrfSettings, optional
@@ -178,8 +179,11 @@ def _predict_all(
 ) -> Work[Counts]:
     counts, todo = Counts(), blocks(model, image.shape, outs)
     for i, block in enumerate(todo, start=1):
-        work = predict_block(model, image, outs, block, labels=labels, threshold=threshold, tile_px=tile_px)
-        counts += yield from shifted(work, i - 1, len(todo))
+        before = written(outs, block, threshold, labels)
+        if before is None:
+            work = predict_block(model, image, outs, block, labels=labels, threshold=threshold, tile_px=tile_px)
+            before = yield from shifted(work, i - 1, len(todo))
+        counts += before
         yield Progress(i, len(todo), "Predicting", parts=(block,))
     return counts
 
@@ -188,7 +192,10 @@ def refine_all(refiner: Refiner, out: Array) -> Work[Counts]:
     """Refine a whole image block by block into `out` ([T,] [Z,] Y, X), uint8 0 or 1; each `Progress` tells its part."""
     counts, todo = Counts(), refiner.regions(getattr(out, "block_px", ()))
     for i, block in enumerate(todo, start=1):
-        counts += yield from shifted(refine_block(refiner, out, block), i - 1, len(todo))
+        before = written({"refined": out}, block, 0.5, refiner.labels)
+        if before is None:
+            before = yield from shifted(refine_block(refiner, out, block), i - 1, len(todo))
+        counts += before
         yield Progress(i, len(todo), "Refining", parts=(block,))
     return counts
 

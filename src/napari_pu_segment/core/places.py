@@ -12,12 +12,13 @@ import torch
 from . import filters
 from .intensity import normalise
 from .model import Model
+from .networks import stacked
 from .patches import Stroke, find_strokes
 from .samples import UNLABELED, Sample
 from .uncertainty import shifted_scores, uncertainty
 
 _PLACES = 4096  # about so many cells are looked at, with one place in each
-_PLANES = 16  # of a stack, at most so many layers of cells
+_PLANES = 16  # of a stack or series, at most so many layers of cells along planes and time together
 _FEATURE_PX = 2**18  # features are made of a sub-sampled image of about so many pixels
 _STROKE_PX = 40  # pixels that stand for one stroke
 _CLIP = 3.0  # standard deviations; one odd feature must not decide alone
@@ -31,7 +32,7 @@ class Places:
     Parameters
     ----------
     centres : ndarray of int, (N, D)
-        [Z,] Y, X.
+        [T,] [Z,] Y, X.
     radii_px : ndarray, (N,)
         Of the dabs; see `dab_radii_px`.
     scores : ndarray, (N,)
@@ -84,14 +85,14 @@ def find_places(
     ----------
     sample : Sample
         Image and strokes.
-    probability : ndarray, ([Z,] Y, X), in [0, 1]
+    probability : ndarray, ([T,] [Z,] Y, X), in [0, 1]
     threshold : float
     model : Model
         Gives intensity statistics and filters for the feature space.
     radius_px : float
         Of a dab, in the plane of rows and columns.
     seed : int or sequence of int
-    previous : ndarray, ([Z,] Y, X), optional
+    previous : ndarray, ([T,] [Z,] Y, X), optional
         The probability of the round before.
     strokes : mapping of kind to strokes, optional
         Of the sample, where they have been found already; see `patches.find_strokes`.
@@ -121,7 +122,7 @@ def dab_radii_px(probability: np.ndarray, threshold: float, centres: np.ndarray,
 
     Parameters
     ----------
-    probability : ndarray, ([Z,] Y, X), in [0, 1]
+    probability : ndarray, ([T,] [Z,] Y, X), in [0, 1]
     threshold : float
     centres : ndarray of int, (N, D)
     radius_px : float
@@ -140,12 +141,21 @@ def dab_radii_px(probability: np.ndarray, threshold: float, centres: np.ndarray,
 
 
 def _grid(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    cells = [min(shape[0], _PLANES)] if len(shape) == 3 else []
+    cells = _layers(shape)
     side = max(1.0, math.sqrt(shape[-2] * shape[-1] * math.prod(cells) / _PLACES))
     cells += [max(1, round(n / side)) for n in shape[-2:]]
     corners = np.stack(np.meshgrid(*map(np.arange, cells), indexing="ij"), -1).reshape(-1, len(shape))
     jittered = (corners + rng.random(corners.shape)) * np.array(shape) / np.array(cells)
     return np.asarray(np.minimum(jittered.astype(int), np.array(shape) - 1))
+
+
+def _layers(shape: tuple[int, ...]) -> list[int]:
+    """Layers of cells along time and planes, together about `_PLANES`."""
+    n_own = len(shape) - 2
+    layers: list[int] = []
+    for i, n in enumerate(shape[:n_own]):
+        layers.append(min(n, max(1, round((_PLANES / math.prod(layers)) ** (1 / (n_own - i))))))
+    return layers
 
 
 def _dabs(centres: np.ndarray, shape: tuple[int, ...], radius_px: float) -> tuple[np.ndarray, ...]:
@@ -185,17 +195,18 @@ def _distances(
 
 
 def _features(sample: Sample, model: Model) -> tuple[torch.Tensor, Sequence[int]]:
-    """Filter bank (F, [Z,] Y, X) of the image sub-sampled by the returned steps, each plane on its own."""
+    """Filter bank (F, [T,] [Z,] Y, X) of the image sub-sampled by the returned steps, each plane on its own."""
     shape, spec = sample.spatial_shape, model.card.network
-    step = [-(-shape[0] // _PLANES)] if len(shape) == 3 else []
+    step = [-(-n // layers) for n, layers in zip(shape, _layers(shape), strict=False)]
     side = math.prod(shape) / math.prod(step) / _FEATURE_PX
     step += [max(1, math.ceil(math.sqrt(side)))] * 2
     small = np.asarray(sample.image[(slice(None), *(slice(None, None, s) for s in step))])
-    x = torch.from_numpy(normalise(small, model.card.intensity))
+    x = torch.from_numpy(normalise(small, model.for_image(sample.image).card.intensity))
+    n_own = len(step) - 2
     with torch.inference_mode():
         bank = (spec.filters or _FILTERS, spec.sigmas_px or _SIGMAS_PX)
-        maps = filters.compute(x.transpose(0, 1) if x.ndim == 4 else x[None], *bank)  # (planes, F, Y, X)
-    return (maps.transpose(0, 1) if x.ndim == 4 else maps[0]), step
+        maps = filters.compute(stacked(x, n_own), *bank).transpose(0, 1)  # (F, planes, Y, X)
+    return maps.reshape(len(maps), *x.shape[1:]), step
 
 
 def _rows(maps: torch.Tensor, places: np.ndarray, step: Sequence[int]) -> torch.Tensor:

@@ -42,10 +42,11 @@ class _Strict(BaseModel):
 
 
 class ImageIdentity(_Strict):
-    """The image (C, [Z,] Y, X) that a record is about; `sha256` as `packing.sha256` computes it."""
+    """The image (C, [T,] [Z,] Y, X) that a record is about; `sha256` as `packing.sha256` computes it."""
 
     name: str
-    shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=3, max_length=4)]
+    shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=3, max_length=5)]
+    axes: str = ""
     dtype: str
     sha256: Hash
     channel_names: tuple[str, ...] = ()
@@ -93,9 +94,9 @@ Step = Annotated[TrainStep | SegmentStep | RefineStep | ObjectsStep, Field(discr
 class Record(_Strict):
     """What was done to an image, step by step, and the sha256 of what came out.
 
-    `strokes` holds label codes ([Z,] Y, X), packed by `packing.pack`; steps name them by number. `start` is a model
-    file in base64: the model that the first training continued from, or that was used as it was; empty where all began
-    with nothing. `threads` is what the settings of the trainings meant by automatic.
+    `strokes` holds label codes ([T,] [Z,] Y, X), packed by `packing.pack`; steps name them by number. `start` is a
+    model file in base64: the model that the first training continued from, or that was used as it was; empty where all
+    began with nothing. `threads` is what the settings of the trainings meant by automatic.
     """
 
     format_version: Literal[1] = 1
@@ -119,7 +120,7 @@ class Training:
     method : str
     settings : Settings
     strokes : str
-        The label codes ([Z,] Y, X), packed.
+        The label codes ([T,] [Z,] Y, X), packed.
     tensors_sha256 : str
         Of the model that came out; its card tells it.
     """
@@ -167,6 +168,7 @@ def make_record(made: Made) -> Work[Record]:
     image = ImageIdentity(
         name=sample.name,
         shape=tuple(sample.image.shape),
+        axes=sample.axes,
         dtype=str(sample.image.dtype),
         sha256=sha256(sample.image),
         channel_names=sample.channel_names,

@@ -28,7 +28,7 @@ class Replayed:
 
     Parameters
     ----------
-    outputs : dict of str to ndarray, ([Z,] Y, X)
+    outputs : dict of str to ndarray, ([T,] [Z,] Y, X)
         By the names of `OUTPUTS`, those that were made.
     differing : list of str
         What is not as recorded: outputs, or "training 2"; empty where all is the same, to the byte.
@@ -39,7 +39,7 @@ class Replayed:
 
 
 def check_image(record: Record, image: Array, *, force: bool = False) -> str:
-    """Refuse an image (C, [Z,] Y, X) that the record is not about.
+    """Refuse an image (C, [T,] [Z,] Y, X) that the record is not about.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def _check_shape(known: ImageIdentity, image: Array) -> None:
 
 
 def replay(record: Record, image: Array) -> Work[Replayed]:
-    """Do all that a record tells, on its image (C, [Z,] Y, X); see `check_image`.
+    """Do all that a record tells, on its image (C, [T,] [Z,] Y, X); see `check_image`.
 
     Raises
     ------
@@ -95,20 +95,34 @@ def replay(record: Record, image: Array) -> Work[Replayed]:
     for step in record.steps:
         if isinstance(step, TrainStep):
             trainings += 1
-            sample = Sample(image, labels[step.strokes], "scribble", known.name, known.channel_names)
+            sample = _sample(known, image, labels[step.strokes])
             model = yield from _train(step, sample, model, record.threads)
             if model.card.tensors_sha256 != step.tensors_sha256:
                 replayed.differing.append(f"training {trainings}")
         elif isinstance(step, SegmentStep):
             assert model is not None
             of = None if step.strokes is None else labels[step.strokes]
-            found = yield from segment(model, image, labels=of, threshold=step.threshold, name=known.name)
+            found = yield from segment(
+                model, image, labels=of, threshold=step.threshold, name=known.name, axes=known.axes
+            )
             replayed.outputs |= {"probability": found.probability, "mask": found.mask}
         else:
             assert found is not None
             replayed.outputs |= yield from _after(step, found, replayed.outputs, image, of, known)
     replayed.differing += differing(record, replayed.outputs)
     return replayed
+
+
+def _sample(known: ImageIdentity, image: Array, labels: np.ndarray) -> Sample:
+    return Sample(
+        image,
+        labels,
+        name=known.name,
+        channel_names=known.channel_names,
+        pixel_size=known.pixel_size,
+        pixel_unit=known.pixel_unit,
+        axes=known.axes,
+    )
 
 
 def differing(record: Record, outputs: Mapping[str, np.ndarray]) -> list[str]:
@@ -135,7 +149,7 @@ def _after(
     probability = found.probability
     if isinstance(step, RefineStep):
         crf = CrfSettings(**step.settings)
-        refined = yield from refine(np.asarray(image), probability, crf, labels=labels, threshold=step.threshold)
+        refined = yield from refine(image, probability, crf, labels=labels, threshold=step.threshold, axes=known.axes)
         return {"refined": refined.mask}
     objects = yield from find_objects(
         outputs.get("refined", found.mask),
@@ -143,5 +157,6 @@ def _after(
         probability=probability,
         ignored=None if labels is None else labels == IGNORE,
         pixel_size=known.pixel_size,
+        axes=known.axes,
     )
     return {"objects": objects}

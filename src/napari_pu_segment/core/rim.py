@@ -19,6 +19,7 @@ from .samples import Array
 
 MAX_SIDE_PX = 512  # of the picture that is looked at; a rim needs no more detail
 MAX_PLANES = 9
+_BAND_PX = 2**24  # of the picture, read at a time
 TRIALS = 600
 TOLERANCE = 0.012  # of the radius: how far from the circle a place may lie
 LEAST_AGREEMENT = 0.5  # fraction of the circle within the picture along which places agree
@@ -43,7 +44,7 @@ class Rim:
     radius_px: float
 
     def outside(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Mask ([Z,] Y, X) bool of the pixels outside the circle."""
+        """Mask ([T,] [Z,] Y, X) bool of the pixels outside the circle."""
         rows, columns = np.ogrid[: shape[-2], : shape[-1]]
         outside = (rows - self.row) ** 2 + (columns - self.column) ** 2 > self.radius_px**2
         return np.broadcast_to(outside, shape).copy()
@@ -54,8 +55,8 @@ def find_rim(image: Array, name: str = "The image") -> Rim:
 
     Parameters
     ----------
-    image : array, (C, [Z,] Y, X)
-        Of a stack, a few planes are averaged.
+    image : array, (C, [T,] [Z,] Y, X)
+        Of a stack or series, a few planes are averaged.
     name : str
         Of the image, for messages.
 
@@ -100,15 +101,25 @@ def _edge(circle: Circle, picture: np.ndarray) -> float:
 def _picture(image: Array) -> tuple[np.ndarray, int]:
     """A small grey picture (Y, X) float32 of an image, and how many pixels a side of one of its pixels covers."""
     step = max(1, -(-max(image.shape[-2:]) // MAX_SIDE_PX))
-    if len(image.shape) == 4:
-        image = image[:, :: max(1, image.shape[1] // MAX_PLANES)]
     rows, columns = (side // step * step for side in image.shape[-2:])
-    part = image[..., :rows, :columns]
-    fine = np.asarray(part).astype(np.float32)
-    fine = fine.reshape(-1, rows // step, step, columns // step, step)
+    planes = list(np.ndindex(*image.shape[:-2]))
+    kept = planes[:: max(1, len(planes) // (MAX_PLANES * image.shape[0]))]
+    total = np.zeros((rows // step, columns // step), np.float64)
     with np.errstate(invalid="ignore"):
-        picture = np.nan_to_num(fine.mean(axis=(0, 2, 4)), posinf=0.0, neginf=0.0)
+        for plane in kept:
+            total += _shrunk(image, plane, total.shape, step)
+    picture = np.nan_to_num(total / len(kept), posinf=0.0, neginf=0.0).astype(np.float32)
     return ndimage.median_filter(picture, 3), step
+
+
+def _shrunk(image: Array, plane: tuple[int, ...], shape: tuple[int, ...], step: int) -> np.ndarray:
+    """Means over squares of `step` pixels of one plane (Y, X), a band of rows at a time."""
+    found, band = np.empty(shape), max(1, _BAND_PX // (step * image.shape[-1]))
+    for start in range(0, shape[0], band):
+        stop = min(start + band, shape[0])
+        part = np.asarray(image[(*plane, slice(start * step, stop * step), slice(0, shape[1] * step))])
+        found[start:stop] = part.astype(np.float64).reshape(-1, step, shape[1], step).mean(axis=(1, 3))
+    return found
 
 
 def _seen(picture: np.ndarray, fraction: float) -> np.ndarray:

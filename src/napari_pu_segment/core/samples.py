@@ -130,6 +130,55 @@ def check_labels(labels: np.ndarray, shape: tuple[int, ...], where: str = "The i
     return np.ascontiguousarray(labels, dtype=np.uint8)
 
 
+def check_spatial(name: str, array: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """An array of real numbers with axes ([T,] [Z,] Y, X), and of the given shape.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    array = np.asarray(array)
+    if array.ndim not in (2, 3, 4) or 0 in array.shape or array.dtype.kind not in "buif":
+        raise InputError(
+            f"The {name} has shape {array.shape} and holds {array.dtype} values; it needs rows and columns, and "
+            "planes and time if need be, of real numbers."
+        )
+    if shape is not None and array.shape != shape:
+        raise InputError(f"The {name} measures {array.shape} pixels but the objects {shape}. Give it the same shape.")
+    return array
+
+
+def alone(axes: str, shape: Sequence[int], planewise: bool) -> list[tuple[int, ...]]:
+    """Indices of the parts of an array that are each on their own: its time points, and its planes where asked for.
+
+    Parameters
+    ----------
+    axes : str
+        A letter for each axis of the array, without channels: "TZYX" without what is not there.
+    """
+    n_own = ("T" in axes) + (planewise and "Z" in axes)
+    return list(np.ndindex(*shape[:n_own]))
+
+
+def neighbours(axes: str, *, diagonal: bool) -> np.ndarray:
+    """Which pixels around one hang together with it, 3 along each axis but channels: never those of another time.
+
+    Parameters
+    ----------
+    axes : str
+        See `Sample.axes`.
+    diagonal : bool
+        Whether pixels that touch at corners alone do.
+    """
+    ndim = len(axes) - 1
+    away = np.abs(np.indices((3,) * ndim) - 1)
+    joined = away.sum(0) <= (ndim if diagonal else 1)
+    if "T" in axes:
+        joined[[0, 2]] = False
+    return np.asarray(joined)
+
+
 def codes_from_masks(
     positive: np.ndarray | None = None, negative: np.ndarray | None = None, ignore: np.ndarray | None = None
 ) -> np.ndarray:

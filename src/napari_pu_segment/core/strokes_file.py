@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from .errors import InputError
 from .outlines import Canvas, trace
+from .samples import checked_axes
 
 ROLES = ("positive", "negative", "ignore")
 MAX_BYTES = 2**27
@@ -31,19 +32,22 @@ _CLASSES = {
 _DIMENSIONS = {"Point": 1, "MultiPoint": 2, "LineString": 2, "MultiLineString": 3, "Polygon": 3, "MultiPolygon": 4}
 
 
-def to_geojson(strokes: Mapping[str, np.ndarray]) -> bytes:
-    """Strokes as a GeoJSON FeatureCollection: one feature for each connected stroke of a plane.
+def to_geojson(strokes: Mapping[str, np.ndarray], axes: str = "") -> bytes:
+    """Strokes as a GeoJSON FeatureCollection: one feature for each connected stroke of a plane at a time.
 
     Parameters
     ----------
-    strokes : mapping of str to ndarray, ([Z,] Y, X)
+    strokes : mapping of str to ndarray, ([T,] [Z,] Y, X)
         Masks by role, "positive", "negative" or "ignore", where non-zero means painted; all of one shape.
+    axes : str
+        Of the image; see `Sample.axes`.
 
     Returns
     -------
     bytes
         A Polygon for a stroke whose pixels hang together by their edges, a MultiPolygon where some touch at corners
-        only. Properties: `class` (the role), `plane` (0 for a single image), and `classification` for QuPath.
+        only. Properties: `class` (the role), `plane` (0 where there is one alone), `time` for series, and
+        `classification` for QuPath.
 
     Raises
     ------
@@ -54,9 +58,10 @@ def to_geojson(strokes: Mapping[str, np.ndarray]) -> bytes:
     if set(masks) - set(ROLES) or len({mask.shape for mask in masks.values()}) != 1:
         raise InputError(f"Strokes need masks of one shape, called {', '.join(ROLES)}.")
     shape = next(iter(masks.values())).shape
+    axes = checked_axes(axes, (1, *shape), "The strokes' image")[1:]
     header = _text({"shape": list(shape), "coordinates": _CONVENTION})
     # One by one: Python does nothing else while it writes a long text, and a viewer would stand still.
-    features = ",\n".join(_text(feature) for role, mask in masks.items() for feature in _features(role, mask))
+    features = ",\n".join(_text(feature) for role, mask in masks.items() for feature in _features(role, mask, axes))
     return f'{{"type":"FeatureCollection","{_FORMAT}":{header},"features":[\n{features}\n]}}\n'.encode()
 
 
@@ -64,29 +69,30 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def _features(role: str, mask: np.ndarray) -> Iterator[dict[str, Any]]:
-    stack = mask if mask.ndim == 3 else mask[None]
-    for plane in np.flatnonzero(stack.any(axis=(1, 2))):
-        strokes, _ = ndimage.label(stack[plane], np.ones((3, 3)))
-        for polygons in trace(stack[plane], strokes):
+def _features(role: str, mask: np.ndarray, axes: str) -> Iterator[dict[str, Any]]:
+    for place in np.ndindex(*mask.shape[:-2]):
+        painted, at = mask[place], dict(zip(axes, place, strict=False))
+        strokes, _ = ndimage.label(painted, np.ones((3, 3)))
+        for polygons in trace(painted, strokes):
             single = len(polygons) == 1
             geometry: dict[str, Any] = {
                 "type": "Polygon" if single else "MultiPolygon",
                 "coordinates": polygons[0] if single else polygons,
             }
-            if mask.ndim == 3:
-                geometry["plane"] = {"c": -1, "z": int(plane), "t": 0}  # QuPath's own member
+            if at:
+                geometry["plane"] = {"c": -1, "z": at.get("Z", 0), "t": at.get("T", 0)}  # QuPath's own member
             properties = {
                 "objectType": "annotation",
                 "class": role,
-                "plane": int(plane),
+                "plane": at.get("Z", 0),
+                **({"time": at["T"]} if "T" in at else {}),
                 "classification": {"name": role.capitalize() + ("*" if role == "ignore" else "")},
             }
             yield {"type": "Feature", "geometry": geometry, "properties": properties}
 
 
 def from_geojson(
-    content: bytes, shape: tuple[int, ...], *, width_px: float = 3.0, where: str = "The stroke file"
+    content: bytes, shape: tuple[int, ...], *, width_px: float = 3.0, where: str = "The stroke file", axes: str = ""
 ) -> dict[str, np.ndarray]:
     """Strokes of GeoJSON, of this package, of QuPath or made by hand, as masks.
 
@@ -94,18 +100,20 @@ def from_geojson(
     ----------
     content : bytes
         A FeatureCollection, a list of features, or one feature. Points and lines are drawn with a round brush.
-        Properties `class` or `classification.name` tell the role, and `plane` (or QuPath's `geometry.plane.z`) the
-        plane, 0 where it is missing.
-    shape : tuple of int, ([Z,] Y, X)
+        Properties `class` or `classification.name` tell the role, and `plane` and `time` (or QuPath's
+        `geometry.plane.z` and `.t`) where it lies, 0 where they are missing.
+    shape : tuple of int, ([T,] [Z,] Y, X)
         Of the image.
     width_px : float
         Diameter of that brush; every pixel that a line runs through is covered in any case.
     where : str
         Start of the sentence in an error.
+    axes : str
+        Of the image; see `Sample.axes`.
 
     Returns
     -------
-    dict of str to ndarray of bool, ([Z,] Y, X)
+    dict of str to ndarray of bool, ([T,] [Z,] Y, X)
         All three roles. What lies outside the image is cut off.
 
     Raises
@@ -120,10 +128,12 @@ def from_geojson(
     except (ValueError, RecursionError):
         raise InputError(f"{where} is no valid GeoJSON, or it is cut short. Export it again.") from None
     features = _list_of_features(values, shape, where)
+    axes = checked_axes(axes, (1, *shape), "The strokes' image")[1:]
+    leading = dict(zip(axes[:-2], shape, strict=False))
     canvases = {role: Canvas(shape, width_px) for role in ROLES}
     for number, feature in enumerate(features, start=1):
         try:
-            _draw(feature, canvases)
+            _draw(feature, canvases, leading)
         except (InputError, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
             ours = str(error) if isinstance(error, InputError) else "it is no GeoJSON feature."
             raise InputError(f"{where} cannot be used; feature {number}: {ours}") from None
@@ -157,14 +167,14 @@ def _shape_text(shape: Iterable[Any]) -> str:
     return " x ".join(kept[1:] if len(kept) == 3 and kept[0] == "1" else kept)
 
 
-def _draw(feature: Any, canvases: Mapping[str, Canvas]) -> None:
+def _draw(feature: Any, canvases: Mapping[str, Canvas], leading: Mapping[str, int]) -> None:
     if feature["type"] != "Feature":
         raise InputError("it is no GeoJSON feature.")
     geometry, properties = feature["geometry"], feature.get("properties") or {}
     kind = geometry["type"]
     if kind not in _DIMENSIONS:
         raise InputError(f"its geometry {str(kind)[:30]!r} is not one of {', '.join(_DIMENSIONS)}.")
-    canvas, plane = canvases[_role(properties)], _plane(properties, geometry)
+    canvas, plane = canvases[_role(properties)], _plane(properties, geometry, leading)
     parts: list[Any] = [geometry["coordinates"]]
     for _ in range(_DIMENSIONS[kind] - (3 if "Polygon" in kind else 2)):
         parts = [inner for part in parts for inner in part]  # down to polygons, lines or lists of points
@@ -190,14 +200,20 @@ def _role(properties: Mapping[str, Any]) -> str:
     return role
 
 
-def _plane(properties: Mapping[str, Any], geometry: Mapping[str, Any]) -> int:
-    plane = properties.get("plane")
-    if plane is None:
-        place = geometry.get("plane")
-        plane = place.get("z", 0) if isinstance(place, dict) else 0
-    if not isinstance(plane, int) or isinstance(plane, bool):
-        raise InputError("its plane is no whole number.")
-    return plane
+def _plane(properties: Mapping[str, Any], geometry: Mapping[str, Any], leading: Mapping[str, int]) -> int:
+    """Number of the plane among all planes of all times."""
+    found = 0
+    for axis, name in (("T", "time"), ("Z", "plane")):
+        at, n = properties.get(name), leading.get(axis, 1)
+        if at is None:
+            place = geometry.get("plane")
+            at = place.get("zt"[axis == "T"], 0) if isinstance(place, dict) else 0
+        if not isinstance(at, int) or isinstance(at, bool):
+            raise InputError(f"its {name} is no whole number.")
+        if not 0 <= at < n:
+            raise InputError(f"its {name} is {str(at)[:20]}, but the image has {n} (counted from 0).")
+        found = found * n + at
+    return found
 
 
 def _points(coordinates: Any) -> np.ndarray:

@@ -115,7 +115,7 @@ class Suggestion:
     Parameters
     ----------
     centre : tuple of int
-        [Z,] Y, X in pixels of the image array.
+        [T,] [Z,] Y, X in pixels of the image array.
     radius_px : float
         Of the dab that an answer paints: half the width of the brush, less at a predicted outline.
     reason : str
@@ -150,16 +150,16 @@ def suggest(
     Parameters
     ----------
     sample : Sample
-        The image, (C, [Z,] Y, X), and all strokes painted by now.
-    probability : ndarray, ([Z,] Y, X), in [0, 1]
+        The image, (C, [T,] [Z,] Y, X), and all strokes painted by now.
+    probability : ndarray, ([T,] [Z,] Y, X), in [0, 1]
         Of the present result.
     threshold : float in [0, 1]
     model : Model
         Its intensity statistics and filters make the feature space.
     settings : SuggestSettings, optional
-    previous : ndarray, ([Z,] Y, X), optional
+    previous : ndarray, ([T,] [Z,] Y, X), optional
         The probability of the round before.
-    skipped : sequence of points, ([Z,] Y, X)
+    skipped : sequence of points, ([T,] [Z,] Y, X)
         Places that the user did not want to answer.
 
     Returns
@@ -174,7 +174,7 @@ def suggest(
     """
     settings = settings or SuggestSettings()
     shape = sample.spatial_shape
-    model.check_image(tuple(sample.image.shape), f"Image {sample.name!r}", sample.channel_names)
+    model.check_image(tuple(sample.image.shape), f"Image {sample.name!r}", sample.channel_names, sample.axes)
     for array in (probability, previous):
         if array is not None and array.shape != shape:
             raise InputError(f"The result measures {array.shape} pixels, but the image {shape}. Train again.")
@@ -197,7 +197,7 @@ def suggest(
 
 
 def default_brush_px(shape: Sequence[int]) -> int:
-    """Width of a dab: about a hundredth of the shorter side of an image ([Z,] Y, X), as brush layers begin with."""
+    """Width of a dab: about a hundredth of an image's shorter side ([T,] [Z,] Y, X), as brush layers begin with."""
     return max(1, round(min(shape[-2:]) / 100))
 
 
@@ -259,10 +259,9 @@ def _rank(utility: np.ndarray) -> np.ndarray:
 
 
 def _stretched(points: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Points in pixels of rows and columns; the planes of a stack together count as long as a plane is wide."""
+    """Points in pixels of rows and columns; all planes together, and all times, count as long as a plane is wide."""
     scale = np.ones(len(shape))
-    if len(shape) == 3:
-        scale[0] = max(shape[1:]) / shape[0]
+    scale[:-2] = max(shape[-2:]) / np.array(shape[:-2])
     return np.asarray(points, float) * scale
 
 

@@ -20,9 +20,9 @@ from napari_pu_segment.core.errors import InputError
 from . import brushes, view
 from .channels import ChannelBook
 from .looks import brush_layer, result_layer, stale
+from .masks import displayed, follow
 from .preferences import preferences
 from .snapshots import Snapshot, check_shape, freeze, own, planes
-from .stores import displayed
 from .tags import belongs, sign, tag
 from .view import Window
 
@@ -214,6 +214,7 @@ class LayerBook:
             raise InputError(
                 f"The image {image.name!r} was removed or changed its shape meanwhile, so its result is not shown."
             )
+        follow(data)
         layer = self.member(image, role)
         if layer is not None and stale(layer, displayed(data, shape), grid):
             self.hide(image, role)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_pu_segment.core.progress import Progress
 
 from .autosave_bar import AutosaveBar
+from .batch_panel import BatchPanel
 from .jobs import Job
 from .keys import KeySet
 from .keys_button import KeysButton
@@ -80,12 +81,14 @@ class MainWidget(QWidget):
         self.result_panel = ResultPanel(self.session)
         self.objects_panel = ObjectsPanel(self.session)
         self.time_panel = TimePanel(self.session)
+        self.batch_panel = BatchPanel(self.session)
         self.model_panel = ModelPanel(self.session)
         self.record_panel = RecordPanel(self.session)
         self.autosave_bar = AutosaveBar(self.session)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.setStyleSheet("QTabWidget::pane { border: 0; }")  # every pixel of a narrow dock counts
+        # every pixel of a narrow dock counts
+        self.tabs.setStyleSheet("QTabWidget::pane { border: 0; } QTabBar::tab { padding: 3px 4px; }")
         self.progress_bar = QProgressBar()
         self.cancel_button = QToolButton()
         self.cancel_button.setText("✕")
@@ -173,6 +176,7 @@ class MainWidget(QWidget):
             "Objects": [self.objects_panel],
             "Time": [self.time_panel],
             "Model": [self.model_panel, self.record_panel],
+            "Batch": [self.batch_panel],
         }
 
     def _connect(self) -> None:

@@ -31,6 +31,12 @@ class Preferences:
         Whether strokes are saved while the user paints.
     autosave_folder : str
         Where to; empty for the usual place.
+    batch_outputs : str
+        Of a batch, parted by commas; keys of `batch.OUTPUTS`.
+    batch_format : str
+        A key of `batch.FORMATS`.
+    batch_workers : int
+        How many processes do a batch.
     """
 
     network: str = "pixel"
@@ -41,6 +47,9 @@ class Preferences:
     brush_percent: float = 1.0
     autosave: bool = True
     autosave_folder: str = ""
+    batch_outputs: str = "probability,mask"
+    batch_format: str = "tiff"
+    batch_workers: int = 1
 
     def settings(self, kind: type[SettingsT]) -> SettingsT:
         """Settings of a method as they are preferred."""

@@ -182,7 +182,7 @@ class Session:
             old = self.result.segmentation
             value = self.result.model.card.threshold if threshold is None else threshold
             if value != old.threshold:
-                mask = work.masked(old.probability, value, self.result.sample.labels)
+                mask = work.masked(self.result, value)
                 self._show(replace(self.result, segmentation=replace(old, mask=mask, threshold=value)))
 
     def refine(self) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.pipeline import threshold_mask
 from napari_pu_segment.io import Output, create_output
 
 from . import scratch
@@ -144,102 +143,8 @@ class LargeArray:
         return whole(self)
 
 
-class LargeMask:
-    """Where a large probability reaches a threshold, found when it is looked at: a slider moves it at once.
-
-    Parameters
-    ----------
-    probability : LargeArray, ([T,] [Z,] Y, X)
-    threshold : float
-    labels : ndarray of label codes, of that shape, or None
-        What is to be ignored is left out.
-    """
-
-    dtype = np.dtype(np.uint8)
-
-    def __init__(self, probability: Any, threshold: float, labels: np.ndarray | None) -> None:
-        self.probability, self.threshold, self._labels = probability, threshold, labels
-        self.shape: tuple[int, ...] = tuple(probability.shape)
-
-    @property
-    def levels(self) -> list[Any]:
-        """The mask, and those of the coarse copies of the probability."""
-        found: list[Any] = [self]
-        for factor, level in zip(self.probability.factors[1:], self.probability.levels[1:], strict=True):
-            labels = self._labels
-            seen = None if labels is None else labels[..., factor // 2 :: factor, factor // 2 :: factor]
-            found.append(LargeMask(level, self.threshold, seen))
-        return found
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of pixels."""
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return whole(self, dtype)
-
-    def __getitem__(self, key: Any) -> Any:
-        box, then = box_of(key, self.shape)
-        labels = None if self._labels is None else self._labels[box]
-        return threshold_mask(np.asarray(self.probability[box]), self.threshold, labels)[then]
-
-    def copy(self) -> np.ndarray:
-        """All of it, in memory."""
-        return whole(self)
-
-
-class Widened:
-    """A large array with axes of length one added, as the layer of its image has them.
-
-    Parameters
-    ----------
-    array : array
-    shape : tuple of int
-        The same but for axes of length one among the leading ones.
-    """
-
-    def __init__(self, array: Any, shape: tuple[int, ...]) -> None:
-        self._array, self.shape, self.dtype, self.ndim = array, shape, array.dtype, len(shape)
-        self.size = math.prod(shape)
-        left = list(array.shape[:-2])
-        self._keeps = [bool(left) and n == left[0] and (left.pop(0) or True) for n in shape[:-2]]
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return whole(self, dtype)
-
-    def __getitem__(self, key: Any) -> Any:
-        box, then = box_of(key, self.shape)
-        inner = [part for part, keeps in zip(box[:-2], self._keeps, strict=True) if keeps]
-        block = np.asarray(self._array[(*inner, *box[-2:])])
-        return block.reshape([part.stop - part.start for part in box])[then]
-
-
 def _read(output: Output, index: tuple[int, ...], _version: int) -> np.ndarray:
     return output[chunk_box(index, output.block_px, output.shape)]
-
-
-def displayed(array: Any, shape: tuple[int, ...]) -> Any:
-    """What a layer of a spatial shape is given to show an array: itself, or a list of levels."""
-    levels = getattr(array, "levels", [array])
-    if len(levels) == 1 and isinstance(array, np.ndarray):
-        return array.reshape(shape)
-    fitted = [
-        level if len(level.shape) == len(shape) else Widened(level, (*shape[:-2], *level.shape[-2:]))
-        for level in levels
-    ]
-    return fitted if len(fitted) > 1 else fitted[0]
 
 
 def whole(array: Any, dtype: Any = None) -> np.ndarray:

@@ -58,8 +58,8 @@ def coarsened(mask: np.ndarray, box: Box, factor: int) -> np.ndarray:
     rows, columns = (part.stop - part.start for part in box[-2:])
     missing = (rows * factor - block.shape[-2], columns * factor - block.shape[-1])
     block = np.pad(block, [*((0, 0) for _ in box[:-2]), *((0, n) for n in missing)])
-    coarse: np.ndarray = block.reshape(*block.shape[:-2], rows, factor, columns, factor).any(axis=(-3, -1))
-    return coarse
+    blocks = block.reshape(*block.shape[:-2], rows, factor, columns, factor)
+    return np.asarray(blocks.any(axis=(-3, -1)))
 
 
 def painted_boxes(data: Any) -> Iterator[Box]:

@@ -22,9 +22,10 @@ from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
 from napari_pu_segment.core.stream import SIDE_PX, stream
 
+from .masks import LargeMask
 from .numbers import percent
 from .snapshots import Snapshot
-from .stores import LargeArray, LargeMask, is_large
+from .stores import LargeArray, is_large
 from .view import Window
 
 
@@ -176,7 +177,7 @@ def _streamed(
     at = model.card.threshold if scene.threshold is None else scene.threshold
     what = f"The result of {sample.name!r}"
     probability: Any = LargeArray(shape, np.float32, what) if large else np.zeros(shape, np.float32)
-    mask = masked(probability, at, sample.labels)
+    mask: Any = LargeMask(probability, at, sample.labels) if large else np.zeros(shape, np.uint8)
     if not large and old is not None and old.layer is scene.layer and old.segmentation.mask.shape == shape:
         probability[:], mask[:] = old.segmentation.probability, old.segmentation.mask
     result = replace(scene.result(samples, model, plan, Segmentation(probability, mask, at)), preview=True)
@@ -187,11 +188,12 @@ def _streamed(
     return result
 
 
-def masked(probability: Any, threshold: float, labels: np.ndarray | None) -> Any:
-    """The mask of a probability; of a large one it is found when it is looked at."""
-    if isinstance(probability, LargeArray):
-        return LargeMask(probability, threshold, labels)
-    return threshold_mask(probability, threshold, labels)
+def masked(result: Result, threshold: float) -> Any:
+    """The mask at another threshold; of a large image it is found when it is looked at."""
+    old = result.segmentation
+    if isinstance(old.mask, LargeMask):
+        return old.mask.at(threshold)
+    return threshold_mask(old.probability, threshold, result.sample.labels)
 
 
 def fill_mask(result: Result, parts: Iterable[tuple[slice, ...]]) -> None:

@@ -18,12 +18,12 @@ GEOJSON_SUFFIXES = (".geojson", ".json")
 _CODES = {"positive": POSITIVE, "negative": NEGATIVE, "ignore": IGNORE}
 
 
-def read_strokes(path: str | Path, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Read strokes on an image of a shape ([Z,] Y, X): GeoJSON, or an image of label codes.
+def read_strokes(path: str | Path, shape: tuple[int, ...], axes: str = "") -> dict[str, np.ndarray]:
+    """Read strokes on an image of a shape ([T,] [Z,] Y, X) and axes (see `Sample.axes`): GeoJSON, or label codes.
 
     Returns
     -------
-    dict of str to ndarray of bool, ([Z,] Y, X)
+    dict of str to ndarray of bool, ([T,] [Z,] Y, X)
         By role: "positive", "negative", "ignore".
 
     Raises
@@ -41,13 +41,17 @@ def read_strokes(path: str | Path, shape: tuple[int, ...]) -> dict[str, np.ndarr
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(f"{where} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    return from_geojson(content, shape, where=where)
+    return from_geojson(content, shape, where=where, axes=axes)
 
 
 def write_strokes(
-    path: str | Path, strokes: Mapping[str, np.ndarray], pixel_size: tuple[float, ...] = (), pixel_unit: str = "px"
+    path: str | Path,
+    strokes: Mapping[str, np.ndarray],
+    pixel_size: tuple[float, ...] = (),
+    pixel_unit: str = "px",
+    axes: str = "",
 ) -> None:
-    """Write strokes, masks ([Z,] Y, X) by role, as GeoJSON or as a TIFF of label codes, as the suffix says.
+    """Write strokes, masks ([T,] [Z,] Y, X) by role, as GeoJSON or as a TIFF of label codes, as the suffix says.
 
     In a TIFF a pixel has one code: what is painted both positive and negative is ignored, as it is in training.
 
@@ -57,6 +61,6 @@ def write_strokes(
         If the suffix is another one, or the file cannot be written.
     """
     if Path(path).suffix.lower() in GEOJSON_SUFFIXES:
-        write_atomically(path, to_geojson(strokes))
+        write_atomically(path, to_geojson(strokes, axes))
     else:
         write_image(path, codes_from_masks(**strokes), pixel_size, pixel_unit)

@@ -160,8 +160,12 @@ def _level(tif: tifffile.TiffFile, series: Any, level: int, path: Path, where: s
         return Stack(lead, [RawSource(path, o, page.shape, dtype, blocks[n_lead:], where) for o in offsets])
     form = _Format(path, level, page)
     pages = [_Page(form, page, p.dataoffsets, p.databytecounts, where) for p in series.pages]
-    lacks = page.decode.__name__ in ("decode_raise_compression", "decode_raise_predictor")
-    return TiffSource(path, level, lead, pages, tifffile.COMPRESSION(page.compression).name if lacks else "")
+    return TiffSource(path, level, lead, pages, tifffile.COMPRESSION(page.compression).name if _lacks(page) else "")
+
+
+def _lacks(page: Any) -> bool:
+    """Whether the codec of a page is not installed."""
+    return page.decode.__name__ in ("decode_raise_compression", "decode_raise_predictor")
 
 
 def _cut_chain(tif: tifffile.TiffFile) -> bool:

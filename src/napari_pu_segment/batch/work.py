@@ -13,13 +13,15 @@ from pathlib import Path
 from ..core.doubts import doubts
 from ..core.errors import InputError, ModelFileError, OutputError, PuSegmentError, is_out_of_memory
 from ..core.model import Model, load_model
+from ..core.pipeline import segment_into
 from ..core.progress import Work, run
+from ..core.runtime import fix_threads
 from ..io import read_image
 from . import markers
 from .folder import fault_of
 from .identity import identity, model_hash, stored
 from .objects import MAX_PX
-from .results import make
+from .results import Fill, make
 from .settings import Facts, FileReport, FileTask, State
 
 _OF_ONE_FILE = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP}
@@ -31,31 +33,39 @@ def process(task: FileTask) -> FileReport:
     return run(processing(task))
 
 
-def processing(task: FileTask) -> Work[FileReport]:
+def processing(task: FileTask, fill: Fill = segment_into) -> Work[FileReport]:
     """Do one file: read, segment, find objects, write, and mark it as done.
 
     It never raises for the sake of the file, the disk or the model: its report tells. A file whose results are there
     and whole is skipped.
+
+    Parameters
+    ----------
+    fill : callable
+        Segments a large image into outputs, block by block, as `segment_into` does.
     """
     start = time.perf_counter()
+    fix_threads(task.settings.threads)
     try:
-        report = yield from _process(task)
+        report = yield from _process(task, fill)
     except Exception as error:
         report = _faulty(task, error)
+    finally:
+        fix_threads(0)
     return FileReport(**{**vars(report), "seconds": round(time.perf_counter() - start, 3)})
 
 
-def _process(task: FileTask) -> Work[FileReport]:
+def _process(task: FileTask, fill: Fill) -> Work[FileReport]:
     _check_places(task)
     before = markers.done(task)
     if before is not None:
         return before
-    model = _model(str(task.settings.model), task.model_sha256)
+    model = model_of(task)
     image = identity(task.path)
     file = read_image(task.path)
     check(task, model, tuple(file.image.shape), file.axes, file.channel_names)
     markers.forget(task)
-    made = yield from make(task, model, file)
+    made = yield from make(task, model, file, fill, image.sha256)
     if identity(task.path) != image:
         raise PuSegmentError(f"Image file {task.name!r} was changed while it was read. Run the batch again.")
     outputs = {kind: stored(path) for kind, path in task.outputs().items()}
@@ -123,9 +133,19 @@ class _Gone(PuSegmentError):
     """Nothing more can be done."""
 
 
+def model_of(task: FileTask) -> Model:
+    """The model of a task, loaded once in a process from its file.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is not the one that the batch began with, or cannot be used.
+    """
+    return _model(str(task.settings.model), task.model_sha256)
+
+
 @lru_cache(maxsize=1)
 def _model(path: str, sha256: str) -> Model:
-    """The model of a file, loaded once in a process."""
     if model_hash(Path(path)) != sha256:
         raise ModelFileError(f"Model file {path!r} has changed since the batch began.")
     return load_model(path)

@@ -20,9 +20,9 @@ from ..io import IMAGE_SUFFIXES, probe
 from . import markers
 from .folder import find, stems
 from .identity import model_hash
-from .process import check
 from .results import SMALL_PX
 from .settings import OUTPUTS, BatchSettings, FileReport, FileTask, shown
+from .work import check
 
 _FILE_BYTES = 2**15  # marker, headers and unused ends of blocks
 _FILE_S = 0.02  # reading, writing and flushing
@@ -220,7 +220,7 @@ def _n_bytes(settings: BatchSettings, n_px: int) -> int:
 def _seconds(settings: BatchSettings, model: Model, n_px: int, n_files: int) -> Work[float]:
     """How long pixels and files will take, from a few made-up tiles."""
     yield Progress(0, 0, "Timing the model")
-    set_threads(int(model.card.settings.get("threads", 0)))
+    set_threads(settings.threads)
     n_channels, ndim = len(model.card.intensity), model.card.network.ndim
     tile = np.random.default_rng(0).random((n_channels, *((8, 128, 128) if ndim == 3 else (256, 256))))
     low, high = model.card.intensity[0].low, model.card.intensity[0].high
