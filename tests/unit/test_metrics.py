@@ -14,7 +14,8 @@ PREDICTION = np.array([[1, 1, 0, 1, 0, 0]])  # TP 2, FP 1, FN 1
 
 def test_hand_computed_scores():
     got = scores(PREDICTION, TRUTH)
-    assert got == pytest.approx({"dice": 4 / 6, "iou": 2 / 4, "precision": 2 / 3, "recall": 2 / 3})
+    ratios = {"dice": 4 / 6, "iou": 2 / 4, "precision": 2 / 3, "recall": 2 / 3, "specificity": 2 / 3, "accuracy": 4 / 6}
+    assert got == pytest.approx(ratios)
 
 
 def test_perfect_and_opposite():

@@ -13,12 +13,13 @@ from .errors import InputError
 
 
 def scores(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None) -> dict[str, float]:
-    """Dice, IoU, precision and recall of a mask.
+    """Dice, IoU, precision, recall, specificity and accuracy of a mask.
 
-    With the numbers of true positives TP, false positives FP and false negatives FN: precision = TP / (TP + FP),
-    recall = TP / (TP + FN), dice = 2 TP / (2 TP + FP + FN) (Dice 1945), iou = TP / (TP + FP + FN) (Jaccard 1912).
-    Where prediction and truth are both empty all four are 1; else a quotient 0 / 0 is 0. Without known negatives
-    only recall can be trusted, see the module.
+    With the numbers of true positives TP, false positives FP, false negatives FN and true negatives TN of n pixels:
+    precision = TP / (TP + FP), recall (sensitivity) = TP / (TP + FN), specificity = TN / (TN + FP),
+    accuracy = (TP + TN) / n, dice = 2 TP / (2 TP + FP + FN) (Dice 1945), iou = TP / (TP + FP + FN) (Jaccard 1912).
+    Where prediction and truth are both empty all are 1; else a quotient 0 / 0 is 0. Without known negatives only recall
+    can be trusted, see the module.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def scores(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray | None =
     Returns
     -------
     dict of float in 0..1
-        Keys dice, iou, precision, recall.
+        Keys dice, iou, precision, recall, specificity, accuracy.
 
     Raises
     ------
@@ -41,12 +42,15 @@ def scores(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray | None =
     both = int(np.count_nonzero(predicted & true))
     n_predicted, n_true = int(np.count_nonzero(predicted)), int(np.count_nonzero(true))
     if n_predicted == n_true == 0:
-        return {"dice": 1.0, "iou": 1.0, "precision": 1.0, "recall": 1.0}
+        return dict.fromkeys(("dice", "iou", "precision", "recall", "specificity", "accuracy"), 1.0)
+    neither = predicted.size - n_predicted - n_true + both
     return {
         "dice": 2 * both / (n_predicted + n_true),
         "iou": both / (n_predicted + n_true - both),
         "precision": both / n_predicted if n_predicted else 0.0,
         "recall": both / n_true if n_true else 0.0,
+        "specificity": neither / (predicted.size - n_true) if n_true < predicted.size else 0.0,
+        "accuracy": (both + neither) / predicted.size,
     }
 
 
