@@ -19,7 +19,7 @@ from .work import Result
 if TYPE_CHECKING:
     from .snapshots import Snapshot
 
-DEBOUNCE_MS = 200  # a burst of changes is one; a hand that fills or undoes is slower than this
+DEBOUNCE_MS = 100  # a burst of changes is one; a hand that fills or undoes is slower than this
 REST_MS = 1000  # without a stroke; then there is time for what takes longer
 FEW = 4  # positive strokes from which on a class prior is kept; see `Live`
 
@@ -117,6 +117,7 @@ class Live:
                 self._wait(strokes)
             elif self._followed is None or not strokes.same_strokes(self._followed):
                 self._train(strokes, anew=False)
+                self._soon.stop()  # the round that gave way has ended; it is followed already
         except PuSegmentError as error:
             session.said.emit(str(error), False)
 
