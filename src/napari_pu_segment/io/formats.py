@@ -78,9 +78,9 @@ def open_file(path: Path, where: str, *, indexed: bool = False) -> Stored:
         warnings.simplefilter("ignore")  # Pillow warns of large images; the limits here decide
         stored: Stored = guarded(lambda: _open(path, where, indexed), where)
     source = stored.levels[0]
-    if source.dtype.kind not in "buif":  # complex128, str32, void16
+    if source.stored.kind not in "buif":  # complex128, str32, void16
         raise InputError(
-            f"{where} holds {source.dtype.name} values; only real numbers can be used. "
+            f"{where} holds {source.stored.name} values; only real numbers can be used. "
             "Save real numbers, one per channel."
         )
     if 0 in source.shape:
