@@ -61,17 +61,26 @@ class Snapshot:
         labels = None
         if self.strokes:  # axes of length one are gone
             labels = codes_of_image(self.strokes, self.shape, self.factor).reshape(image.shape[1:])
-        kept = [*(n > 1 for n in self.shape[:-2]), True, True]
-        size = tuple(size for size, keeps in zip(self.pixel_size, kept, strict=False) if keeps)
         return Sample(
             image,
             labels,
             name=self.name,
             channel_names=self.channel_names,
-            pixel_size=size,
+            pixel_size=self.sample_size,
             pixel_unit=self.pixel_unit,
-            axes=canonical_axes(self.axes[0], self.images[0].shape),
+            axes=self.sample_axes,
         )
+
+    @property
+    def sample_axes(self) -> str:
+        """`Sample.axes`."""
+        return canonical_axes(self.axes[0], self.images[0].shape)
+
+    @property
+    def sample_size(self) -> tuple[float, ...]:
+        """`Sample.pixel_size`: without that of axes of length one."""
+        kept = [*(n > 1 for n in self.shape[:-2]), True, True]
+        return tuple(size for size, keeps in zip(self.pixel_size, kept, strict=False) if keeps)
 
     def narrowed(self, slices: Sequence[slice]) -> tuple[slice, ...]:
         """Slices of the image, one for each axis of `shape`, as its sample has them, without axes of length one."""
