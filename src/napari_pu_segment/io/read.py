@@ -25,7 +25,7 @@ class ImageFile:
 
     Parameters
     ----------
-    image : array, (C, [T,] [Z,] Y, X)
+    image : array, `(C, [T,] [Z,] Y, X)`
         Real numbers as they are stored; an alpha channel is dropped. An ndarray, or a `LazyImage` if it holds more
         than `LAZY_BYTES`.
     channel_names : tuple of str
@@ -56,13 +56,13 @@ class Header:
     Parameters
     ----------
     axes : {"CYX", "CZYX", "CTYX", "CTZYX"}
-    shape : tuple of int, (C, [T,] [Z,] Y, X)
+    shape : tuple of int, `(C, [T,] [Z,] Y, X)`
     dtype : str
         Such as "uint16".
     channel_names, pixel_size, pixel_unit
         See `ImageFile`.
     format : str
-        "npy", "picture", "tiff" or "zarr".
+        "npy", "picture", "tiff", "zarr" or "bioio".
     n_levels : int
         1, or more for a pyramid.
     """
@@ -135,7 +135,7 @@ def read_image(path: str | Path, level: int = 0) -> ImageFile:
 
 
 def read_levels(path: str | Path) -> list[Array]:
-    """The levels of an image, (C, [T,] [Z,] Y, X) each, lazy; the finest first.
+    """The levels of an image, `(C, [T,] [Z,] Y, X)` each, lazy; the finest first.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def read_levels(path: str | Path) -> list[Array]:
 
 
 def read_labels(path: str | Path) -> Array:
-    """Read label codes ([T,] [Z,] Y, X) uint8: 0 unlabelled, 1 positive, 2 negative, 3 ignore.
+    """Read label codes `([T,] [Z,] Y, X)` uint8: 0 unlabelled, 1 positive, 2 negative, 3 ignore.
 
     Of a large file the codes come lazily, and other values are refused when they are read.
 
@@ -162,7 +162,7 @@ def read_labels(path: str | Path) -> Array:
 
 
 def read_mask(path: str | Path) -> Array:
-    """Read a mask ([T,] [Z,] Y, X) bool: True where any colour is not zero (and what has alpha is not transparent).
+    """Read a mask `([T,] [Z,] Y, X)` bool: True where any colour is not zero (and what has alpha is not transparent).
 
     Of a large file it comes lazily.
 
@@ -180,7 +180,7 @@ def read_mask(path: str | Path) -> Array:
 
 
 def read_probability(path: str | Path) -> Array:
-    """Read probabilities ([T,] [Z,] Y, X) float32.
+    """Read probabilities `([T,] [Z,] Y, X)` float32.
 
     Of a large file they come lazily, and other values are refused when they are read.
 
