@@ -473,6 +473,25 @@ def test_an_image_that_changes_while_it_is_read_is_not_marked_as_done(settings_i
     assert markers.read_marker(settings.out, "image0") is None
 
 
+def test_folders_of_results_that_cannot_be_made_concern_their_files_only(settings_in):
+    write_images(settings_in().folder / "sub", 1)
+    settings = settings_in(recursive=True)
+    settings.out.mkdir()
+    (settings.out / "sub").write_text("in the way")
+    report = finish(settings)
+    assert states(report)["sub/image0.tif"] == "failed"
+    assert "Cannot make the folder" in report.files[-1].reason
+    assert report.counts["ok"] == 3
+
+
+def test_a_report_from_elsewhere_is_not_replaced_unasked(settings_in):
+    settings = settings_in()
+    settings.out.mkdir()
+    (settings.out / "report.html").write_text("precious")
+    with pytest.raises(InputError, match=r"report\.html"):
+        plan(settings)
+
+
 def test_one_file_that_cannot_be_written_is_one_file_only(settings_in):
     settings = settings_in()
     (settings.out / "image1_mask.tif" / "in the way").mkdir(parents=True)
