@@ -444,4 +444,5 @@ def test_a_plane_is_found_among_several(qtbot):
     stack = np.zeros((2, 4, 4), int)
     stack[:, 1, 1] = 3
     model.set_table(run(measure_objects(stack, planewise=True)))
-    assert (model.find(3, 0), model.find(3, 1), model.find(3, 5), model.find(3)) == (0, 1, 0, 0)
+    found = [model.find(3, {"plane": plane}) for plane in (0, 1, 5)]
+    assert (*found, model.find(3)) == (0, 1, 0, 0)
