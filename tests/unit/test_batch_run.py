@@ -20,6 +20,7 @@ from napari_pu_segment.core.errors import InputError, OutputError
 from napari_pu_segment.core.model import load_model
 from napari_pu_segment.core.pipeline import segment
 from napari_pu_segment.core.progress import run
+from napari_pu_segment.io import read as io_read
 from napari_pu_segment.io import read_image
 from tests.batch_work import digests, write_images, write_model
 from tests.helpers import disks
@@ -99,6 +100,8 @@ def test_large_images_give_what_small_ones_give(settings_in, monkeypatch, form):
     settings = settings_in(n=1, outputs=(*ALL, "refined"), format=form)
     whole = finish(settings)
     monkeypatch.setattr(results, "SMALL_PX", 100)
+    monkeypatch.setattr(io_read, "LAZY_BYTES", 100)
+    assert not isinstance(read_image(settings.folder / "image0.tif").image, np.ndarray)
     blocks = finish(settings.changed({"out": str(settings.out) + "2"}))
     assert states(blocks) == {"image0.tif": "ok"}
     assert blocks.files[0].facts == whole.files[0].facts
