@@ -369,6 +369,41 @@ def test_a_large_result_is_refined_on_disk(viewer, session, qtbot, small):
     assert session.result.crf == session.crf
 
 
+def test_an_array_that_is_neither_numpy_nor_dask_is_read_in_parts(viewer):
+    data = np.random.default_rng(0).integers(0, 255, (6, *SHAPE), dtype=np.uint8)
+    array = Counting(data, data.size // 6)
+    image = viewer.add_image(array, name="it", contrast_limits=(0, 255))
+    book = LayerBook(viewer)
+    book.add_brushes(image)
+    shown = array.read
+    sample = book.snapshot(image).sample()
+    assert array.read == shown, "a sample reads nothing"
+    assert sample.image.shape == (1, *data.shape)
+    assert np.array_equal(np.asarray(sample.image[:, 2, 5:9]), data[None, 2, 5:9])
+    assert array.read == shown + 4 * SHAPE[1]
+    book.channels.choose_axis(image, 0)
+    assert np.array_equal(np.asarray(book.channels.grid(image).data[1, :3]), data[1, :3])
+
+
+def test_channels_of_lazy_layers_are_joined_without_being_read(viewer):
+    from napari_pu_segment.gui.joined import Joined
+
+    class Lazy(Counting):
+        def transpose(self, order):
+            assert list(order) == [0, 1, 2]
+            return self
+
+    rng = np.random.default_rng(0)
+    one, two = (rng.integers(0, 255, (n, *SHAPE)).astype(kind) for n, kind in ((2, np.uint8), (1, np.uint16)))
+    image = Joined([Lazy(one, 5000), Lazy(two, 5000)])
+    expected = np.concatenate([one, two])
+    assert (image.shape, image.dtype, len(image)) == (expected.shape, expected.dtype, 3)
+    for key in ((slice(None), slice(10, 20), slice(5, 50, 3)), (1, slice(0, 9), 7), (2, 3), (slice(1, 3), 4, 5)):
+        assert np.array_equal(image[key], expected[key])
+    with pytest.raises(AssertionError):
+        np.asarray(image)
+
+
 # --- what else is done with a large result
 
 
