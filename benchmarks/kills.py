@@ -82,10 +82,10 @@ def executor(workers: int) -> Iterator[object]:
     if not workers:
         yield None
         return
-    from napari_pu_segment.cluster import local
+    from napari_pu_segment import cluster
 
-    with local(workers) as given:
-        yield given
+    with cluster.local(workers) as pool:
+        yield cluster.executor(pool)
 
 
 def ended(child: int) -> int:

@@ -34,10 +34,12 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_pu_segment.gui.main_widget import MainWidget
+from napari_pu_segment.gui.session import LIVE
 from napari_pu_segment.synthetic import aurora_frame
 from tests.mouse import canvas_of, paint, paths
 
 TICK_S = 0.010
+ANSWERS = ("first tiles shown", "view shown", "whole image shown")
 
 
 class Ticks:
@@ -140,7 +142,7 @@ class Desk:
         form = self.widget.train_panel.form
         form.set_value(form.value().changed({"threads": threads}))
         self.paths = paths(frame.negative, 30)
-        self.n_painted = 0
+        self.n_painted = self.n_early = 0
         spin(1.0)
 
     def paint(self) -> None:
@@ -185,14 +187,13 @@ class Desk:
             return len(answers) < n_strokes
 
         self.report("live, strokes one by one", going)
-        for figure in answers[0]:
-            values = [answer[figure] for answer in answers]
-            self.table.add(
-                self.image,
-                f"live, {figure}",
-                median_s=round(float(np.median(values)), 2),
-                longest_s=round(max(values), 2),
+        for figure in ANSWERS:
+            values = [answer[figure] for answer in answers if figure in answer]
+            known = (
+                {"median_s": round(float(np.median(values)), 2), "longest_s": round(max(values), 2)} if values else {}
             )
+            self.table.add(self.image, f"live, {figure}", **known, missing=len(answers) - len(values))
+        self.table.add(self.image, "live, rounds begun within a stroke", rounds=self.n_early)
         cancels = [self.cancel() for _ in range(5)]
         self.table.add(self.image, "live, cancelled", longest_s=round(max(cancels), 3))
 
@@ -202,8 +203,11 @@ class Desk:
         return live.state == "done" and not session.result.preview and not session.showing
 
     def answer(self) -> dict[str, float]:
-        """Seconds from the end of a stroke until its result is shown."""
-        session, seen, begin = self.session, {}, 0.0
+        """Seconds from the end of a stroke until its result is shown; without what no round has told of.
+
+        A round that began before the stroke was over does not answer it; such rounds are counted.
+        """
+        session, seen, begin = self.session, {}, None
         before, missing = session.model, np.zeros(session.result.segmentation.mask.shape, bool)
         missing[session.book.window(session.image).slices] = True
 
@@ -212,21 +216,24 @@ class Desk:
 
         def progress(report) -> None:
             for part in report.parts:
-                note("first tiles shown")
+                note(ANSWERS[0])
                 missing[part] = False
             if not missing.any():
-                note("view shown")
+                note(ANSWERS[1])
 
         def connect(job) -> None:
-            job.progress.connect(progress)  # after the session, which shows the parts
+            if begin is not None:
+                job.progress.connect(progress)  # after the session, which shows the parts
+            elif job.title == LIVE:
+                self.n_early += 1
 
         session.job_started.connect(connect)
         self.paint()
         begin = time.perf_counter()
-        while session.model is before or not self.complete():
+        while session.model is before or not self.complete() or self.widget.live_panel.live.waiting:
             assert time.perf_counter() < begin + 60, "no answer to a stroke"
             spin(0.002)
-        note("whole image shown")
+        note(ANSWERS[2])
         session.job_started.disconnect(connect)
         return seen
 

@@ -13,7 +13,8 @@ import typer
 from .cli_support import drive, guarded, parse_pairs
 
 if TYPE_CHECKING:
-    from .batch import Executor
+    from .batch import BatchReport, Executor
+    from .core.progress import Work
 
 
 def _pairs(what: str) -> Any:
@@ -83,7 +84,7 @@ def batch(
         typer.echo(json.dumps(plan.to_dict()) if as_json else plan.in_words())
         return
     with _executor(workers, scheduler, insecure, certificate=certificate, key=key, ca=ca) as executor:
-        report = drive(run_batch(plan, executor), folder.name)
+        report = _driven(run_batch(plan, executor), folder.name)
     for file in report.files:
         if file.state in ("refused", "failed"):
             typer.echo(f"{file.state}: {file.reason}", err=True)
@@ -91,6 +92,16 @@ def batch(
     typer.echo(json.dumps(report.to_dict()) if as_json else f"{out / 'report.html'}: {counts}, {report.seconds:.1f} s")
     if not report.all_good:
         raise typer.Exit(3)
+
+
+def _driven(work: Work[BatchReport], title: str) -> BatchReport:
+    """Drive a batch; Ctrl-C ends it in good order."""
+    try:
+        return drive(work, title)
+    except KeyboardInterrupt:
+        work.close()
+        typer.echo("Stopped. Run the same command again to go on from there.", err=True)
+        raise typer.Exit(130) from None
 
 
 @contextmanager

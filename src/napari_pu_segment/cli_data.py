@@ -42,7 +42,7 @@ def sample_of(file: ImageFile, path: Path, strokes: Mapping[str, Path]) -> Sampl
     """The sample of one image, with the strokes in its files by kind, if any; see `samples_of_images`."""
     labels = None
     if "scribbles" in strokes:
-        labels = codes_from_masks(**read_strokes(strokes["scribbles"], file.image.shape[1:]))
+        labels = codes_from_masks(**read_strokes(strokes["scribbles"], file.image.shape[1:], file.axes))
     elif strokes:
         labels = codes_from_masks(**{kind: read_mask(given) for kind, given in strokes.items()})
     return file.sample(str(path), labels)

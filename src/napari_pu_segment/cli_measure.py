@@ -40,9 +40,10 @@ def measure(
     settings = ObjectSettings().changed(parse_pairs(changes or [], ObjectSettings))
     files = [read_image(path) for path in (image, mask) if path is not None]
     size, unit = next(((file.pixel_size, file.pixel_unit) for file in files if file.pixel_size), ((), "px"))
+    axes = files[0].axes
     chances = None if probability is None else read_probability(probability)
     left_out = None if ignore is None else read_mask(ignore)
-    work = find_objects(read_mask(mask), settings, probability=chances, ignored=left_out, pixel_size=size)
+    work = find_objects(read_mask(mask), settings, probability=chances, ignored=left_out, pixel_size=size, axes=axes)
     labels = drive(work, mask.name)
     table = drive(
         measure_objects(
@@ -54,6 +55,7 @@ def measure(
             pixel_unit=unit,
             channel_names=files[0].channel_names if image else (),
             planewise=settings.planewise,
+            axes=axes,
         ),
         mask.name,
     )

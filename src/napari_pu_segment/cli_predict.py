@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -105,7 +105,7 @@ def _predict(
     warnings = doubts(model.card, file.sample(str(path)))
     for warning in warnings:
         typer.echo(f"Warning: {warning}", err=True)
-    labels = None if ignore is None else _ignored(ignore, tuple(file.image.shape[1:]), str(path))
+    labels = None if ignore is None else _Ignored(ignore, tuple(file.image.shape[1:]), str(path))
     make_folder(next(iter(paths.values())).parent)
 
     def work(outs: Mapping[str, Output]) -> Summary:
@@ -145,19 +145,23 @@ def _written(file: ImageFile, paths: Mapping[str, Path], work: Any) -> Any:
     return result
 
 
-def _ignored(path: Path, shape: Sequence[int], image: str) -> np.ndarray | Any:
-    """Label codes ([T,] [Z,] Y, X) of what a mask leaves out; lazy where the mask is."""
-    import numpy as np
+class _Ignored:
+    """Label codes ([T,] [Z,] Y, X) of what a mask file leaves out, read where they are asked for."""
 
-    from .core.samples import IGNORE
-    from .io import read_mask
+    def __init__(self, path: Path, shape: tuple[int, ...], image: str) -> None:
+        from .io import read_mask
 
-    mask = read_mask(path)
-    if tuple(mask.shape) != tuple(shape):
-        raise InputError(
-            f"Image {image!r} measures {tuple(shape)} pixels but the mask {str(path)!r} {tuple(mask.shape)}."
-        )
-    return mask.astype(np.uint8) * np.uint8(IGNORE)
+        self._mask, self.shape = read_mask(path), shape
+        if tuple(self._mask.shape) != shape:
+            measures = f"measures {shape} pixels but the mask {str(path)!r} {tuple(self._mask.shape)}"
+            raise InputError(f"Image {image!r} {measures}. Give a mask of the image's size.")
+
+    def __getitem__(self, where: tuple[slice, ...]) -> np.ndarray:
+        import numpy as np
+
+        from .core.samples import IGNORE, UNLABELED
+
+        return np.where(np.asarray(self._mask[where]), np.uint8(IGNORE), np.uint8(UNLABELED))
 
 
 @guarded

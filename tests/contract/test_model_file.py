@@ -139,3 +139,38 @@ def test_unwritable_place(model, tmp_path):
         with pytest.raises(InputError, match="Cannot write"):
             save_model(model, path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_file_from_before_planes_and_statistics_is_read(model, file):
+    before = predict(model, disk_sample(seed=5)[0].image)
+
+    def forget(card):
+        assert card["statistics"] == "training"
+        assert card["network"].pop("plane_px") == 1.0
+        del card["statistics"]
+
+    rewrite(file, forget)
+    loaded = load_model(file)
+    assert (loaded.card.statistics, loaded.card.network.plane_px) == ("training", 1.0)
+    np.testing.assert_array_equal(predict(loaded, disk_sample(seed=5)[0].image), before)
+
+
+@pytest.mark.parametrize(
+    ("change_card", "words"),
+    [
+        (set_(axes="CTZYX"), ""),
+        (set_(axes="CTYX"), ""),
+        (set_(axes="CTX"), "does not understand"),
+        (set_(statistics="tile"), "does not understand"),
+        (lambda card: card["network"].update(plane_px=0.0), "does not understand"),
+        (lambda card: card["network"].update(ndim=3), "contradicts itself"),
+        (lambda card: card.update(axes="CTYX") or card["network"].update(ndim=3), "contradicts itself"),
+    ],
+)
+def test_axes_and_statistics_of_a_card(file, change_card, words):
+    rewrite(file, change_card)
+    if not words:
+        assert load_model(file).card.axes.startswith("CT")
+        return
+    with pytest.raises(ModelFileError, match=words):
+        load_model(file)

@@ -178,3 +178,25 @@ def test_the_checks_of_kills_would_notice(tmp_path):
     right = kills.digests(tmp_path / "b")
     (tmp_path / "b/s.zarr/c1").unlink()
     assert kills.torn(tmp_path / "b", right) == ["s.zarr/c1"]
+
+
+def test_ctrl_c_ends_a_batch_in_good_order(cli, model, folder, tmp_path, monkeypatch):
+    from napari_pu_segment.batch import results
+
+    real = results.segment
+
+    def interrupted(model, image, **more):
+        if "image1" in more["name"]:
+            raise KeyboardInterrupt
+        return real(model, image, **more)
+
+    monkeypatch.setattr(results, "segment", interrupted)
+    done = cli("batch", model, folder, "--out", tmp_path / "out")
+    assert (done.code, done.err.count("\n")) == (130, 1)
+    assert "Run the same command again" in done.err
+    told = json.loads((tmp_path / "out/report.json").read_text())
+    assert (told["counts"]["ok"], told["n_left"]) == (1, 2)
+    monkeypatch.undo()
+    done = cli("batch", model, folder, "--out", tmp_path / "out")
+    assert done.code == 0
+    assert "2 ok, 1 skipped" in done.out

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -363,3 +367,219 @@ def test_a_large_result_is_refined_on_disk(viewer, session, qtbot, small):
     assert dice(np.asarray(refined), truth) > 0.8
     assert session.book.member(image, "refined").multiscale
     assert session.result.crf == session.crf
+
+
+def test_an_array_that_is_neither_numpy_nor_dask_is_read_in_parts(viewer):
+    data = np.random.default_rng(0).integers(0, 255, (6, *SHAPE), dtype=np.uint8)
+    array = Counting(data, data.size // 6)
+    image = viewer.add_image(array, name="it", contrast_limits=(0, 255))
+    book = LayerBook(viewer)
+    book.add_brushes(image)
+    shown = array.read
+    sample = book.snapshot(image).sample()
+    assert array.read == shown, "a sample reads nothing"
+    assert sample.image.shape == (1, *data.shape)
+    assert np.array_equal(np.asarray(sample.image[:, 2, 5:9]), data[None, 2, 5:9])
+    assert array.read == shown + 4 * SHAPE[1]
+    book.channels.choose_axis(image, 0)
+    assert np.array_equal(np.asarray(book.channels.grid(image).data[1, :3]), data[1, :3])
+
+
+def test_channels_of_lazy_layers_are_joined_without_being_read(viewer):
+    from napari_pu_segment.gui.joined import Joined
+
+    class Lazy(Counting):
+        def transpose(self, order):
+            assert list(order) == [0, 1, 2]
+            return self
+
+    rng = np.random.default_rng(0)
+    one, two = (rng.integers(0, 255, (n, *SHAPE)).astype(kind) for n, kind in ((2, np.uint8), (1, np.uint16)))
+    image = Joined([Lazy(one, 5000), Lazy(two, 5000)])
+    expected = np.concatenate([one, two])
+    assert (image.shape, image.dtype, len(image)) == (expected.shape, expected.dtype, 3)
+    for key in ((slice(None), slice(10, 20), slice(5, 50, 3)), (1, slice(0, 9), 7), (2, 3), (slice(1, 3), 4, 5)):
+        assert np.array_equal(image[key], expected[key])
+    with pytest.raises(AssertionError):
+        np.asarray(image)
+
+
+# --- what else is done with a large result
+
+
+def test_suggestions_in_a_large_image_lie_where_one_looks(viewer, session, qtbot, small, monkeypatch):
+    from napari_pu_segment.gui.guide import Guide
+
+    monkeypatch.setattr("napari_pu_segment.gui.scope.SIDE_PX", 120)
+    data, _ = big_disks()
+    image = viewer.add_image(lazy(data)[0], name="it", contrast_limits=(0, 200))
+    put(session, image)
+    train(qtbot, session, image)
+    guide = Guide(session)
+    guide.start()
+    viewer.canvas.size = (40, 40)
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 240, 200), 1.0
+    guide.take_there()
+    qtbot.waitUntil(lambda: guide.place is not None, timeout=60_000)
+    row, column = guide.place.centre
+    assert 180 <= row < 300
+    assert 140 <= column < 260
+    before = session.book.snapshot(image).sample().labels[row, column]
+    assert before == 0
+    guide.answer("positive")
+    assert session.book.snapshot(image).sample().labels[row, column] == POSITIVE
+    guide.stop()
+
+
+@pytest.mark.parametrize("suffix", [".ome.zarr", ".tif"])
+def test_a_large_result_is_kept_in_files(viewer, session, qtbot, small, tmp_path, suffix):
+    from napari_pu_segment.gui.keep_button import KeepButton
+    from napari_pu_segment.io import read_mask, read_probability
+
+    button = KeepButton(session)
+    qtbot.addWidget(button)
+    data, _ = big_disks()
+    image = viewer.add_image(lazy(data)[0], name="it", contrast_limits=(0, 200), scale=(0.5, 0.5), units=("um", "um"))
+    put(session, image)
+    assert not button.isVisibleTo(None)
+    said = []
+    session.said.connect(lambda text, failed: said.append((text, failed)))
+    train(qtbot, session, image)
+    assert button.isVisibleTo(None)
+    button.keep(tmp_path / f"it{suffix}", suffix)
+    qtbot.waitUntil(lambda: "was written" in said[-1][0], timeout=30_000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"it_mask{suffix}", f"it_probability{suffix}"]
+    found = session.result.segmentation
+    assert np.array_equal(read_probability(tmp_path / f"it_probability{suffix}"), np.asarray(found.probability))
+    assert np.array_equal(read_mask(tmp_path / f"it_mask{suffix}"), np.asarray(found.mask) != 0)
+    button.keep(tmp_path / f"it{suffix}", suffix)
+    assert said[-1][1], "nothing is replaced"
+
+
+def test_folders_of_runs_that_were_killed_are_removed_by_the_next(tmp_path):
+    code = (
+        "import sys, time, numpy as np\n"
+        "from napari_pu_segment.gui.stores import LargeArray\n"
+        "array = LargeArray((300, 300), np.float32, 'It')\n"
+        "array[:100] = 1\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(float(sys.argv[1]))\n"
+    )
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+
+    def run(seconds):
+        process = subprocess.Popen([sys.executable, "-c", code, seconds], env=env, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    killed, living = run("600"), run("600")
+    assert len(list(tmp_path.iterdir())) == 2
+    killed.kill()
+    killed.wait(timeout=30)
+    assert len(list(tmp_path.iterdir())) == 2, "what a killed run leaves"
+    (tmp_path / f"{scratch.PREFIX}mine").mkdir()  # not one of ours: without a lock
+    ended = run("0")
+    assert ended.wait(timeout=60) == 0
+    left = list(tmp_path.iterdir())
+    assert len(left) == 2, "that of the living run, and the one that is not ours"
+    assert (tmp_path / f"{scratch.PREFIX}mine") in left
+    living.kill()
+    living.wait(timeout=30)
+
+
+# --- several images
+
+
+def test_a_model_learns_from_several_images(viewer, session, qtbot):
+    first, second = (viewer.add_image(disks(seed=seed)[0][0], name=f"night {seed}") for seed in (0, 1))
+    third = viewer.add_image(disks(seed=2)[0][0], name="night 2")
+    book = session.book
+    for image, role, code in ((first, "positive", POSITIVE), (second, "negative", NEGATIVE)):
+        book.add_brushes(image)
+        book.put_strokes(image, role, strokes() == code)
+    session.choose_image(first)
+    assert session.train_on.painted(first) == [second]
+    assert session.train_on.chosen(first) == []
+    train(qtbot, session, first)
+    card = session.model.card
+    assert (card.n_positive_strokes, card.n_negative_strokes) == (3, 0)
+    session.train_on.choose([second, third])
+    assert session.train_on.chosen(first) == [second], "the third has no strokes"
+    train(qtbot, session, first)
+    card = session.model.card
+    assert (card.n_positive_strokes, card.n_negative_strokes) == (3, 3)
+    result = session.result
+    assert result.layer is first
+    assert [sample.name for sample in result.others] == ["night 1"]
+    assert result.plan.also == ("night 1",)
+    assert dice(result.segmentation.mask, disks()[1]) > 0.9
+    viewer.layers.remove(second)
+    assert session.train_on.chosen(first) == []
+
+
+def test_images_that_do_not_go_together_are_refused_by_name(viewer, session, qtbot):
+    flat, stack = viewer.add_image(disks()[0][0], name="flat"), viewer.add_image(np.zeros((3, 40, 50)), name="stack")
+    for image in (flat, stack):
+        session.book.add_brushes(image)
+        session.book.stamp(image, "positive", (20, 20), 3)
+    session.train_on.choose([stack])
+    said = []
+    session.said.connect(lambda text, failed: said.append((text, failed)))
+    train(qtbot, session, flat)
+    assert session.result is None
+    assert said[-1][1]
+    assert "flat" in said[-1][0]
+    assert "stack" in said[-1][0]
+
+
+def test_a_record_of_a_model_of_several_images_begins_with_that_model(viewer, session, qtbot, tmp_path):
+    from napari_pu_segment.core.progress import run
+    from napari_pu_segment.core.record import load_record
+    from napari_pu_segment.core.replay import replay
+    from napari_pu_segment.gui.recorder import Recorder
+
+    first, second = (viewer.add_image(disks(seed=seed)[0][0], name=f"night {seed}") for seed in (0, 1))
+    for image in (first, second):
+        session.book.put_strokes(image, "positive", strokes() == POSITIVE)
+    recorder, said = Recorder(session), []
+    session.said.connect(lambda text, failed: said.append(text))
+    session.train_on.choose([second])
+    train(qtbot, session, first)
+    recorder.save(tmp_path / "record.json")
+    qtbot.waitUntil(lambda: "Record of" in said[-1], timeout=30_000)
+    assert "begins with an embedded model" in said[-1]
+    record = load_record(tmp_path / "record.json")
+    assert [step.kind for step in record.steps] == ["segment"]
+    assert run(replay(record, disks()[0])).differing == []
+    session.train_on.choose([])
+    session.train("pu", QUICK, warm=True)
+    wait(qtbot, session)
+    recorder.save(tmp_path / "second.json")
+    qtbot.waitUntil(lambda: "second" in said[-1], timeout=30_000)
+    record = load_record(tmp_path / "second.json")
+    assert [step.kind for step in record.steps] == ["train", "segment"]
+    assert run(replay(record, disks()[0])).differing == []
+
+
+def test_which_images_to_train_on_is_ticked(viewer, session, qtbot):
+    from napari_pu_segment.gui.train_on_box import TrainOnBox
+
+    images = [viewer.add_image(np.zeros((30, 40)), name=name) for name in "abc"]
+    session.choose_image(images[0])
+    box = TrainOnBox(session)
+    qtbot.addWidget(box)
+    assert not box.isVisibleTo(None)
+    for image in images:
+        session.book.add_brushes(image)
+    assert [tick.text() for tick, _ in box.boxes] == ["b", "c"]
+    assert box.fold.text() == "Train on: this image"
+    box.boxes[0][0].click()
+    assert session.train_on.chosen(images[0]) == [images[1]]
+    assert box.fold.text() == "Train on: 2 images"
+    box.all_box.click()
+    assert session.train_on.chosen(images[0]) == images[1:]
+    session.choose_image(images[1])
+    assert [(tick.text(), tick.isChecked()) for tick, _ in box.boxes] == [("a", False), ("c", True)]
+    box.all_box.click()
+    box.all_box.click()
+    assert session.train_on.chosen(images[1]) == []

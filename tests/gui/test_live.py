@@ -193,6 +193,33 @@ def test_a_stroke_during_a_training_begins_it_anew_from_the_current_model(opened
     assert final.sample.count(2) > 0
 
 
+def test_a_stroke_that_is_still_being_drawn_restarts_nothing(opened, qtbot, held, monkeypatch):
+    monkeypatch.setattr(live_module, "FEW", 1)  # or a training might begin anew when the strokes rest
+    viewer, widget = opened
+    begun, go = held
+    session, soon = widget.session, widget.live_panel.live._soon
+    widget.live_panel.button.click()
+    next_round(qtbot, widget, lambda: stroke(viewer, widget, ON_OBJECT))
+    go.clear()
+    stroke(viewer, widget, ON_GROUND, "negative")
+    qtbot.waitUntil(lambda: len(begun) == 2, timeout=10_000)
+    stroke(viewer, widget, ON_OTHER)  # the training gives way
+    qtbot.waitUntil(lambda: len(begun) == 3, timeout=10_000)
+    session.book.member(session.image, "positive").data[5:9, 5:9] = 1  # napari has not told of this part yet
+    qtbot.wait(3 * live_module.DEBOUNCE_MS)
+    assert len(begun) == 3
+    go.set()
+    qtbot.waitUntil(lambda: at_rest(widget) and not soon.isActive(), timeout=60_000)
+    assert len(begun) == 3, "nor does the end of the round"
+    session.load("nowhere")
+    with qtbot.waitSignal(session.runner.current.finished, timeout=10_000):
+        pass
+    qtbot.wait(3 * live_module.DEBOUNCE_MS)
+    assert len(begun) == 3, "nor that of another job"
+    stroke(viewer, widget, ON_GROUND + 10, "negative")
+    qtbot.waitUntil(lambda: len(begun) == 4, timeout=10_000)
+
+
 def test_erased_strokes_are_said_quietly_and_waited_for(opened, qtbot):
     viewer, widget = opened
     said = []

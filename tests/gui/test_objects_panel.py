@@ -298,12 +298,12 @@ def test_a_labels_layer_without_an_image_is_measured_in_its_own_units(make_viewe
     qtbot.waitUntil(lambda: panel.model.rowCount() == 2, timeout=10_000)
     assert cell(panel, 0, "Area\n(µm²)") == "0.12"
     assert cell(panel, 1, "Plane") == "0"
-    four = viewer.add_labels(np.ones((2, 2, 5, 5), int), name="four")
+    five = viewer.add_labels(np.ones((2, 2, 2, 5, 5), int), name="five")
     said = []
     session.said.connect(lambda text, failed: said.append((text, failed)))
-    panel.measure_layer(four)
+    panel.measure_layer(five)
     assert said[-1][1]
-    assert "4 axes" in said[-1][0]
+    assert "5 axes" in said[-1][0]
     session.close()
 
 
@@ -444,4 +444,5 @@ def test_a_plane_is_found_among_several(qtbot):
     stack = np.zeros((2, 4, 4), int)
     stack[:, 1, 1] = 3
     model.set_table(run(measure_objects(stack, planewise=True)))
-    assert (model.find(3, 0), model.find(3, 1), model.find(3, 5), model.find(3)) == (0, 1, 0, 0)
+    found = [model.find(3, {"plane": plane}) for plane in (0, 1, 5)]
+    assert (*found, model.find(3)) == (0, 1, 0, 0)

@@ -8,8 +8,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_pu_segment.gui.start import fill
-from napari_pu_segment.io import read_image
+from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.start import fill, is_lazy
+from napari_pu_segment.io import create_output, read_image, read_levels
 
 
 @pytest.fixture
@@ -50,3 +51,62 @@ def test_stacks_channels_scale_and_units(opened, tmp_path):
 def test_no_image(opened):
     viewer = opened()
     assert len(viewer.layers) == 0
+
+
+# --- large files
+
+
+@pytest.fixture
+def lazily(monkeypatch):
+    """Small images of this test are read as large ones are."""
+    for place in ("source.LAZY_BYTES", "read.LAZY_BYTES"):
+        monkeypatch.setattr(f"napari_pu_segment.io.{place}", 1000, raising=False)
+    monkeypatch.setattr("napari_pu_segment.gui.overview.COARSE_PX", 50)
+    monkeypatch.setattr("napari_pu_segment.gui.stores.COARSE_PX", 50)
+
+
+def write_pyramid(path, image):
+    output = create_output(path, image.shape, image.dtype, pixel_size=(0.5, 0.5), pixel_unit="um")
+    output[...] = image
+    output.finish()
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.zarr"])
+def test_a_large_file_is_opened_lazily_with_an_overview(make_viewer, qtbot, tmp_path, lazily, monkeypatch, suffix):
+    monkeypatch.setattr("napari_pu_segment.io.zarr_write.CHUNK_PX", 64)
+    image = np.random.default_rng(0).integers(1, 1000, (300, 260)).astype(np.uint16)
+    path = tmp_path / f"big{suffix}"
+    if suffix == ".tif":
+        tifffile.imwrite(path, image, tile=(64, 64))
+    else:
+        write_pyramid(path, image)
+    file, levels = read_image(path), read_levels(path)
+    assert is_lazy(file)
+    assert (len(levels) > 1) is (suffix == ".ome.zarr")
+    viewer = make_viewer()
+    fill(viewer, [("big", file)], [levels])
+    layer = viewer.layers["big"]
+    assert layer.multiscale
+    assert not isinstance(layer.data[0], np.ndarray), "the pixels are read when they are looked at"
+    assert np.array_equal(np.asarray(layer.data[0]), image)
+    assert viewer.layers.selection.active.name == "big · positive"
+    assert viewer.layers["big · positive"].data.shape == (300, 260)
+    if suffix == ".tif":
+        qtbot.waitUntil(lambda: bool(np.asarray(layer.data[-1]).all()), timeout=30_000)
+        assert np.array_equal(layer.data[1], image[2::4, 2::4])
+    else:
+        assert tuple(layer.scale) == (0.5, 0.5)
+        assert [level.shape for level in layer.data] == [level.shape[1:] for level in levels]
+
+
+def test_a_large_series_of_small_frames_is_opened_as_one_layer(make_viewer, tmp_path, lazily):
+    frames = np.random.default_rng(0).integers(0, 255, (5, 40, 50)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "x.tif", frames, imagej=True, metadata={"axes": "TYX"})
+    file = read_image(tmp_path / "x.tif")
+    assert is_lazy(file)
+    viewer = make_viewer()
+    fill(viewer, [("x", file)], [read_levels(tmp_path / "x.tif")])
+    layer = viewer.layers["x"]
+    assert not layer.multiscale
+    assert layer.axis_labels == ("t", "y", "x")
+    assert LayerBook(viewer).snapshot(layer).sample().axes == "CTYX"

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("napari")
 
+import dask.array as da
 from PIL import Image as Picture
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog, QScrollArea
@@ -295,3 +296,22 @@ def test_a_keogram_is_drawn_upright_with_gaps(qtbot):
     assert tuple(shot[bottom, x]) == (0, 0, 255)
     gap = round(room.left() + 7 / 11 * room.width())
     assert tuple(shot[top, gap]) not in ((255, 0, 0), (0, 0, 255))
+
+
+def test_lazy_labels_are_read_frame_by_frame(make_viewer):
+    read = []
+
+    def block(block_info=None):
+        read.append(block_info[None]["chunk-location"][0])
+        return np.ones(block_info[None]["chunk-shape"], np.uint8)
+
+    chunks = ((1,) * 5, (1,), (20,), (30,))
+    lazy = da.map_blocks(block, chunks=chunks, dtype=np.uint8, meta=np.zeros((0, 0, 0, 0), np.uint8))
+    layer = make_viewer().add_labels(lazy, name="lazy")
+    del read[:]
+    scene = timing.of_layer(layer, None, None)
+    assert scene.mask.shape == (5, 20, 30), "a single plane is no stack"
+    assert read == []
+    frames = scene.frames(None)
+    assert next(frames).mask.all()
+    assert set(read) == {0}

@@ -20,6 +20,7 @@ from napari_pu_segment.core.errors import InputError, OutputError
 from napari_pu_segment.core.model import load_model
 from napari_pu_segment.core.pipeline import segment
 from napari_pu_segment.core.progress import run
+from napari_pu_segment.io import read as io_read
 from napari_pu_segment.io import read_image
 from tests.batch_work import digests, write_images, write_model
 from tests.helpers import disks
@@ -99,6 +100,8 @@ def test_large_images_give_what_small_ones_give(settings_in, monkeypatch, form):
     settings = settings_in(n=1, outputs=(*ALL, "refined"), format=form)
     whole = finish(settings)
     monkeypatch.setattr(results, "SMALL_PX", 100)
+    monkeypatch.setattr(io_read, "LAZY_BYTES", 100)
+    assert not isinstance(read_image(settings.folder / "image0.tif").image, np.ndarray)
     blocks = finish(settings.changed({"out": str(settings.out) + "2"}))
     assert states(blocks) == {"image0.tif": "ok"}
     assert blocks.files[0].facts == whole.files[0].facts
@@ -471,6 +474,25 @@ def test_an_image_that_changes_while_it_is_read_is_not_marked_as_done(settings_i
     assert states(report) == {"image0.tif": "failed"}
     assert "changed while it was read" in report.files[0].reason
     assert markers.read_marker(settings.out, "image0") is None
+
+
+def test_folders_of_results_that_cannot_be_made_concern_their_files_only(settings_in):
+    write_images(settings_in().folder / "sub", 1)
+    settings = settings_in(recursive=True)
+    settings.out.mkdir()
+    (settings.out / "sub").write_text("in the way")
+    report = finish(settings)
+    assert states(report)["sub/image0.tif"] == "failed"
+    assert "Cannot make the folder" in report.files[-1].reason
+    assert report.counts["ok"] == 3
+
+
+def test_a_report_from_elsewhere_is_not_replaced_unasked(settings_in):
+    settings = settings_in()
+    settings.out.mkdir()
+    (settings.out / "report.html").write_text("precious")
+    with pytest.raises(InputError, match=r"report\.html"):
+        plan(settings)
 
 
 def test_one_file_that_cannot_be_written_is_one_file_only(settings_in):

@@ -474,13 +474,23 @@ def test_list_images(tmp_path):
     folder = tmp_path / "in"
     (folder / "sub.png").mkdir(parents=True)
     outside = picture(tmp_path / "outside.png", GREY)
-    for name in ("b.PNG", "a.tif", ".hidden.png", "notes.txt"):
+    for name in ("b.PNG", "a.tif", ".hidden.png", "notes.txt", "sub.png/c.tif"):
         (folder / name).touch()
+    (folder / "x.ome.zarr" / "0").mkdir(parents=True)
     (folder / "inside.png").symlink_to(folder / "b.PNG")
     (folder / "leads_out.png").symlink_to(outside)
     (folder / "dangling.png").symlink_to(tmp_path / "gone.png")
-    assert [path.name for path in list_images(folder)] == ["a.tif", "b.PNG", "inside.png"]
-    for bad, says in ((folder / "sub.png", "no images"), (tmp_path / "gone", "cannot be read")):
+    (folder / "loop").symlink_to(folder)
+
+    def names(*args, **options) -> list[str]:
+        return [str(path.relative_to(folder)) for path in list_images(folder, *args, **options)]
+
+    assert names() == ["a.tif", "b.PNG", "inside.png", "x.ome.zarr"]
+    assert names(recursive=True) == ["a.tif", "b.PNG", "inside.png", "sub.png/c.tif", "x.ome.zarr"]
+    assert names("*.TIF", recursive=True) == ["a.tif", "sub.png/c.tif"]
+    with pytest.raises(InputError, match=r"no images named 'z\*'"):
+        names("z*")
+    for bad, says in ((folder / "loop/x.ome.zarr/0", "no images"), (tmp_path / "gone", "cannot be read")):
         with pytest.raises(InputError, match=says):
             list_images(bad)
 

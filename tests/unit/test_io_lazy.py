@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from dask import array as dask_array
 from PIL import Image
 
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.io import (
+    lazy,
     probe,
     read,
     read_image,
@@ -26,6 +26,7 @@ from napari_pu_segment.io import (
     source,
     tiff,
 )
+from napari_pu_segment.io.lazy import LazyImage
 from napari_pu_segment.io.source import basic
 
 RNG = np.random.default_rng(0)
@@ -37,7 +38,7 @@ RGB = RNG.integers(0, 255, (150, 210, 3), np.uint8)
 def everything_is_large(monkeypatch):
     """Every image is read lazily."""
     monkeypatch.setattr(read, "LAZY_BYTES", 0)
-    monkeypatch.setattr(source, "_BLOCK_BYTES", 2**12)
+    monkeypatch.setattr(lazy, "_CHUNK_BYTES", 2**12)
 
 
 TIFFS = {
@@ -62,7 +63,7 @@ def test_windows_of_a_tiff_are_those_of_the_whole(tmp_path, kind, everything_is_
     data, options = TIFFS[kind]
     tifffile.imwrite(tmp_path / "x.tif", data, **{"photometric": "minisblack", **options})
     got = read_image(tmp_path / "x.tif")
-    assert isinstance(got.image, dask_array.Array)
+    assert isinstance(got.image, LazyImage)
     expected = tifffile.imread(tmp_path / "x.tif")
     if data is RGB or kind.startswith("colour"):
         expected = expected if expected.shape[0] == 3 else np.moveaxis(expected, -1, 0)
@@ -85,7 +86,7 @@ def test_pages_that_lie_apart(tmp_path, everything_is_large):
         for page in DATA[0]:
             writer.write(page, contiguous=False, metadata=None)
     image = read_image(tmp_path / "x.tif").image
-    assert isinstance(image, dask_array.Array)
+    assert isinstance(image, LazyImage)
     assert np.array_equal(np.asarray(image[0, 1:, 20:40, 7:]), DATA[0, 1:, 20:40, 7:])
 
 
@@ -107,7 +108,7 @@ def test_npy(tmp_path, order, dtype, everything_is_large):
     data = np.asarray(DATA[0], dtype, order=order)
     np.save(tmp_path / "x.npy", data)
     image = read_image(tmp_path / "x.npy").image
-    assert isinstance(image, dask_array.Array)
+    assert isinstance(image, LazyImage)
     assert np.array_equal(np.asarray(image[0, 1, 20:40, 7:]), data[1, 20:40, 7:])
     assert np.array_equal(np.asarray(image[0]), data)
 
@@ -121,7 +122,7 @@ def test_labels_masks_and_probabilities_are_checked_when_they_are_read(tmp_path,
         (read_mask(tmp_path / "codes.npy"), codes > 0),
         (read_probability(tmp_path / "chances.npy"), codes / np.float32(3)),
     ):
-        assert isinstance(got, dask_array.Array)
+        assert isinstance(got, LazyImage)
         assert got.dtype == expected.dtype
         assert np.array_equal(np.asarray(got), expected)
     codes[600, 700] = 9
@@ -129,13 +130,13 @@ def test_labels_masks_and_probabilities_are_checked_when_they_are_read(tmp_path,
     np.save(tmp_path / "chances.npy", codes / np.float32(3))
     labels, chances = read_labels(tmp_path / "codes.npy"), read_probability(tmp_path / "chances.npy")
     assert np.array_equal(np.asarray(labels[:20, :20]), codes[:20, :20])
-    for lazy, says in (
+    for pixels, says in (
         (labels, "label values"),
         (chances, "0 to 1"),
         (read_mask(tmp_path / "chances.npy"), "fractions"),
     ):
         with pytest.raises(InputError, match=says):
-            np.asarray(lazy)
+            np.asarray(pixels)
     with pytest.raises(InputError, match="0 to 1"):
         read_probability(tmp_path / "codes.npy")
 
@@ -238,7 +239,7 @@ def test_memory_does_not_grow_with_the_image(tmp_path, kind):
         data = np.broadcast_to(row, (side, side))
         tifffile.imwrite(path, np.ascontiguousarray(data), **options.get(kind, {}))
     loop = """
-import dask.array, numpy as np
+import numpy as np
 from napari_pu_segment.io import read_image
 def tiles(path):
     image = read_image(path).image

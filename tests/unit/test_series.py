@@ -62,11 +62,11 @@ def test_objects_do_not_go_through_time(case):
         assert run(find_objects(truth, settings)).max() == 1, "three axes that nobody names are planes"
 
 
-def test_tables_tell_the_time(case):
+def test_tables_tell_the_frame(case):
     sample, truth, _, _ = case
     labels = run(find_objects(truth, ObjectSettings(planewise=False), axes=sample.axes))
     table = run(measure_objects(labels, sample.image, pixel_size=sample.pixel_size, pixel_unit="µm", axes=sample.axes))
-    assert table.columns["time"].tolist() == list(range(len(truth)))
+    assert table.columns["frame"].tolist() == list(range(len(truth)))
     assert "plane" not in table.columns
     assert table.columns["centroid_y_px"].tolist() == [16.5 + 6 * t for t in range(len(truth))]
     n_planes = 1 if sample.axes == "CTYX" else truth.shape[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..core.errors import ModelFileError
 from .settings import Stored, Strict
 
-_SAMPLE_BYTES = 2**20  # read at both ends of an image to know it again
+_SAMPLE_BYTES = 2**16  # read at both ends of an image to know it again
 
 
 class Identity(Strict):

@@ -24,6 +24,7 @@ from .settings import BatchSettings, Facts, FileReport, FileTask, Stored, Strict
 
 StrictT = TypeVar("StrictT", bound=Strict)
 
+REPORTS = ("report.json", "report.html")
 FOLDER = ".napari-pu-segment"  # below the folder of results
 _OWNER, _LOCK = ".batch.json", ".lock"  # markers never begin with a dot
 _MAX_BYTES = 2**22
@@ -96,7 +97,7 @@ def done(task: FileTask, *, quick: bool = False) -> FileReport | None:
     Parameters
     ----------
     quick : bool
-        Look at the sizes of the results only, not at their bytes.
+        Look only whether the results are there and files have their sizes, not at their bytes.
     """
     marker, outputs = read_marker(task.settings.out, task.stem), task.outputs()
     if marker is None or marker.key != task.key or set(marker.outputs) != set(outputs):
@@ -106,8 +107,7 @@ def done(task: FileTask, *, quick: bool = False) -> FileReport | None:
             return None
         for kind, path in outputs.items():
             known = marker.outputs[kind]
-            sized = quick and path.is_file()
-            whole = path.stat().st_size == known.n_bytes if sized else stored(path) == known
+            whole = path.is_dir() or path.stat().st_size == known.n_bytes if quick else stored(path) == known
             if not whole:
                 return None
     except OSError:
@@ -171,7 +171,8 @@ def check_owner(settings: BatchSettings, key: str, tasks: Sequence[FileTask]) ->
             f"Folder {str(out)!r} holds results of another model, other settings or another version. Choose another "
             "folder, or --overwrite to replace them."
         )
-    there = [path for task in tasks for path in task.outputs().values() if path.exists() or path.is_symlink()]
+    planned = [*(out / name for name in REPORTS), *(path for task in tasks for path in task.outputs().values())]
+    there = [path for path in planned if path.exists() or path.is_symlink()]
     if there:
         raise InputError(
             f"Folder {str(out)!r} holds {len(there)} file(s) that this batch would write and that it has not made, "

@@ -23,7 +23,7 @@ figure { margin: 0; overflow-wrap: anywhere; } figure img { max-width: 100%; dis
 figcaption { font-size: 0.8rem; } .apart figcaption b { color: var(--mark); }
 table { border-collapse: collapse; width: 100%; font-size: 0.85rem; }
 td, th { text-align: left; vertical-align: top; padding: 0.25rem 0.6rem; border-bottom: 1px solid var(--line); }
-td { overflow-wrap: anywhere; } .number { text-align: right; white-space: nowrap; }
+td { overflow-wrap: anywhere; } td:nth-child(2), .number { white-space: nowrap; } .number { text-align: right; }
 """.strip()
 
 
@@ -61,8 +61,8 @@ def _plots(report: BatchReport) -> str:
     if not seen:
         return ""
     apart = report.outliers()
-    fractions = {name: facts.positive_fraction for name, facts in seen}
-    plots = [_plot(fractions, "Area fraction", "area fraction", apart)]
+    percents = {name: 100 * facts.positive_fraction for name, facts in seen}
+    plots = [_plot(percents, "Area fraction (%)", "area fraction", apart)]
     counts = {name: float(facts.n_objects) for name, facts in seen if facts.n_objects is not None}
     if counts:
         plots.append(_plot(counts, "Number of objects", "number of objects", apart))

@@ -93,6 +93,6 @@ def histogram(values: Sequence[float], title: str, marked: Collection[float] = (
         f'<text x="{left}" y="{height - 8}">{low:.4g}</text>'
         f'<text x="{width - left}" y="{height - 8}" text-anchor="end">{high:.4g}</text>'
     )
-    head = f'<text x="{left}" y="15" class="head">{title}; highest bar: {top} file(s)</text>'
+    head = f'<text x="{left}" y="15" class="head">{title}; tallest bar: {top} file(s)</text>'
     axis = f'<line x1="{left}" y1="{floor}" x2="{width - left}" y2="{floor}" class="axis"/>'
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">{head}{bars}{axis}{ticks}{ends}</svg>'

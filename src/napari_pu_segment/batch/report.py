@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.files import write_atomically
+from .markers import REPORTS
 from .pictures import outliers
 from .plans import BatchPlan
 from .settings import FORMATS, STATES, FileReport, shown
@@ -108,5 +109,6 @@ def write_report(report: BatchReport) -> None:
     from .page import page
 
     out = report.plan.settings.out
-    write_atomically(out / "report.json", json.dumps(report.to_dict(), indent=1, allow_nan=False).encode())
-    write_atomically(out / "report.html", page(report).encode("utf-8", "backslashreplace"))
+    told, shown_page = json.dumps(report.to_dict(), indent=1, allow_nan=False), page(report)
+    for name, text in zip(REPORTS, (told, shown_page), strict=True):
+        write_atomically(out / name, text.encode("utf-8", "backslashreplace"))

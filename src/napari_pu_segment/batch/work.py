@@ -24,7 +24,10 @@ from .objects import MAX_PX
 from .results import Fill, make
 from .settings import Facts, FileReport, FileTask, State
 
-_OF_ONE_FILE = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP}
+_OF_ONE_FILE = {
+    *(errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
+    *(errno.EACCES, errno.EPERM),
+}
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -113,7 +116,10 @@ def _check_places(task: FileTask) -> None:
         raise InputError(fault)
     inside, outside = task.settings.out.resolve(), task.settings.folder.resolve()
     place = (task.settings.out / task.stem).parent
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot make the folder {str(place)!r}: {error.strerror}.") from error
     if not place.resolve().is_relative_to(inside) or place.resolve().is_relative_to(outside):
         raise InputError(
             f"The results of {task.name!r} would not stay in their folder: {str(place)!r} leads elsewhere."
@@ -158,9 +164,10 @@ def _faulty(task: FileTask, error: Exception) -> FileReport:
     number = None if cause is None else cause.errno
     if isinstance(error, OutputError):
         state, stops = "failed", number not in _OF_ONE_FILE or not _writable(task.settings.out)
-    if number in _OF_THE_DISK or (isinstance(error, OutputError) and stops):
-        reason = (cause and cause.strerror) or os.strerror(errno.ENOSPC)  # numpy tells no number of a full disk
-        text, stops = f"Cannot write to {str(task.settings.out)!r}: {reason}.", True
+    if cause is not None and (number in _OF_THE_DISK or (isinstance(error, OutputError) and stops)):
+        reason = cause.strerror or os.strerror(errno.ENOSPC)  # numpy tells no number of a full disk
+        where = Path(cause.filename).parent if isinstance(cause.filename, str) else task.settings.out
+        text, stops = f"Cannot write to {str(where)!r}: {reason}.", True
     return FileReport(task.name, "failed" if stops else state, text, task.stem, stops=stops)
 
 

@@ -21,8 +21,8 @@ from .table import Table
 __all__ = ["STATISTICS", "Table", "ascii_unit", "channel_columns", "measure_objects"]
 
 STATISTICS = ("mean", "min", "max", "std")
-_WHOLE = {"label", "time", "plane", "area_px", "volume_px"}
-_LEADING = {"T": "time", "Z": "plane"}
+_WHOLE = {"label", "frame", "plane", "area_px", "volume_px"}
+_LEADING = {"T": "frame", "Z": "plane"}
 _FLAGS = {"touches_border", "touches_ignored"}
 
 

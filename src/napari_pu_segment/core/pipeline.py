@@ -240,9 +240,12 @@ def train(samples: Sequence[Sample], settings: Settings | None = None, *, start:
     return run(method.train(samples, settings, start=start))
 
 
-def predict(model: Model, image: Array, *, tile_px: int = 0) -> np.ndarray:
-    """Probability ([T,] [Z,] Y, X), float32 in [0, 1], of an image (C, [T,] [Z,] Y, X); waits for it."""
-    result: np.ndarray = run(map_tiles(model, image, tile_px=tile_px))[0]
+def predict(model: Model, image: Array, *, tile_px: int = 0, axes: str = "") -> np.ndarray:
+    """Probability ([T,] [Z,] Y, X), float32 in [0, 1], of an image (C, [T,] [Z,] Y, X); waits for it.
+
+    `axes` tells time from planes; see `Sample.axes`.
+    """
+    result: np.ndarray = run(map_tiles(model, image, tile_px=tile_px, axes=axes))[0]
     return result
 
 
@@ -253,6 +256,8 @@ def refine(
     *,
     labels: np.ndarray | None = None,
     threshold: float = 0.5,
+    axes: str = "",
 ) -> Refined:
     """Refine a probability with the dense CRF, and wait for it; see `crf.refine`."""
-    return run(dense_crf.refine(image, probability, settings or CrfSettings(), labels=labels, threshold=threshold))
+    settings = settings or CrfSettings()
+    return run(dense_crf.refine(image, probability, settings, labels=labels, threshold=threshold, axes=axes))

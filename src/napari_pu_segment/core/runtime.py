@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 
 import torch
 
@@ -10,7 +11,7 @@ from .errors import InputError
 
 DEVICES = {"auto": "Automatic", "cpu": "Processor", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
 
-_fixed = 0
+_fixed: ContextVar[int] = ContextVar("fixed", default=0)  # of each thread: a batch may run beside a training
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -34,13 +35,12 @@ def _names(there: dict[str, bool]) -> str:
 
 
 def fix_threads(n_threads: int) -> None:
-    """From now on, torch uses so many threads in this process, whatever settings and models say; 0 ends that.
+    """From now on, torch uses so many threads for what this thread does, whatever settings and models say; 0 ends that.
 
     For processes that share a computer, and results that are to be the same wherever they are made: the last bits of a
     prediction depend on the number of threads.
     """
-    global _fixed
-    _fixed = n_threads
+    _fixed.set(n_threads)
 
 
 def thread_count(n_threads: int = 0) -> int:
@@ -49,8 +49,8 @@ def thread_count(n_threads: int = 0) -> int:
     Torch's default, all cores, spins at its barriers: beside a busy viewer it ran 7 to 40 times slower. What
     `fix_threads` was given counts more.
     """
-    if _fixed:
-        return _fixed
+    if _fixed.get():
+        return _fixed.get()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return n_threads or max(1, cores - 1)
 

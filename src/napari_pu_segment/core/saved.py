@@ -35,7 +35,7 @@ class SavedSession(BaseModel):
     key: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     name: str
     path: str
-    shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2, max_length=3)]
+    shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2, max_length=4)]
     strokes: dict[Role, str]
     method: str
     settings: dict[str, Any]

@@ -24,8 +24,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_pu_segment.batch import BatchPlan, BatchReport, FileReport
-from napari_pu_segment.batch.plans import time_in_words
+from napari_pu_segment.batch import BatchPlan, BatchReport, FileReport, time_in_words
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.io import ImageFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,11 +17,11 @@ from napari_pu_segment.batch import (
     BatchSettings,
     Executor,
     FileReport,
-    FileTask,
     planning,
     run_batch,
+    size,
+    time_in_words,
 )
-from napari_pu_segment.batch.plans import size, time_in_words
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.model import Model, save_model
 from napari_pu_segment.core.progress import Progress, Work
@@ -148,19 +148,7 @@ def _executor(workers: int) -> Iterator[Executor | None]:
     if workers <= 1:
         yield None
         return
-    from napari_pu_segment.cluster import Lost, local
+    from napari_pu_segment.cluster import executor, local
 
     with local(workers) as pool:
-
-        def executor(
-            function: Callable[[FileTask], FileReport], tasks: Iterable[FileTask]
-        ) -> Iterator[tuple[FileTask, FileReport] | None]:
-            running = pool.map(function, tasks)
-            with contextlib.closing(running):  # type: ignore[type-var]
-                for pair in running:
-                    if pair is not None and isinstance(pair[1], Lost):
-                        yield pair[0], FileReport(pair[0].name, "failed", pair[1].reason, pair[0].stem)
-                    else:
-                        yield pair  # type: ignore[misc]
-
-        yield executor
+        yield executor(pool)

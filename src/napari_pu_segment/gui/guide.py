@@ -13,6 +13,7 @@ from napari_pu_segment.core.progress import Work
 from napari_pu_segment.core.suggest import Suggestion, SuggestSettings, suggest
 
 from .marker import Marker
+from .scope import Scope
 from .session import Result, Session
 
 TITLE = "Looking for places"
@@ -188,20 +189,25 @@ class Guide:
             self._session.said.emit(str(error), True)
             return
         brush = book.member(result.layer, "positive")
-        brush_px = min(1000.0, float(brush.brush_size)) if isinstance(brush, Labels) else 0.0
+        factor = book.channels.grid(result.layer).brush_factor
+        brush_px = min(1000.0, factor * float(brush.brush_size)) if isinstance(brush, Labels) else 0.0
         settings = SuggestSettings(acquisition=self.acquisition, brush_px=brush_px)
         probability, threshold = result.segmentation.probability, result.segmentation.threshold
         previous = self._previous
         left_out = [*self._skipped, *([self.place.centre] if self.place is not None else [])]
 
+        window = book.window(result.layer) if result.large else None
+
         def work() -> Work[list[Suggestion]]:
-            return (
-                yield from suggest(
-                    *(snapshot.sample(), probability, threshold, result.model, settings),
-                    previous=previous,
-                    skipped=left_out,
-                )
+            scope = Scope(snapshot, probability, previous, left_out)
+            if result.large:
+                scope = scope.narrowed(None if window is None else snapshot.narrowed(window.slices))
+            places = yield from suggest(
+                *(scope.sample(), scope.probability, threshold, result.model, settings),
+                previous=scope.previous,
+                skipped=scope.skipped,
             )
+            return scope.placed(places)
 
         self.looking = True
         job = self._session.aside(work(), TITLE, lambda places: self._on_places(result.layer, places))

@@ -19,7 +19,7 @@ from .work import Result
 if TYPE_CHECKING:
     from .snapshots import Snapshot
 
-DEBOUNCE_MS = 200  # a burst of changes is one; a hand that fills or undoes is slower than this
+DEBOUNCE_MS = 100  # a burst of changes is one; a hand that fills or undoes is slower than this
 REST_MS = 1000  # without a stroke; then there is time for what takes longer
 FEW = 4  # positive strokes from which on a class prior is kept; see `Live`
 
@@ -53,6 +53,7 @@ class Live:
         self._session = session
         self.state = OFF
         self._followed: Snapshot | None = None  # the strokes of the latest training, unless it was cancelled
+        self._told = False  # strokes have changed that have not been looked at yet
         self._image: Image | None = None  # of the latest complete training; `_fresh_px` speaks of this one
         self._fresh_px = 0  # painted pixels when a training last began anew, from few strokes; else 0
         self._soon, self._rest = _timer(DEBOUNCE_MS, self._follow), _timer(REST_MS, self._settle)
@@ -62,8 +63,14 @@ class Live:
         session.job_started.connect(self._on_job)
         session.result_changed.connect(self._on_result)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a change of the strokes is still to be looked at."""
+        return self._soon.isActive()
+
     def _on_painted(self, image: Image) -> None:
         if self._session.live and image is self._session.image:
+            self._told = True
             self._rest.stop()
             self._soon.start()
 
@@ -93,8 +100,11 @@ class Live:
         self._followed = None
 
     def _on_finished(self) -> None:
-        """Another job may have kept the strokes waiting, or taken the place of a round."""
-        if self._session.live and not self._session.busy:
+        """Another job may have kept the strokes waiting, or taken the place of a round.
+
+        Else there is nothing to look at: a stroke may be half drawn, and napari tells of it at its end.
+        """
+        if self._session.live and not self._session.busy and (self._told or self._followed is None):
             self._soon.start()
 
     def _on_result(self, result: Result) -> None:
@@ -113,10 +123,12 @@ class Live:
             return
         try:
             strokes = session.book.snapshot(session.image)
+            self._told = False
             if not strokes.painted("positive"):
                 self._wait(strokes)
             elif self._followed is None or not strokes.same_strokes(self._followed):
                 self._train(strokes, anew=False)
+                self._soon.stop()  # the round that gave way has ended; it is followed already
         except PuSegmentError as error:
             session.said.emit(str(error), False)
 

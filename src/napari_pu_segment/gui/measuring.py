@@ -111,7 +111,7 @@ def _of_layer(
 def _objects(
     mask: np.ndarray, probability: np.ndarray | None, settings: ObjectSettings, scene: dict[str, Any]
 ) -> Work[tuple[np.ndarray, Table]]:
-    place = {"ignored": scene["ignored"], "pixel_size": scene["pixel_size"]}
+    place = {name: scene[name] for name in ("ignored", "pixel_size", "axes")}
     labels = yield from find_objects(mask, settings, probability=probability, **place)
     planewise = settings.planewise
     return labels, (yield from measure_objects(labels, probability=probability, planewise=planewise, **scene))
@@ -125,6 +125,7 @@ def _scene(sample: Sample) -> dict[str, Any]:
         "pixel_size": sample.pixel_size,
         "pixel_unit": sample.pixel_unit,
         "channel_names": sample.channel_names,
+        "axes": sample.axes,
     }
 
 
@@ -133,4 +134,4 @@ def _bare_scene(grid: Grid) -> dict[str, Any]:
     place, ndim = grid.placement, len(planes(grid.shape))
     unit = clean_unit(f"{place['units'][-1]:~}")
     size = tuple(abs(float(step)) for step in place["scale"][-ndim:]) if unit not in ("px", "") else ()
-    return {"image": None, "ignored": None, "pixel_size": size, "pixel_unit": unit, "channel_names": ()}
+    return {"image": None, "ignored": None, "pixel_size": size, "pixel_unit": unit, "channel_names": (), "axes": ""}

@@ -174,7 +174,7 @@ def _compared(model: Model, snapshot: Snapshot) -> Work[tuple[str, ...]]:
     """What makes the model doubtful for an image; raises `InputError` where it cannot see it at all."""
     yield Progress(0, 0, "Comparing with the model")
     sample = snapshot.sample()
-    model.check_image(tuple(sample.image.shape), f"The image {sample.name!r}", sample.channel_names)
+    model.check_image(tuple(sample.image.shape), f"The image {sample.name!r}", sample.channel_names, sample.axes)
     return doubts(model.card, sample)
 
 

@@ -225,7 +225,7 @@ class ObjectsPanel(QWidget):
             return
         if row is not None and self._session.book.contains(found.layer):
             place = self.model.table_row(row)
-            names = ("plane", "centroid_z_px", "centroid_y_px", "centroid_x_px")
+            names = ("frame", "plane", "centroid_z_px", "centroid_y_px", "centroid_x_px")
             extent_px = place["volume_px"] ** (1 / 3) if "volume_px" in place else place["area_px"] ** 0.5
             self._session.book.go_to(found.layer, [place[name] for name in names if name in place], extent_px)
         self._highlight()
@@ -243,8 +243,9 @@ class ObjectsPanel(QWidget):
         layer, selection = self._shown, self.table_view.selectionModel()
         assert layer is not None
         assert selection is not None
-        plane = round(layer.world_to_data(self._session.book.viewer.dims.point[-layer.ndim :])[0])
-        row = self.model.find(layer.selected_label, plane)
+        point = layer.world_to_data(self._session.book.viewer.dims.point[-layer.ndim :])
+        here = {"frame": round(point[0]), "plane": round(point[-3])} if layer.ndim > 2 else {}
+        row = self.model.find(layer.selected_label, here)
         if row is not None:
             self._picking = True
             flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows

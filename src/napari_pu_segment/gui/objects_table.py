@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,13 +37,14 @@ class ObjectsTable(QAbstractTableModel):
         """A row of the view, with all columns of the table."""
         return self._table.row(int(self._order[row]))
 
-    def find(self, label: int, plane: int | None = None) -> int | None:
-        """The row of the view that shows an object; of a plane, where there are planes and it has the object."""
+    def find(self, label: int, here: Mapping[str, int] | None = None) -> int | None:
+        """The row of the view that shows an object; of a frame and plane, where there are any and they have it."""
         labels = self._table.columns.get("label", np.zeros(0))[self._order]
         rows = np.flatnonzero(labels == label)
-        if plane is not None and "plane" in self._table.columns:
-            here = self._table.columns["plane"][self._order[rows]] == plane
-            rows = rows[here] if here.any() else rows
+        for name, number in (here or {}).items():
+            if name in self._table.columns:
+                there = self._table.columns[name][self._order[rows]] == number
+                rows = rows[there] if there.any() else rows
         return int(rows[0]) if rows.size else None
 
     def rowCount(self, parent: QModelIndex = NOWHERE) -> int:

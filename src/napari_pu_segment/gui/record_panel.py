@@ -106,8 +106,8 @@ class RecordPanel(QWidget):
 
     def _import(self, path: str) -> None:
         image = self._need_image()
-        shape = planes(self._session.book.channels.grid(image).shape)
-        self._session.aside(_read(path, shape), "Importing strokes", lambda masks: self._put(image, masks))
+        snapshot = self._session.book.snapshot(image)
+        self._session.aside(_read(path, snapshot), "Importing strokes", lambda masks: self._put(image, masks))
 
     def _put(self, image: Image, masks: Mapping[str, np.ndarray]) -> None:
         book = self._session.book
@@ -150,9 +150,9 @@ class RecordPanel(QWidget):
 
 def _written(snapshot: Snapshot, path: str) -> Work[None]:
     yield Progress(0, 0, "Writing the strokes")
-    write_strokes(path, snapshot.masks(), snapshot.pixel_size, snapshot.pixel_unit)
+    write_strokes(path, snapshot.masks(), snapshot.sample_size, snapshot.pixel_unit, snapshot.sample_axes)
 
 
-def _read(path: str, shape: tuple[int, ...]) -> Work[dict[str, np.ndarray]]:
+def _read(path: str, snapshot: Snapshot) -> Work[dict[str, np.ndarray]]:
     yield Progress(0, 0, "Reading the strokes")
-    return read_strokes(path, shape)
+    return read_strokes(path, planes(snapshot.shape), snapshot.sample_axes)

@@ -46,8 +46,8 @@ class Recorder:
     """Follows a session.
 
     A record goes back, training by training, to the last one that began from nothing. Where it cannot (the model was
-    loaded, or trained on another image, or after more than `MAX_TRAININGS` trainings) it begins with the model as it
-    was there, embedded.
+    loaded, or trained on another image or several, or after more than `MAX_TRAININGS` trainings) it begins with the
+    model as it was there, embedded.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ class Recorder:
 
     def _on_result(self, result: Result) -> None:
         plan, labels = result.plan, result.sample.labels
-        if plan is None or labels is None or result.model in self._links:
-            return
+        if plan is None or labels is None or plan.also or result.model in self._links:
+            return  # what was learnt from several images cannot be told of one: a record begins with that model
         tensors = result.model.card.tensors_sha256
         self._links[result.model] = _Link(plan, weakref.ref(result.layer), tensors, labels, result.sample.image)
         self._forget_beyond(result.model)

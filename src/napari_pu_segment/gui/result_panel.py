@@ -13,6 +13,7 @@ from napari_pu_segment.core.model import Model
 
 from .extras import Extras
 from .histogram import Histogram
+from .keep_button import KeepButton
 from .numbers import significant
 from .refine_box import RefineBox
 from .session import Result, Session
@@ -49,6 +50,7 @@ class ResultPanel(QWidget):
         self.objects_label = QLabel()
         self.extras = Extras(session)
         self.refine_box = RefineBox(session)
+        self.keep_button = KeepButton(session)
         # A drag of a slider or a burst of edits refines once, at its end.
         self._debounce = QTimer(self)
         self._debounce.setSingleShot(True)
@@ -115,6 +117,7 @@ class ResultPanel(QWidget):
         rows.addWidget(self.extras)
         layout.addWidget(self.mask_group)
         layout.addWidget(self.refine_box)
+        layout.addWidget(self.keep_button)
 
     def _connect(self) -> None:
         self.histogram.moved.connect(lambda value: self._choose(self.histogram, value))
@@ -169,7 +172,8 @@ class ResultPanel(QWidget):
         segmentation = result.segmentation
         if segmentation.probability is not self._measured and not result.preview:
             self._measured = segmentation.probability
-            work = measure_coverage(segmentation.probability, segmentation.mask, result.sample.labels)
+            sample = result.sample
+            work = measure_coverage(segmentation.probability, segmentation.mask, sample.labels, axes=sample.axes)
             self._session.aside(work, "Measuring the area", self._on_coverage)
         self._refresh()
 
@@ -204,7 +208,9 @@ class ResultPanel(QWidget):
         if coverage is None or result is None:
             self.objects_label.setText("typical objects")
             return
-        fraction = np.count_nonzero(result.segmentation.mask) / max(1, coverage.n_pixels)
+        fraction = coverage.coverage_at(result.segmentation.threshold)
+        if not result.large:  # of a large one it takes too long to count
+            fraction = np.count_nonzero(result.segmentation.mask) / max(1, coverage.n_pixels)
         self._set(self.area_slider, round(fraction ** (1 / 3) * SLIDER_STEPS))
         self._set(self.area_box, significant(100 * fraction))
         self._set(self.objects_box, round(coverage.objects_at(fraction)))

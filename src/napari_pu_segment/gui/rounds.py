@@ -253,11 +253,11 @@ def _judging(old: Result | None, known: Judgement | None, new: Result, cache: Fe
     if known is None:
         known = yield from _judged(old, cache)
     masks, labels = (old.segmentation.mask, new.segmentation.mask), (old.sample.labels, new.sample.labels)
-    alike = masks[0].shape == masks[1].shape
+    alike = masks[0].shape == masks[1].shape and not (old.large or new.large)  # masks that can be held and compared
     same = labels[0] is not None and labels[1] is not None and np.array_equal(labels[0], labels[1])
     return _Found(known, judged, mask_change(*masks) if alike else None, not same)
 
 
 def _judged(result: Result, cache: FeatureCache) -> Work[Judgement]:
     at = result.segmentation.threshold
-    return (yield from judge([result.sample], result.model, threshold=at, cache=cache))
+    return (yield from judge([result.sample, *result.others], result.model, threshold=at, cache=cache))

@@ -15,6 +15,7 @@ from napari_pu_segment.core.samples import Sample, canonical_axes, to_channels_f
 from napari_pu_segment.io import clean_unit
 
 from .axes import Third, lead_axes
+from .joined import joined, lazy
 from .sparse import SparseLabels
 from .strokes import codes_of_image, same_array, strokes_of_image
 
@@ -56,22 +57,32 @@ class Snapshot:
 
     def sample(self) -> Sample:
         """The snapshot as a `Sample`; may take long for large images, so it is called inside the job."""
-        images = [_channels_first(image, axes) for image, axes in zip(self.images, self.axes, strict=True)]
-        image = images[0] if len(images) == 1 else np.concatenate(images)  # lazy arrays stay lazy
+        pairs = zip(self.images, self.axes, strict=True)
+        images = [to_channels_first(lazy(image, self.name), axes) for image, axes in pairs]
+        image = joined(images)
         labels = None
         if self.strokes:  # axes of length one are gone
             labels = codes_of_image(self.strokes, self.shape, self.factor).reshape(image.shape[1:])
-        kept = [*(n > 1 for n in self.shape[:-2]), True, True]
-        size = tuple(size for size, keeps in zip(self.pixel_size, kept, strict=False) if keeps)
         return Sample(
             image,
             labels,
             name=self.name,
             channel_names=self.channel_names,
-            pixel_size=size,
+            pixel_size=self.sample_size,
             pixel_unit=self.pixel_unit,
-            axes=canonical_axes(self.axes[0], self.images[0].shape),
+            axes=self.sample_axes,
         )
+
+    @property
+    def sample_axes(self) -> str:
+        """`Sample.axes`."""
+        return canonical_axes(self.axes[0], self.images[0].shape)
+
+    @property
+    def sample_size(self) -> tuple[float, ...]:
+        """`Sample.pixel_size`: without that of axes of length one."""
+        kept = [*(n > 1 for n in self.shape[:-2]), True, True]
+        return tuple(size for size, keeps in zip(self.pixel_size, kept, strict=False) if keeps)
 
     def narrowed(self, slices: Sequence[slice]) -> tuple[slice, ...]:
         """Slices of the image, one for each axis of `shape`, as its sample has them, without axes of length one."""
@@ -262,7 +273,7 @@ def widened(point: Any, shape: tuple[int, ...]) -> tuple[float, ...]:
     if len(values) == len(shape):
         return tuple(values)
     lead = iter(values[:-2])
-    return (*(0.0 if n == 1 else next(lead) for n in shape[:-2]), *values[-2:])
+    return (*(0.0 if n == 1 else next(lead, 0.0) for n in shape[:-2]), *values[-2:])
 
 
 def check_shape(layer: Layer, shape: tuple[int, ...], image: Image, wanted: tuple[int, ...]) -> None:
@@ -272,7 +283,3 @@ def check_shape(layer: Layer, shape: tuple[int, ...], image: Image, wanted: tupl
         raise InputError(
             f"The layer {layer.name!r} measures {shape} pixels, but the image {image.name!r} {wanted}. {remedy}"
         )
-
-
-def _channels_first(image: Any, axes: str) -> Any:
-    return to_channels_first(image if hasattr(image, "transpose") else np.asarray(image), axes)

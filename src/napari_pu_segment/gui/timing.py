@@ -20,7 +20,7 @@ from napari_pu_segment.io import list_images
 from napari_pu_segment.series_files import in_order, write_keogram
 
 from .measuring import mask_of
-from .snapshots import Grid, Snapshot, planes
+from .snapshots import Grid, Snapshot
 from .work import Result
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def of_result(result: Result, grid: Grid) -> Scene:
 def of_layer(layer: Labels, image: Snapshot | None, image_grid: Grid | None) -> Scene:
     """What is labelled in a layer as it is now; with an image to take intensities and times from, if it fits."""
     grid = Grid(layer)
-    return Scene(grid, layer, np.array(grid.data).reshape(planes(grid.shape)), image, image_grid)
+    data = np.array(grid.data) if isinstance(grid.data, np.ndarray) else grid.data  # a lazy one is read frame by frame
+    many = tuple(0 if n == 1 else slice(None) for n in grid.shape[:-2])  # as in a sample, without axes of length one
+    return Scene(grid, layer, data[many], image, image_grid)
 
 
 def measured(scene: Scene, objects: ObjectSettings, line: KeogramSettings, interval_s: float) -> Work[Timed]:
@@ -185,6 +187,5 @@ def saved(series: Series, path: str | Path) -> Work[None]:
 
 
 def _axis(grid: Grid) -> int:
-    """Which axis of the grid frames lie along: that of time, else of planes."""
-    axes = [axis for axis in grid.axes if axis not in "CS"]
-    return axes.index("T") if "T" in axes else 0
+    """Which axis of the grid frames lie along: the first that is longer than one; that of time comes before planes."""
+    return next((axis for axis, n in enumerate(grid.shape[:-2]) if n > 1), 0)

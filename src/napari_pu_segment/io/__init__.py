@@ -4,6 +4,7 @@ Read: PNG, JPEG and BMP; TIFF with 8 or 16 bits or float, RGB(A), channels, plan
 names and pixel size of ImageJ and OME; .npy without pickled objects. Written: TIFF, and PNG for pictures to look at.
 """
 
+from .lazy import LazyImage
 from .names import IMAGE_SUFFIXES, list_images, sanitise_name
 from .outputs import OUTPUT_SUFFIXES, Output, create_output, open_part
 from .read import (
@@ -28,6 +29,7 @@ __all__ = [
     "OUTPUT_SUFFIXES",
     "Header",
     "ImageFile",
+    "LazyImage",
     "Output",
     "clean_unit",
     "create_output",

@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image, UnidentifiedImageError
 
 from ..core.errors import InputError
+from .bio import BIO_SUFFIXES, open_bio
 from .raw import RawSource, Reversed
 from .source import Source, Window, check_claim, guarded
 from .tiff import TIFF_MAGIC, open_levels
@@ -34,7 +35,7 @@ class Stored:
     axes : str
         One letter for each axis, of C, S (RGB sample), Z, T, Y and X.
     format : str
-        "npy", "picture", "tiff" or "zarr".
+        "npy", "picture", "tiff", "zarr" or "bioio".
     channel_names : tuple of str
         One for each channel, or empty.
     spacing : mapping
@@ -78,9 +79,9 @@ def open_file(path: Path, where: str, *, indexed: bool = False) -> Stored:
         warnings.simplefilter("ignore")  # Pillow warns of large images; the limits here decide
         stored: Stored = guarded(lambda: _open(path, where, indexed), where)
     source = stored.levels[0]
-    if source.dtype.kind not in "buif":  # complex128, str32, void16
+    if source.stored.kind not in "buif":  # complex128, str32, void16
         raise InputError(
-            f"{where} holds {source.dtype.name} values; only real numbers can be used. "
+            f"{where} holds {source.stored.name} values; only real numbers can be used. "
             "Save real numbers, one per channel."
         )
     if 0 in source.shape:
@@ -98,6 +99,9 @@ def _open(path: Path, where: str, indexed: bool) -> Stored:
         return _npy(path, where)
     if magic.startswith(TIFF_MAGIC):
         return _tiff(path, where)
+    if path.suffix.lower() in BIO_SUFFIXES:
+        source, axes, names, spacing = open_bio(path, where)
+        return Stored((source,), axes, "bioio", names, spacing, "um")
     return _picture(path, where, indexed)
 
 

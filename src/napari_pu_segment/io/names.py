@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..core.errors import InputError
+from .bio import BIO_SUFFIXES
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", *BIO_SUFFIXES)  # of files
+ZARR_SUFFIX = ".zarr"  # of folders that are one image
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}
 _MAX_NAME_BYTES = 150
 
 
-def list_images(folder: str | Path) -> list[Path]:
-    """The image files of a folder (not of its folders), by name; links that lead out of the folder are left out.
+def list_images(folder: str | Path, pattern: str = "*", *, recursive: bool = False) -> list[Path]:
+    """The images of a folder, by path: files, and the folders of OME-Zarr images.
+
+    Links that lead out of the folder, links to folders and what is hidden are left out.
+
+    Parameters
+    ----------
+    folder : path
+    pattern : str
+        That a name must match, such as "*_raw.tif"; upper and lower case are the same.
+    recursive : bool
+        Look into the folders of the folder, too.
 
     Raises
     ------
@@ -24,15 +38,28 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     try:
         root = folder.resolve()
-        found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
-        found = [path for path in found if not path.name.startswith(".") and path.is_file()]
+        found = [path for path in _images(folder, recursive) if fnmatchcase(path.name.lower(), pattern.lower())]
         found = [path for path in found if path.resolve().is_relative_to(root)]
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"Folder {str(folder)!r} cannot be read: {reason}. Check the path.") from None
     if not found:
-        raise InputError(f"Folder {str(folder)!r} has no images ({', '.join(IMAGE_SUFFIXES)}).")
+        kinds = ", ".join((*IMAGE_SUFFIXES, ZARR_SUFFIX))
+        named = "" if pattern == "*" else f" named {pattern!r}"
+        raise InputError(f"Folder {str(folder)!r} has no images{named} ({kinds}).")
     return found
+
+
+def _images(folder: Path, recursive: bool) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if (path.suffix.lower() == ZARR_SUFFIX and path.is_dir()) or (
+            path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+        ):
+            yield path
+        elif recursive and path.is_dir() and not path.is_symlink():
+            yield from _images(path, recursive)
 
 
 def sanitise_name(name: str) -> str:

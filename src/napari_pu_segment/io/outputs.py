@@ -52,7 +52,7 @@ class _Told:
 class Output:
     """An image on disk that is being written; made by `create_output`, or by `open_part` in another process.
 
-    `out[slices] = block` writes and `out[slices]` reads, with basic slices of the axes ([T,] [Z,] Y, X); what was not
+    `out[slices] = block` writes and `out[slices]` reads, with basic slices of the axes `([T,] [Z,] Y, X)`; what was not
     written yet reads as zeros. Nothing is seen under the final name before `finish`.
 
     Parameters
@@ -172,7 +172,7 @@ def create_output(
     ----------
     path : path
         Ends with .tif, .tiff, .ome.zarr or .zarr; what lies there is replaced when the output is finished.
-    shape : tuple of int, ([T,] [Z,] Y, X)
+    shape : tuple of int, `([T,] [Z,] Y, X)`
     dtype : uint8, uint16, uint32, int32, float32 or bool
     pixel_size : tuple of float, ([Z,] Y, X)
         Size of a pixel in `pixel_unit`, or empty; the last axes count.

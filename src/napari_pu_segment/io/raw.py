@@ -32,7 +32,7 @@ class RawSource(Source):
 
     def read(self, window: Window) -> np.ndarray:
         """The pixels of a window, run by run of neighbouring numbers."""
-        out = np.empty(tuple(w.stop - w.start for w in window), self.dtype)
+        out = np.empty(tuple(w.stop - w.start for w in window), self.stored)
         if not out.size:
             return out
         whole = [w.stop - w.start == n for w, n in zip(window, self.shape, strict=True)]
@@ -43,7 +43,7 @@ class RawSource(Source):
         with open(self.path, "rb", buffering=0) as handle:
             for index in np.ndindex(out.shape[:axis]):
                 start = first + sum((i + w.start) * step for i, w, step in zip(index, window, steps, strict=False))
-                handle.seek(self.offset + start * self.dtype.itemsize)
+                handle.seek(self.offset + start * self.stored.itemsize)
                 _fill(handle, runs[index].reshape(-1).view(np.uint8).data)
         return out
 
@@ -60,7 +60,7 @@ class Reversed(Source):
     """A source whose axes come in the opposite order: arrays in Fortran's order."""
 
     def __init__(self, source: Source) -> None:
-        super().__init__(source.shape[::-1], source.dtype, source.blocks[::-1], source.where)
+        super().__init__(source.shape[::-1], source.stored, source.blocks[::-1], source.where)
         self.source = source
 
     def read(self, window: Window) -> np.ndarray:
@@ -81,13 +81,13 @@ class Stack(Source):
 
     def __init__(self, lead: Sequence[int], pages: Sequence[Source]) -> None:
         first = pages[0]
-        super().__init__((*lead, *first.shape), first.dtype, (*(1 for _ in lead), *first.blocks), first.where)
+        super().__init__((*lead, *first.shape), first.stored, (*(1 for _ in lead), *first.blocks), first.where)
         self.lead, self.pages = tuple(lead), pages
 
     def read(self, window: Window) -> np.ndarray:
         """The pixels of a window, page by page."""
         n_lead = len(self.lead)
-        out = np.empty(tuple(w.stop - w.start for w in window), self.dtype)
+        out = np.empty(tuple(w.stop - w.start for w in window), self.stored)
         for index in np.ndindex(out.shape[:n_lead]):
             at = tuple(i + w.start for i, w in zip(index, window, strict=False))
             page = self.pages[int(np.ravel_multi_index(at, self.lead)) if self.lead else 0]

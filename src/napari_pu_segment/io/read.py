@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.samples import Array, Sample, canonical_axes, check_labels, to_channels_first
 from .formats import Stored, open_file
+from .lazy import LazyImage, Mapped
 from .source import LAZY_BYTES, guarded
 from .units import clean_unit
 
@@ -24,8 +25,8 @@ class ImageFile:
 
     Parameters
     ----------
-    image : array, (C, [T,] [Z,] Y, X)
-        Real numbers as they are stored; an alpha channel is dropped. An ndarray, or a lazy dask array if it holds more
+    image : array, `(C, [T,] [Z,] Y, X)`
+        Real numbers as they are stored; an alpha channel is dropped. An ndarray, or a `LazyImage` if it holds more
         than `LAZY_BYTES`.
     channel_names : tuple of str
         One for each channel, or empty.
@@ -55,13 +56,13 @@ class Header:
     Parameters
     ----------
     axes : {"CYX", "CZYX", "CTYX", "CTZYX"}
-    shape : tuple of int, (C, [T,] [Z,] Y, X)
+    shape : tuple of int, `(C, [T,] [Z,] Y, X)`
     dtype : str
         Such as "uint16".
     channel_names, pixel_size, pixel_unit
         See `ImageFile`.
     format : str
-        "npy", "picture", "tiff" or "zarr".
+        "npy", "picture", "tiff", "zarr" or "bioio".
     n_levels : int
         1, or more for a pyramid.
     """
@@ -97,11 +98,9 @@ def probe(path: str | Path) -> Header:
     where = f"Image file {str(path)!r}"
     stored = open_file(Path(path), where)
     source = stored.levels[0]
-    axes, dtype = _axes(stored, where), source.dtype
-    shape = to_channels_first(np.broadcast_to(np.uint8(0), source.shape), stored.axes).shape
-    name = "uint8" if dtype.kind == "b" else "float64" if dtype.itemsize > 8 else dtype.name
+    axes, shape = _axes(stored, where), to_channels_first(LazyImage.of(source), stored.axes).shape
     told = _names(stored, shape[0]), *_pixel_size(stored, axes)
-    return Header(axes, shape, name, *told, stored.format, len(stored.levels))
+    return Header(axes, shape, source.dtype.name, *told, stored.format, len(stored.levels))
 
 
 def read_image(path: str | Path, level: int = 0) -> ImageFile:
@@ -136,7 +135,7 @@ def read_image(path: str | Path, level: int = 0) -> ImageFile:
 
 
 def read_levels(path: str | Path) -> list[Array]:
-    """The levels of an image, (C, [T,] [Z,] Y, X) each, as lazy dask arrays; the finest first.
+    """The levels of an image, `(C, [T,] [Z,] Y, X)` each, lazy; the finest first.
 
     Raises
     ------
@@ -145,11 +144,11 @@ def read_levels(path: str | Path) -> list[Array]:
     """
     where = f"Image file {str(path)!r}"
     stored = open_file(Path(path), where)
-    return [_canonical(source.lazy(), stored, where) for source in stored.levels]
+    return [_canonical(LazyImage.of(source), stored, where) for source in stored.levels]
 
 
 def read_labels(path: str | Path) -> Array:
-    """Read label codes ([T,] [Z,] Y, X) uint8: 0 unlabelled, 1 positive, 2 negative, 3 ignore.
+    """Read label codes `([T,] [Z,] Y, X)` uint8: 0 unlabelled, 1 positive, 2 negative, 3 ignore.
 
     Of a large file the codes come lazily, and other values are refused when they are read.
 
@@ -159,12 +158,11 @@ def read_labels(path: str | Path) -> Array:
         If the file cannot be read or holds other values.
     """
     where = f"Label file {str(path)!r}"
-    labels = _single_channel(_open_exact(path, where), where)
-    return _checked(labels, partial(_codes, where=where), np.uint8)
+    return _made(_open_exact(path, where), partial(_codes, where=where), np.uint8, where)
 
 
 def read_mask(path: str | Path) -> Array:
-    """Read a mask ([T,] [Z,] Y, X) bool: True where any colour is not zero (and what has alpha is not transparent).
+    """Read a mask `([T,] [Z,] Y, X)` bool: True where any colour is not zero (and what has alpha is not transparent).
 
     Of a large file it comes lazily.
 
@@ -175,18 +173,14 @@ def read_mask(path: str | Path) -> Array:
     """
     where = f"Mask file {str(path)!r}"
     stored = _open_exact(path, where)
-    pixels = _pixels(stored, 0)
-    values = _checked(_canonical(pixels, stored, where), partial(_whole_numbers, where=where), None)
-    painted = (values != 0).any(axis=0)
     at = stored.axes.find("S")
-    if at >= 0 and pixels.shape[at] in (2, 4):
-        alpha = pixels[(slice(None),) * at + (-1,)]
-        painted &= to_channels_first(alpha, stored.axes.replace("S", ""))[0] != 0
-    return painted
+    alpha = at >= 0 and "C" not in stored.axes and stored.levels[0].shape[at] in (2, 4)
+    axes = stored.axes.replace("S", "C") if alpha else stored.axes  # so that alpha is kept
+    return _made(replace(stored, axes=axes), partial(_painted, alpha=alpha, where=where), np.bool_, where)
 
 
 def read_probability(path: str | Path) -> Array:
-    """Read probabilities ([T,] [Z,] Y, X) float32.
+    """Read probabilities `([T,] [Z,] Y, X)` float32.
 
     Of a large file they come lazily, and other values are refused when they are read.
 
@@ -196,33 +190,41 @@ def read_probability(path: str | Path) -> Array:
         If the file cannot be read, is not of a float type, or has a value that is not in 0..1.
     """
     where = f"Probability file {str(path)!r}"
-    probability = _single_channel(open_file(Path(path), where), where)
-    return _checked(probability, partial(_fractions, where=where), np.float32)
+    return _made(open_file(Path(path), where), partial(_fractions, where=where), np.float32, where)
 
 
-def _codes(labels: np.ndarray, where: str) -> np.ndarray:
+def _made(stored: Stored, function: Callable[[np.ndarray], np.ndarray], dtype: Any, where: str) -> Array:
+    """What a function makes of the channels (C, ...); of a large file lazily, after a look at its first pixel."""
+    image = _canonical(_pixels(stored, 0), stored, where)
+    if isinstance(image, np.ndarray):
+        return function(image)
+    function(np.zeros((image.shape[0], *(1 for _ in image.shape[1:])), image.dtype))  # refuses a wrong type at once
+    return LazyImage.of(Mapped(image, function, dtype, where))
+
+
+def _single_channel(image: np.ndarray, where: str) -> np.ndarray:
+    if any(not np.array_equal(image[0], channel) for channel in image[1:]):  # grey saved as RGB is fine
+        raise InputError(f"{where} has {image.shape[0]} channels that differ. Save it with one channel.")
+    return np.asarray(image[0])
+
+
+def _codes(image: np.ndarray, where: str) -> np.ndarray:
+    labels = _single_channel(image, where)
     return check_labels(labels, labels.shape, where)
 
 
-def _whole_numbers(values: np.ndarray, where: str) -> np.ndarray:
-    if values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
+def _painted(image: np.ndarray, alpha: bool, where: str) -> np.ndarray:
+    if image.dtype.kind == "f" and not np.array_equal(image, np.round(image)):
         raise InputError(f"{where} holds fractions, not a mask. Give an image that is zero where nothing is painted.")
-    return values
+    painted = (image[:-1] != 0).any(axis=0) & (image[-1] != 0) if alpha else (image != 0).any(axis=0)
+    return np.asarray(painted)
 
 
-def _fractions(values: np.ndarray, where: str) -> np.ndarray:
+def _fractions(image: np.ndarray, where: str) -> np.ndarray:
+    values = _single_channel(image, where)
     if values.dtype.kind != "f" or not ((values >= 0) & (values <= 1)).all():
         raise InputError(f"{where} has values that are not fractions from 0 to 1. Give an output of `predict`.")
     return np.ascontiguousarray(values, dtype=np.float32)
-
-
-def _checked(values: Array, check: Callable[[np.ndarray], np.ndarray], dtype: Any) -> Array:
-    """Values that a check has seen; of lazy ones each block, when it is read."""
-    if isinstance(values, np.ndarray):
-        return check(values)
-    check(np.zeros((1,) * values.ndim, values.dtype))  # the type is known now
-    dtype = np.dtype(dtype or values.dtype)
-    return values.map_blocks(check, dtype=dtype, meta=np.empty((0,) * values.ndim, dtype))
 
 
 def _open_exact(path: str | Path, where: str) -> Stored:
@@ -233,28 +235,16 @@ def _open_exact(path: str | Path, where: str) -> Stored:
 
 
 def _pixels(stored: Stored, level: int) -> Array:
-    """The pixels as they are stored: an ndarray, or a dask array if they are many."""
+    """The pixels in the order of the file: an ndarray, or a lazy image if they are many."""
     source = stored.levels[level]
-    return source.lazy() if source.nbytes > LAZY_BYTES else guarded(source.whole, source.where)
+    return LazyImage.of(source) if source.nbytes > LAZY_BYTES else guarded(source.whole, source.where)
 
 
 def _canonical(pixels: Array, stored: Stored, where: str) -> Array:
     try:
-        image = to_channels_first(pixels, stored.axes)
+        return to_channels_first(pixels, stored.axes)
     except InputError as error:
         raise InputError(f"{where} cannot be used. {error}") from None
-    kind = np.dtype(image.dtype)
-    if kind.kind == "b":
-        return image.astype(np.uint8)
-    return image.astype(np.float64 if kind.itemsize > 8 else kind.newbyteorder("="), copy=False)
-
-
-def _single_channel(stored: Stored, where: str) -> Array:
-    image = _canonical(_pixels(stored, 0), stored, where)
-    lazy = not isinstance(image, np.ndarray)
-    if any(lazy or not np.array_equal(image[0], channel) for channel in image[1:]):  # grey saved as RGB is fine
-        raise InputError(f"{where} has {image.shape[0]} channels that differ. Save it with one channel.")
-    return image[0]
 
 
 def _names(stored: Stored, n_channels: int) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ Window: TypeAlias = tuple[slice, ...]  # one slice for each axis, whole numbers,
 LAZY_BYTES = 2**28  # an image of more decoded bytes is read window by window
 MAX_BLOCK_BYTES = 2**28  # one compressed block (strip, tile, chunk) may hold no more: it is decoded as a whole
 _CACHE_BYTES = 2**26  # decoded blocks that one image keeps: a row of tiles reads each strip once
-_BLOCK_BYTES = 2**24  # of one block of a lazy array
 _BOMB_BYTES, _BOMB_RATIO = 2**31, 500  # more than this, and so much more than what is stored, is no image
 
 
@@ -29,6 +28,8 @@ class Source:
     ----------
     shape : tuple of int
     dtype : numpy.dtype
+        As it is stored. The pixels come in the computer's byte order, bool as uint8, long floats as float64; their
+        type is the attribute `dtype`.
     blocks : tuple of int
         What is read at once: a strip, a tile or a chunk.
     where : str
@@ -36,7 +37,8 @@ class Source:
     """
 
     def __init__(self, shape: Sequence[int], dtype: Any, blocks: Sequence[int], where: str) -> None:
-        self.shape, self.dtype, self.where = tuple(map(int, shape)), np.dtype(dtype), where
+        self.shape, self.stored, self.where = tuple(map(int, shape)), np.dtype(dtype), where
+        self.dtype = _plain(self.stored)
         self.blocks = tuple(max(1, min(int(block), n)) for block, n in zip(blocks, self.shape, strict=True))
         self._cache: dict[Hashable, np.ndarray] = {}
 
@@ -51,7 +53,7 @@ class Source:
         return math.prod(self.shape) * int(self.dtype.itemsize)
 
     def read(self, window: Window) -> np.ndarray:
-        """The pixels of a window; what each format does."""
+        """The pixels of a window, of the type as it is stored; what each format does."""
         raise NotImplementedError
 
     def whole(self) -> np.ndarray:
@@ -61,24 +63,7 @@ class Source:
     def __getitem__(self, key: Any) -> np.ndarray:
         window, rest = basic(key, self.shape)
         pixels: np.ndarray = guarded(lambda: self.read(window)[rest], self.where)
-        return pixels
-
-    def lazy(self) -> Any:
-        """The pixels as a dask array whose chunks are whole blocks."""
-        import dask.array
-
-        from_array: Any = dask.array.from_array
-        return from_array(self, chunks=self._chunks(), name=False, asarray=False, fancy=False)
-
-    def _chunks(self) -> tuple[int, ...]:
-        """Blocks side by side, until they hold enough for one step of a lazy array."""
-        chunks = list(self.blocks)
-        for axis in reversed(range(self.ndim)):
-            free = _BLOCK_BYTES // (math.prod(chunks) * self.dtype.itemsize)
-            if axis >= self.ndim - 2 and free > 1:
-                most = free if axis < self.ndim - 1 else max(1, math.isqrt(free))
-                chunks[axis] = min(self.shape[axis], chunks[axis] * most)
-        return tuple(chunks)
+        return pixels.astype(self.dtype, copy=False)
 
     def _cached(self, key: Hashable, load: Callable[[], np.ndarray]) -> np.ndarray:
         block = self._cache.pop(key, None)
@@ -90,6 +75,12 @@ class Source:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}
+
+
+def _plain(stored: np.dtype[Any]) -> np.dtype[Any]:
+    if stored.kind == "b":
+        return np.dtype(np.uint8)
+    return np.dtype(np.float64) if stored.kind == "f" and stored.itemsize > 8 else stored.newbyteorder("=")
 
 
 def basic(key: Any, shape: tuple[int, ...]) -> tuple[Window, tuple[Any, ...]]:

@@ -19,11 +19,11 @@ _CODES = {"positive": POSITIVE, "negative": NEGATIVE, "ignore": IGNORE}
 
 
 def read_strokes(path: str | Path, shape: tuple[int, ...], axes: str = "") -> dict[str, np.ndarray]:
-    """Read strokes on an image of a shape ([T,] [Z,] Y, X) and axes (see `Sample.axes`): GeoJSON, or label codes.
+    """Read strokes on an image of a shape `([T,] [Z,] Y, X)` and axes (see `Sample.axes`): GeoJSON, or label codes.
 
     Returns
     -------
-    dict of str to ndarray of bool, ([T,] [Z,] Y, X)
+    dict of str to ndarray of bool, `([T,] [Z,] Y, X)`
         By role: "positive", "negative", "ignore".
 
     Raises
@@ -51,7 +51,7 @@ def write_strokes(
     pixel_unit: str = "px",
     axes: str = "",
 ) -> None:
-    """Write strokes, masks ([T,] [Z,] Y, X) by role, as GeoJSON or as a TIFF of label codes, as the suffix says.
+    """Write strokes, masks `([T,] [Z,] Y, X)` by role, as GeoJSON or as a TIFF of label codes, as the suffix says.
 
     In a TIFF a pixel has one code: what is painted both positive and negative is ignored, as it is in training.
 

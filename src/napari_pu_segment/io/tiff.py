@@ -84,7 +84,7 @@ class _Page(Source):
         self._form, self._offsets, self._counts = form, offsets, counts
         self._deflate = int(keyframe.compression) in _DEFLATE
         super().__init__(keyframe.shape, keyframe.dtype, [self._segment[p] for p in self._places], where)
-        self._bytes = math.prod(self._segment) * self.dtype.itemsize
+        self._bytes = math.prod(self._segment) * int(self.stored.itemsize)
         check_block(self._bytes, where)
 
     def read(self, window: Window) -> np.ndarray:
@@ -92,7 +92,7 @@ class _Page(Source):
         box = [slice(0, n) for n in self._full]
         for place, part in zip(self._places, window, strict=True):
             box[place] = part
-        out = np.empty([b.stop - b.start for b in box], self.dtype)
+        out = np.empty([b.stop - b.start for b in box], self.stored)
         grid = [-(-n // m) for n, m in zip(self._full, self._segment, strict=True)]
         ranges = [range(b.start // m, -(-b.stop // m)) for b, m in zip(box, self._segment, strict=True)]
         for at in itertools.product(*ranges):

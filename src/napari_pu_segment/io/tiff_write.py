@@ -25,7 +25,7 @@ def write_tiff(name: str, array: Array, pixel_size: tuple[float, ...], pixel_uni
     Parameters
     ----------
     name : str
-    array : array, ([T,] [Z,] Y, X), of one of `TIFF_TYPES`
+    array : array, `([T,] [Z,] Y, X)`, of one of `TIFF_TYPES`
         Numpy or lazy; a large one is read tile by tile.
     pixel_size : tuple of float, ([Z,] Y, X), or empty
         The last axes count.

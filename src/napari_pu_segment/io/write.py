@@ -23,7 +23,7 @@ def write_image(
     ----------
     path : path
         With the suffix .tif or .tiff.
-    array : array, ([T,] [Z,] Y, X), of bool, uint8, uint16, uint32, int32 or float32
+    array : array, `([T,] [Z,] Y, X)`, of bool, uint8, uint16, uint32, int32 or float32
         Numpy or lazy; a large one is read tile by tile.
     pixel_size : tuple of float, ([Z,] Y, X)
         Size of a pixel in `pixel_unit`, or empty; the last axes count.

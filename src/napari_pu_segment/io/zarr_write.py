@@ -23,7 +23,7 @@ CHUNK_PX = 1024
 
 
 def chunk_of(shape: Sequence[int]) -> tuple[int, ...]:
-    """The chunk of an array ([T,] [Z,] Y, X): a square of one plane."""
+    """The chunk of an array `([T,] [Z,] Y, X)`: a square of one plane."""
     return (*(1 for _ in shape[:-2]), *(min(n, CHUNK_PX) for n in shape[-2:]))
 
 
