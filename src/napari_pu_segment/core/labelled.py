@@ -154,7 +154,9 @@ def _labelled_places(sample: Sample) -> np.ndarray:
     if sample.labels is None:
         return np.empty(0, np.int64)
     places = np.sort(np.concatenate([places_of(sample.labels, code) for code in (POSITIVE, NEGATIVE)]))
-    return np.asarray(places[usable(sample).reshape(-1)[places]])
+    fine = usable(sample).reshape(-1)[places]
+    kept: np.ndarray = places[fine]
+    return kept
 
 
 def _class_weights(sample: Sample, places: np.ndarray) -> np.ndarray:
@@ -164,7 +166,7 @@ def _class_weights(sample: Sample, places: np.ndarray) -> np.ndarray:
         return np.ones(2, np.float32)
     n_positive = np.count_nonzero(sample.labels.reshape(-1)[places] == POSITIVE)
     sizes = np.array([len(places) - n_positive, n_positive])
-    return (len(places) / np.maximum(2 * sizes, 1)).astype(np.float32)
+    return np.asarray(len(places) / np.maximum(2 * sizes, 1), np.float32)
 
 
 def _turned(arrays: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from .model import Model
 from .networks import stacked
 from .patches import Stroke, find_strokes
 from .samples import UNLABELED, Sample
+from .trust import label_trust
 from .uncertainty import shifted_scores, uncertainty
 
 _PLACES = 4096  # about so many cells are looked at, with one place in each
@@ -41,6 +42,8 @@ class Places:
         Mean entropy in bits within the dab; see `uncertainty.uncertainty`.
     change : ndarray, (N,), in [0, 1]
         Mean difference from the previous probability within the dab; 0 where there is none.
+    distrust : ndarray, (N,), in [0, 1]
+        Mean probability within the dab that the labels of a rough mask are wrong; 0 where there are none.
     to_positive, to_negative : ndarray, (N,)
         Distance in feature space to the nearest painted pixel of a kind; infinite where nothing is painted.
     """
@@ -50,6 +53,7 @@ class Places:
     scores: np.ndarray
     uncertainty: np.ndarray
     change: np.ndarray
+    distrust: np.ndarray
     to_positive: np.ndarray
     to_negative: np.ndarray
 
@@ -77,6 +81,7 @@ def find_places(
     radius_px: float,
     seed: int | Sequence[int] = 0,
     previous: np.ndarray | None = None,
+    rough: np.ndarray | None = None,
     strokes: Mapping[str, Sequence[Stroke]] | None = None,
 ) -> Places:
     """Places at random, one in each cell of a coarse grid, where a dab touches nothing that is painted or ignored.
@@ -94,6 +99,8 @@ def find_places(
     seed : int or sequence of int
     previous : ndarray, ([T,] [Z,] Y, X), optional
         The probability of the round before.
+    rough : ndarray of label codes, ([T,] [Z,] Y, X), optional
+        Of an unreliable mask.
     strokes : mapping of kind to strokes, optional
         Of the sample, where they have been found already; see `patches.find_strokes`.
     """
@@ -105,12 +112,14 @@ def find_places(
     inside = probability[dabs]
     radii = dab_radii_px(probability, threshold, centres, radius_px)
     change = np.zeros(len(centres)) if previous is None else np.nan_to_num(np.abs(inside - previous[dabs])).mean(1)
+    distrust = np.zeros(len(centres)) if rough is None else 1 - label_trust(inside, rough[dabs]).mean(1)
     return Places(
         centres,
         radii,
         shifted_scores(inside, threshold).mean(1),
         uncertainty(inside, threshold).mean(1),
         change,
+        distrust,
         *_distances(sample, centres, model, find_strokes([sample]) if strokes is None else strokes),
     )
 

@@ -71,6 +71,11 @@ def _changed(places: Places) -> np.ndarray:
     return np.where(places.change > 0, np.log(places.change + _LEAST), -np.inf)
 
 
+def _suspect(places: Places) -> np.ndarray:
+    """log of the probability that the label of a rough mask is wrong."""
+    return np.where(places.distrust > 0, np.log(places.distrust + _LEAST), -np.inf)
+
+
 def _mixed(places: Places) -> np.ndarray:
     """Anywhere in predicted objects; of the background, as much as there is of objects, what is most like them.
 
@@ -89,6 +94,7 @@ ACQUISITIONS: dict[str, Acquisition] = {
     "unlike": Acquisition("Unlike anything painted", "unlike anything painted", _unlike),
     "missed": Acquisition("Likely missed", "likely missed object", _missed),
     "changed": Acquisition("Large change", "large change since the last round", _changed),
+    "suspect": Acquisition("Suspect in the rough mask", "the rough mask is suspect", _suspect),
 }
 
 
@@ -138,6 +144,7 @@ def suggest(
     settings: SuggestSettings | None = None,
     *,
     previous: np.ndarray | None = None,
+    rough: np.ndarray | None = None,
     skipped: Sequence[Sequence[float]] = (),
 ) -> Work[list[Suggestion]]:
     """Places where a stroke would help most.
@@ -159,6 +166,8 @@ def suggest(
     settings : SuggestSettings, optional
     previous : ndarray, ([T,] [Z,] Y, X), optional
         The probability of the round before.
+    rough : ndarray of label codes, ([T,] [Z,] Y, X), optional
+        Of an unreliable mask, whose suspect places are looked for, too.
     skipped : sequence of points, ([T,] [Z,] Y, X)
         Places that the user did not want to answer.
 
@@ -175,7 +184,7 @@ def suggest(
     settings = settings or SuggestSettings()
     shape = sample.spatial_shape
     model.check_image(tuple(sample.image.shape), f"Image {sample.name!r}", sample.channel_names, sample.axes)
-    for array in (probability, previous):
+    for array in (probability, previous, rough):
         if array is not None and array.shape != shape:
             raise InputError(f"The result measures {array.shape} pixels, but the image {shape}. Train again.")
     set_threads(int(model.card.settings.get("threads", 0)))
@@ -184,9 +193,8 @@ def suggest(
     strokes = find_strokes([sample])
     n_painted = len(strokes["positive"]), len(strokes["negative"])
     seed = (settings.seed, *n_painted, len(skipped))
-    places = find_places(
-        sample, probability, threshold, model, radius_px=radius, seed=seed, previous=previous, strokes=strokes
-    )
+    extra = {"previous": previous, "rough": rough}
+    places = find_places(sample, probability, threshold, model, radius_px=radius, seed=seed, strokes=strokes, **extra)
     row = pick(ACQUISITIONS, settings.acquisition, "acquisition function")
     chosen = choose(places, row, settings, shape, n_painted, skipped, np.random.default_rng(seed))
     reasons = explain(places) if not row.reason else [row.reason] * len(places)

@@ -184,7 +184,7 @@ class Guide:
             self._session.said.emit("Paint a few strokes and train first; then you can be taken to places.", False)
             return
         try:
-            snapshot = book.snapshot(result.layer)
+            snapshot = self._session.rough.added(book.snapshot(result.layer), result.layer)
         except PuSegmentError as error:
             self._session.said.emit(str(error), True)
             return
@@ -205,6 +205,7 @@ class Guide:
             places = yield from suggest(
                 *(scope.sample(), scope.probability, threshold, result.model, settings),
                 previous=scope.previous,
+                rough=scope.rough(),
                 skipped=scope.skipped,
             )
             return scope.placed(places)

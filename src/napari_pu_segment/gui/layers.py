@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BRUSH_OF_PX = 4096  # in larger images one paints zoomed in, and a brush is not larger for them
 BRUSHES = ("positive", "negative", "ignore")
 RESULTS = ("probability", "mask", "refined")  # what a segmentation consists of
-SHOWN = ("probability", "uncertainty", "band", "mask", "refined", "objects")  # from the bottom to the top
+SHOWN = ("probability", "uncertainty", "suspect", "band", "mask", "refined", "objects")  # from the bottom to the top
 
 
 class LayerBook:
@@ -197,7 +197,7 @@ class LayerBook:
         Parameters
         ----------
         image : Image
-        role : {"probability", "uncertainty", "band", "mask", "refined", "objects"}
+        role : one of `SHOWN`
         data : ndarray, `LargeArray` or `LargeMask`, ([T,] [Z,] Y, X), or None
             None takes the layer away: an old result beside a new one would be a lie.
 

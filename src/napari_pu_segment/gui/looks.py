@@ -18,6 +18,7 @@ COLOURS = {
     "mask": "#009E73",  # bluish green
     "refined": "#F0E442",  # yellow
     "uncertainty": "#D55E00",  # vermilion
+    "suspect": "#0072B2",  # blue
 }
 BAND = ("#FDE725", "#21918C", "#440154")  # from what may belong to an object to what surely does: ever darker
 OPACITY = {"positive": 0.8, "negative": 0.8, "ignore": 0.3, "mask": 0.8, "refined": 0.9, "band": 0.5, "objects": 0.6}
@@ -50,9 +51,9 @@ def result_layer(image_name: str, role: str, data: Any, **placement: Any) -> Lay
     Parameters
     ----------
     image_name : str
-    role : {"probability", "uncertainty", "band", "mask", "refined", "objects"}
-        Probability and uncertainty become clear where they are low; the masks are drawn as outlines, in large images
-        filled; each object has a colour of its own.
+    role : {"probability", "uncertainty", "suspect", "band", "mask", "refined", "objects"}
+        Probability, uncertainty and suspicion become clear where they are low; the masks are drawn as outlines, in
+        large images filled; each object has a colour of its own.
     data : array, ([T,] [Z,] Y, X), or a list of such, of ever coarser levels
     **placement
         Scale, units and so on, as for any layer.
@@ -65,7 +66,7 @@ def result_layer(image_name: str, role: str, data: Any, **placement: Any) -> Lay
     """
     title = name(image_name, role)
     placement["multiscale"] = isinstance(data, list)
-    if role in ("probability", "uncertainty"):
+    if role in ("probability", "uncertainty", "suspect"):
         colour = COLOURS[role]
         ramp = Colormap([f"{colour}00", f"{colour}80"], name=role, display_name=role)
         return Image(

@@ -57,6 +57,11 @@ class Scope:
         labels = None if sample.labels is None else sample.labels[self.part]
         return replace(sample, image=np.asarray(sample.image[(slice(None), *self.part)]), labels=labels)
 
+    def rough(self) -> np.ndarray | None:
+        """Label codes of the rough mask, or of its part, where there is one."""
+        codes = self.snapshot.rough_codes()
+        return codes if codes is None or self.part is None else codes[self.part]
+
     def placed(self, places: list[Suggestion]) -> list[Suggestion]:
         """Places where they are in the whole image."""
         if self.part is None:

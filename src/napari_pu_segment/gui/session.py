@@ -21,6 +21,7 @@ from napari_pu_segment.core.settings import Settings
 from . import work
 from .jobs import Job, JobRunner, Kind
 from .layers import LayerBook
+from .rough import RoughMasks
 from .show import Results
 from .snapshots import Snapshot
 from .train_on import TrainOn
@@ -53,6 +54,8 @@ class Session:
         Whether every stroke is followed by a training; see `set_live`.
     train_on : TrainOn
         Further images whose strokes to learn from.
+    rough : RoughMasks
+        The unreliable mask of each image.
     cache : FeatureCache
         Features kept between trainings, also for work beside them.
     image_changed, model_changed, result_changed, job_started, live_changed : Signal(object)
@@ -81,7 +84,7 @@ class Session:
         self.method = next(iter(METHODS))
         self.settings: Settings = METHODS[self.method].settings()
         self.live = False
-        self.train_on = TrainOn(book)
+        self.train_on, self.rough = TrainOn(book), RoughMasks(book)
         self.cache = FeatureCache()
         self._results = Results(book, self.result_changed.emit, self._on_failed)
 
@@ -136,9 +139,9 @@ class Session:
         layer = self._need_image()
         if self.book.member(layer, "positive") is None:
             raise InputError("There are no strokes yet. Press “Add brush layers” and paint a few on the objects.")
-        others = [self.book.snapshot(other) for other in self.train_on.chosen(layer)]
-        plan = Plan(method, settings, self._need_model() if warm else None, tuple(other.name for other in others))
-        scene = self._scene(layer, live or self.book.snapshot(layer), *others)
+        snapshots, also = self.train_on.snapshots(layer, live, self.rough if METHODS[method].rough_masks else None)
+        plan = Plan(method, settings, self._need_model() if warm else None, also)
+        scene = self._scene(layer, *snapshots)
         if live is None:
             self._start(work.trained(scene, plan, self.cache), TRAINING, self._on_result)
             self.said.emit("You can go on painting meanwhile.", False)

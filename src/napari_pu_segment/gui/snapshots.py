@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from napari_pu_segment.io import clean_unit
 from .axes import Third, lead_axes
 from .joined import joined, lazy
 from .sparse import SparseLabels
-from .strokes import codes_of_image, same_array, strokes_of_image
+from .strokes import codes_of_image, codes_of_rough, same_array, strokes_of_image
 
 MODEST_PX = 2**34  # the finest level of a multiscale image with at most so many pixels is worked on, unless chosen
 RGB_NAMES = ("red", "green", "blue")  # as images on disk have them
@@ -43,6 +43,8 @@ class Snapshot:
         How many pixels of the image a pixel of the strokes is high and wide.
     name, channel_names, pixel_size, pixel_unit
         As in `Sample`, but for axes of length one.
+    rough : ndarray of bool, or None
+        An unreliable mask of the image, of its `shape`.
     """
 
     images: tuple[Any, ...]
@@ -54,6 +56,18 @@ class Snapshot:
     channel_names: tuple[str, ...]
     pixel_size: tuple[float, ...]
     pixel_unit: str
+    rough: np.ndarray | None = None
+
+    def samples(self) -> list[Sample]:
+        """What there is to learn from: the image with its strokes, and again with its rough mask where it has one."""
+        sample, rough = self.sample(), self.rough_codes()
+        return [sample] if rough is None else [sample, replace(sample, labels=rough, trust="noisy")]
+
+    def rough_codes(self) -> np.ndarray | None:
+        """Label codes of the rough mask, ([T,] [Z,] Y, X) without axes of length one; see `strokes.codes_of_rough`."""
+        if self.rough is None:
+            return None
+        return codes_of_rough(self.rough, self.strokes, self.factor).reshape(planes(self.shape))
 
     def sample(self) -> Sample:
         """The snapshot as a `Sample`; may take long for large images, so it is called inside the job."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pu_segment.core.samples import codes_from_masks
+from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, UNLABELED, codes_from_masks
 
 from .boxes import Box
 from .sparse import SparseLabels
@@ -37,6 +37,19 @@ def codes_of_image(strokes: Mapping[str, Any], shape: tuple[int, ...], factor: i
     for box in boxes.values():
         block = codes_from_masks(**{role: np.asarray(data[box]) for role, data in strokes.items()})
         _put(codes, box, block, factor)
+    return codes
+
+
+def codes_of_rough(rough: np.ndarray, strokes: Mapping[str, Any], factor: int) -> np.ndarray:
+    """Label codes ([T,] [Z,] Y, X) of a rough mask, bool, of an image with strokes; see `codes_of_image`.
+
+    It says nothing where there are strokes, which know better; what they ignore is ignored.
+    """
+    codes = np.where(rough, POSITIVE, NEGATIVE).astype(np.uint8)
+    if strokes:
+        painted = codes_of_image(strokes, rough.shape, factor)
+        codes[painted != UNLABELED] = UNLABELED
+        codes[painted == IGNORE] = IGNORE
     return codes
 
 

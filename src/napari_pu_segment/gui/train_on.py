@@ -9,6 +9,8 @@ from napari.layers import Image
 from psygnal import Signal
 
 from .layers import LayerBook
+from .rough import RoughMasks
+from .snapshots import Snapshot
 
 
 class TrainOn:
@@ -38,6 +40,32 @@ class TrainOn:
     def chosen(self, but: Image | None) -> list[Image]:
         """Those of them that are ticked."""
         return [image for image in self.painted(but) if image in self._ticked]
+
+    def snapshots(
+        self, image: Image, ready: Snapshot | None, rough: RoughMasks | None
+    ) -> tuple[list[Snapshot], tuple[str, ...]]:
+        """An image and those ticked beside it, frozen, and the names of what else is learnt from.
+
+        Parameters
+        ----------
+        image : Image
+        ready : Snapshot, optional
+            Of that image, where there is one.
+        rough : RoughMasks, optional
+            Where rough masks are learnt from.
+
+        Raises
+        ------
+        InputError
+            If one of them has too many axes, or a brush layer of another shape.
+        """
+        others = self.chosen(image)
+        snapshots = [ready or self._book.snapshot(image), *map(self._book.snapshot, others)]
+        names = tuple(other.name for other in others)
+        if rough is not None:
+            snapshots = [rough.added(*pair) for pair in zip(snapshots, [image, *others], strict=True)]
+            names += rough.names([image, *others])
+        return snapshots, names
 
     def choose(self, images: Sequence[Image]) -> None:
         """Tick these, and no others."""

@@ -18,6 +18,7 @@ from .jobs import Job
 from .looks import COLOURS
 from .preferences import preferences
 from .rim_button import RimButton
+from .rough_box import RoughBox
 from .session import Session
 from .settings_form import SettingsForm, narrow
 from .train_on_box import TrainOnBox
@@ -47,6 +48,7 @@ class TrainPanel(QWidget):
         self.axes_box = AxesBox(session)
         self.channels_box = ChannelsBox(session)
         self.train_on_box = TrainOnBox(session)
+        self.rough_box = RoughBox(session)
         self.rim_button = RimButton(session)
         self.brush_buttons = {
             role: _brush_button(role, keys.get(role, "")) for role in ("positive", "negative", "ignore")
@@ -148,6 +150,7 @@ class TrainPanel(QWidget):
             method.addRow("Method", self.method_combo)
             self._train_rows.addLayout(method)
         self._train_rows.addWidget(self.form)
+        self._train_rows.addWidget(self.rough_box)
         self._train_rows.addWidget(self.train_on_box)
         self._train_rows.addWidget(self.warm_box)
         self._train_rows.addWidget(self.train_button)
@@ -177,6 +180,7 @@ class TrainPanel(QWidget):
         self._train_rows.replaceWidget(old, self.form)
         old.deleteLater()
         self._on_settings()
+        self.rough_box.refresh()
 
     def _on_choices(self) -> None:
         settings = self._session.settings

@@ -42,7 +42,7 @@ class Plan:
     start : Model or None
         Continue from this model.
     also : tuple of str
-        Names of further images whose strokes it learns from.
+        Names of what else it learns from: further images with their strokes, and rough masks.
     """
 
     method: str
@@ -120,7 +120,7 @@ class Scene:
 
 def trained(scene: Scene, plan: Plan, cache: FeatureCache) -> Work[Result]:
     """Train on images and their strokes, and segment the first of them; see `segmented`."""
-    samples = [snapshot.sample() for snapshot in scene.snapshots]
+    samples = [sample for snapshot in scene.snapshots for sample in snapshot.samples()]
     model = yield from METHODS[plan.method].train(samples, plan.settings, start=plan.start, cache=cache)
     return (yield from segmented(scene, samples, model, plan))
 
@@ -151,7 +151,7 @@ def followed(scene: Scene, plan: Plan, cache: FeatureCache, old: Result | None) 
     A model that cannot be continued from is replaced by a new one. Reports that tell of finished parts carry the
     `Result` so far; its mask is left to whoever shows it, see `fill_mask`. A large result begins empty.
     """
-    samples = [snapshot.sample() for snapshot in scene.snapshots]
+    samples = [sample for snapshot in scene.snapshots for sample in snapshot.samples()]
     train = METHODS[plan.method].train
     try:
         model = yield from train(samples, plan.settings, start=plan.start, cache=cache)

@@ -24,6 +24,8 @@ class Method:
     needs, makes : str
         What the user gives, and gets, in a few words.
     reference : str
+    rough_masks : bool
+        Whether it learns from unreliable masks beside strokes.
     """
 
     title: str
@@ -32,6 +34,7 @@ class Method:
     needs: str
     makes: str
     reference: str
+    rough_masks: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -50,5 +53,6 @@ METHODS: dict[str, Method] = {
         needs="unreliable masks of some images; strokes or reliable masks of at least one",
         makes="probability, mask, refined mask; how far each label may be trusted",
         reference="Mirikharaji, Yan, Hamarneh 2019, arXiv:1906.03639",
+        rough_masks=True,
     ),
 }

@@ -1,0 +1,144 @@
+"""Rough masks in the widget: chosen, learnt from, doubted, mended place by place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from napari_pu_segment.core.corrupt import CorruptSettings, corrupt
+from napari_pu_segment.core.methods.reweight import ReweightSettings
+from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, UNLABELED
+from napari_pu_segment.gui.guide import Guide
+from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.train_panel import TrainPanel
+from tests.helpers import dice, disks, strokes
+
+KEYS = {"positive": "Q", "negative": "W"}
+QUICK = ReweightSettings(n_steps=100, threads=1)
+
+
+@pytest.fixture
+def scene(make_viewer, qtbot):
+    """A viewer with an image of disks, a rough mask of triangles, strokes; session, panel, truth."""
+    viewer = make_viewer()
+    pixels, truth = disks()
+    image = viewer.add_image(pixels[0], name="disks")
+    viewer.add_labels(corrupt(truth, CorruptSettings(seed=1)).astype(np.uint8), name="rough")
+    viewer.add_labels(np.zeros((5, 5), np.uint8), name="another shape")
+    session = Session(LayerBook(viewer))
+    session.crf = None
+    panel = TrainPanel(session, KEYS)
+    qtbot.addWidget(panel)
+    panel.image_combo.set_value(image)
+    session.book.add_brushes(image)
+    codes = strokes()
+    session.book.put_strokes(image, "positive", codes == POSITIVE)
+    session.book.put_strokes(image, "negative", codes == NEGATIVE)
+    yield viewer, session, panel, truth
+    session.close()
+
+
+def offered(panel) -> list[str]:
+    return [panel.rough_box.combo.itemText(i) for i in range(panel.rough_box.combo.count())]
+
+
+def choose_method(panel, name: str) -> None:
+    panel.method_combo.setCurrentIndex(panel.method_combo.findData(name))
+
+
+def train(session, qtbot, settings=QUICK) -> None:
+    with qtbot.waitSignal(session.result_changed, timeout=60_000):
+        session.train("reweight", settings, warm=False)
+
+
+def test_rough_masks_are_offered_to_the_method_that_takes_them(scene):
+    viewer, _, panel, _ = scene
+    assert panel.rough_box.isHidden()
+    choose_method(panel, "reweight")
+    assert not panel.rough_box.isHidden()
+    assert offered(panel) == ["None", "rough"], "no brush layers, no other shapes"
+    assert not panel.rough_box.suspect_box.isEnabled()
+    viewer.add_labels(np.ones((96, 80), np.uint8), name="second")
+    assert offered(panel) == ["None", "rough", "second"]
+    choose_method(panel, "pu")
+    assert panel.rough_box.isHidden()
+
+
+def test_without_a_mask_the_sentence_says_what_is_missing(scene, qtbot):
+    _, session, panel, _ = scene
+    choose_method(panel, "reweight")
+    with qtbot.waitSignal(session.said, check_params_cb=lambda text, failed: failed, timeout=60_000) as said:
+        panel.train_button.click()
+    assert "no unreliable mask" in said.args[0]
+    assert session.result is None
+
+
+def test_strokes_and_a_rough_mask_make_a_better_mask(scene, qtbot):
+    viewer, session, panel, truth = scene
+    choose_method(panel, "reweight")
+    panel.rough_box.combo.setCurrentIndex(1)
+    rough, before = viewer.layers["rough"], viewer.layers["rough"].data.copy()
+    assert dice(before, truth) < 0.65
+    train(session, qtbot)
+    assert dice(session.result.segmentation.mask, truth) > 0.8
+    np.testing.assert_array_equal(rough.data, before)
+    assert session.result.sample.trust == "scribble"
+    assert [sample.trust for sample in session.result.others] == ["noisy"]
+
+
+def test_strokes_overrule_the_rough_mask(scene):
+    viewer, session, panel, _ = scene
+    choose_method(panel, "reweight")
+    image = session.image
+    session.book.put_strokes(image, "ignore", np.pad(np.ones((4, 4), bool), ((92, 0), (76, 0))))
+    session.rough.choose(image, viewer.layers["rough"])
+    codes = session.rough.added(session.book.snapshot(image), image).rough_codes()
+    assert set(np.unique(codes)) == {UNLABELED, POSITIVE, NEGATIVE, IGNORE}
+    np.testing.assert_array_equal(codes == UNLABELED, strokes() != 0)
+    assert (codes[92:, 76:] == IGNORE).all()
+
+
+def test_suspect_labels_are_shown_and_follow_the_switch(scene, qtbot):
+    viewer, session, panel, truth = scene
+    choose_method(panel, "reweight")
+    panel.rough_box.combo.setCurrentIndex(1)
+    train(session, qtbot)
+    assert session.book.member(session.image, "suspect") is None
+    panel.rough_box.suspect_box.click()
+    qtbot.waitUntil(lambda: session.book.member(session.image, "suspect") is not None, timeout=20_000)
+    shown = session.book.member(session.image, "suspect").data
+    wrong = (viewer.layers["rough"].data != 0) != truth
+    assert shown[wrong].mean() > shown[~wrong].mean() + 0.3
+    panel.rough_box.suspect_box.click()
+    assert session.book.member(session.image, "suspect") is None
+
+
+def test_one_is_led_to_suspect_labels_and_answers_mend_them(scene, qtbot):
+    viewer, session, panel, truth = scene
+    choose_method(panel, "reweight")
+    panel.rough_box.combo.setCurrentIndex(1)
+    guide = Guide(session)
+    train(session, qtbot)
+    guide.choose("suspect")
+    guide.take_there()
+    qtbot.waitUntil(lambda: guide.place is not None, timeout=20_000)
+    assert guide.place.reason == "the rough mask is suspect"
+    centre = guide.place.centre
+    labelled = bool(viewer.layers["rough"].data[centre])
+    assert labelled != truth[centre]
+    guide.answer("positive" if truth[centre] else "negative")
+    codes = session.rough.added(session.book.snapshot(session.image), session.image).rough_codes()
+    assert codes[centre] == UNLABELED, "the answer overrules the mask"
+
+
+def test_a_mask_that_is_deleted_is_no_longer_learnt_from(scene):
+    viewer, session, panel, _ = scene
+    choose_method(panel, "reweight")
+    panel.rough_box.combo.setCurrentIndex(1)
+    assert session.rough.of(session.image) is viewer.layers["rough"]
+    viewer.layers.remove("rough")
+    assert session.rough.of(session.image) is None
+    assert panel.rough_box.combo.currentText() == "None"
