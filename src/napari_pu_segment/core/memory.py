@@ -11,7 +11,7 @@ from typing import Any
 def give_back() -> None:
     """Give memory that was freed back to the system, between two blocks of long work; it takes milliseconds.
 
-    The C library of Linux keeps what it was given for arrays of up to 32 MB, in pieces that no later array may fit into:
+    The C library of Linux keeps what it was given for arrays of up to 32 MB, in pieces that later arrays may not fit:
     hundreds of MB beside a process that holds nothing. Other systems have no such call, and nothing happens.
     """
     trim = _trim()
