@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from napari_pu_segment.batch import FileReport, FileTask
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.runtime import set_threads
 
@@ -43,3 +44,10 @@ def die_of_13(task: tuple[str, int, float]) -> int:
 
 def refuse(number: int) -> int:
     raise InputError(f"Number {number} cannot be used.")
+
+
+def die_of_image2(task: FileTask) -> FileReport:
+    """In place of a batch's `process`: a file that no worker survives."""
+    if task.name == "image2.tif":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return FileReport(task.name, "ok")

@@ -94,7 +94,9 @@ def gui(images: Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE...]"
 @guarded
 def train(
     out: Out,
-    images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE...", help="Image files.")] = None,
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="IMAGE...", help="Image files, or folders of images and strokes.")
+    ] = None,
     positive: Annotated[list[Path] | None, _masks("Strokes on objects (non-zero)")] = None,
     negative: Annotated[list[Path] | None, _masks("Strokes on background (non-zero)")] = None,
     ignore: Annotated[list[Path] | None, _masks("Pixels to leave out (non-zero)")] = None,
@@ -111,19 +113,23 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Same seed, same result.  [default: 0]", show_default=False)] = None,
 ) -> None:
     """Train a model on images with strokes, or on folders of patches."""
-    from .cli_data import samples_of_images, samples_of_patches
+    from .cli_data import pairs_of, sample_of, samples_of_patches
+    from .io import read_image
 
     strokes = {"positive": positive, "negative": negative, "ignore": ignore, "scribbles": scribbles}
     files = {name: list(given or []) for name, given in strokes.items()}
     folders = {"positive": positive_patches, "negative": negative_patches, "unlabelled": unlabelled_patches}
     check_forms(list(images or []), files, folders)
-    inputs = [*(images or []), *(file for given in files.values() for file in given), *([config] if config else [])]
-    check_output(out, inputs)
+    pairs = pairs_of(images, files) if images else []
+    check_output(out, [*(file for image, found in pairs for file in (image, *found.values())), *filter(None, [config])])
     settings = _settings(method, prior, changes, config, seed)
-    samples = samples_of_images(images, files) if images else samples_of_patches(folders)
+    samples = [sample_of(read_image(image), image, found) for image, found in pairs] or samples_of_patches(folders)
+    from .core.doubts import training_doubts
     from .core.methods import METHODS
     from .core.model import save_model
 
+    for warning in training_doubts(samples):
+        typer.echo(f"Warning: {warning}", err=True)
     start = time.perf_counter()
     model = drive(METHODS[settings.to_dict()["method"]].train(samples, settings), "Training")
     make_folder(out.parent)

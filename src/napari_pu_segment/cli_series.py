@@ -41,7 +41,6 @@ def timeseries(
     """Measure area, objects and intensity of each frame of a series, and make a keogram."""
     from .core.keogram import KeogramSettings
     from .core.objects import ObjectSettings
-    from .core.timeseries import measure_series
     from .series_files import keogram_files, open_series, write_keogram
 
     if not masks and len(images) == 2:  # a stack and its mask
@@ -56,18 +55,7 @@ def timeseries(
         check_output(path, [*images, *masks, *([ignore] if ignore else [])])
     settings = ObjectSettings().changed(parse_pairs(changes or [], ObjectSettings))
     series = open_series(images, masks, ignore, interval)
-    first = series.first
-    size = first.pixel_size[1:] if series.stack else first.pixel_size
-    work = measure_series(
-        *(series.frames(), series.n_frames),
-        times=series.times,
-        objects=settings,
-        keogram=line,
-        pixel_size=size,
-        pixel_unit=first.pixel_unit,
-        channel_names=first.channel_names,
-    )
-    found = drive(work, "Time series")
+    found = drive(series.measured(settings, line), "Time series")
     make_folder(out.parent)
     found.table.write_csv(out)
     if keogram is not None:

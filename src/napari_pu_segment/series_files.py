@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from .core.errors import InputError
-from .core.keogram import Frame
+from .core.keogram import Frame, KeogramSettings
+from .core.objects import ObjectSettings
+from .core.progress import Work
 from .core.samples import Array
 from .core.timeaxis import axis_of
-from .core.timeseries import Series, times_of
+from .core.timeseries import Series, measure_series, times_of
 from .figures import keogram_picture
 from .io import ImageFile, list_images, read_image, read_mask, sanitise_name, write_image, write_picture
 
@@ -53,6 +55,25 @@ class FileSeries:
     def n_frames(self) -> int:
         """How many frames there are."""
         return int(self.first.image.shape[1]) if self.stack else len(self.images)
+
+    @property
+    def planar(self) -> bool:
+        """Whether frames are of one plane."""
+        return len(self.first.image.shape) - self.stack == 3
+
+    def measured(self, objects: ObjectSettings, keogram: KeogramSettings | None) -> Work[Series]:
+        """Measure all frames; see `core.timeseries.measure_series`."""
+        ndim = len(self.first.image.shape) - 1 - self.stack
+        return measure_series(
+            self.frames(),
+            self.n_frames,
+            times=self.times,
+            objects=objects,
+            keogram=keogram,
+            pixel_size=self.first.pixel_size[-ndim:],
+            pixel_unit=self.first.pixel_unit,
+            channel_names=self.first.channel_names,
+        )
 
     def frames(self) -> Iterator[Frame]:
         """The frames, each read when it is asked for.

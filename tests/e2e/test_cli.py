@@ -63,6 +63,70 @@ def test_several_files_behind_one_option_or_behind_repeated_ones(scene, cli, tmp
     assert len(hashes) == 1
 
 
+def test_a_folder_of_images_and_strokes(scene, cli, tmp_path, quick, write_scene):
+    write_scene(tmp_path / "second", seed=1)
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for name, source in {"a": scene, "b": tmp_path / "second"}.items():
+        shutil.copy(source / "image.png", folder / f"{name}.png")
+        for kind in ("positive", "negative"):
+            shutil.copy(source / f"{kind}.png", folder / f"{name}_{kind}.png")
+    (folder / "notes.txt").write_text("not an image")
+    done = cli("train", folder, *quick, "--out", tmp_path / "m")
+    assert (done.code, done.err) == (0, "")
+    images = scene / "image.png", tmp_path / "second/image.png"
+    strokes = (
+        ("--" + kind, scene / f"{kind}.png", tmp_path / f"second/{kind}.png") for kind in ("positive", "negative")
+    )
+    assert (
+        cli("train", *images, *(word for words in strokes for word in words), *quick, "--out", tmp_path / "n").code == 0
+    )
+    cards = [load_model(tmp_path / name).card for name in ("m", "n")]
+    assert cards[0].tensors_sha256 == cards[1].tensors_sha256
+    for kind in ("positive", "negative"):
+        (folder / f"b_{kind}.png").unlink()
+    assert cli("train", folder, *quick, "--out", tmp_path / "m").code == 0, "b is unlabelled now"
+    assert load_model(tmp_path / "m").card.n_positive_strokes == 2
+    for kind in ("positive", "negative"):
+        (folder / f"a_{kind}.png").unlink()
+    shutil.copy(scene / "scribbles.png", folder / "a_scribbles.png")
+    assert cli("train", folder, *quick, "--out", tmp_path / "m").code == 0
+    assert load_model(tmp_path / "m").card.n_negative_strokes == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("a.png",), "No strokes were given"),
+        (("a.png", "b_positive.png"), "there is no such image"),
+        (("a.png", "a.npy", "a_positive.png"), "2 images of that name"),
+        (("a.png", "a_positive.png", "a_scribbles.png"), "are of the same image"),
+        (("a.png", "a_positive.png", "a_positive.npy"), "are of the same image"),
+        (("a.png", "a.geojson", "a_negative.png"), "are of the same image"),
+    ],
+)
+def test_a_folder_whose_strokes_do_not_fit_is_refused_by_name(scene, cli, tmp_path, quick, files, said):
+    for file in files:
+        shutil.copy(scene / "image.png", tmp_path / file)
+    done = cli("train", tmp_path, *quick, "--out", tmp_path / "out/m")
+    assert done.code != 0
+    assert said in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_and_files_do_not_mix(scene, cli, tmp_path, quick):
+    done = cli("train", scene, scene / "image.png", *quick, "--out", tmp_path / "m")
+    assert done.code != 0
+    assert "one form at a time" in done.err
+
+
+def test_an_image_without_contrast_is_warned_of(scene, cli, tmp_path, quick):
+    Image.fromarray(np.full((64, 64), 7, np.uint8)).save(tmp_path / "flat.png")
+    done = cli("train", tmp_path / "flat.png", "--positive", scene / "positive.png", *quick, "--out", tmp_path / "m")
+    assert done.code == 0
+    assert "flat.png' has no contrast" in done.err
+
+
 def test_settings_from_file_options_and_set_and_who_wins(scene, cli, tmp_path):
     (tmp_path / "s.json").write_text(json.dumps({"method": "pu", "n_steps": 7, "width": 16, "seed": 1}))
     (tmp_path / "s.toml").write_text('n_steps = 7\nwidth = 16\nseed = 1\nfilters = ["gaussian"]\n')

@@ -583,3 +583,15 @@ def test_which_images_to_train_on_is_ticked(viewer, session, qtbot):
     box.all_box.click()
     box.all_box.click()
     assert session.train_on.chosen(images[1]) == []
+
+
+def test_what_cannot_be_removed_at_the_end_is_left_to_the_next_run(tmp_path, monkeypatch):
+    root = tmp_path / f"{scratch.PREFIX}x"
+    (root / "result").mkdir(parents=True)
+    handle = (root / scratch.LOCK).open("w")
+    with monkeypatch.context() as patch:
+        patch.setattr(scratch.shutil, "rmtree", lambda *args, **kwargs: None)
+        scratch._close(root, handle)
+    assert (root / scratch.LOCK).is_file()
+    assert scratch.sweep(tmp_path) == [root]
+    assert not root.exists()

@@ -315,3 +315,35 @@ def test_lazy_labels_are_read_frame_by_frame(make_viewer):
     frames = scene.frames(None)
     assert next(frames).mask.all()
     assert set(read) == {0}
+
+
+def test_files_on_disk_are_measured(scene, tmp_path):
+    panel = scene.panel
+    for folder in ("sky", "results"):
+        (tmp_path / folder).mkdir()
+    for t in range(5):
+        Picture.fromarray(np.full((20, 30), t, np.uint8)).save(tmp_path / "sky" / f"20120217_1000{10 * t:02d}.png")
+        mask = np.tile(np.arange(30) < 3 * t, (20, 1)).astype(np.uint8)
+        Picture.fromarray(mask).save(tmp_path / "results" / f"20120217_1000{10 * t:02d}_mask.png")
+    assert not panel.files_form.isVisible()
+    panel.source_combo.setCurrentIndex(panel.source_combo.count() - 1)
+    assert panel.files_form.isVisible()
+    press(scene)
+    assert scene.said[-1] == ("Choose the folder of the frames and the folder of their masks.", True)
+    panel.images_row.set_value(tmp_path / "sky")
+    panel.masks_row.set_value(tmp_path / "results")
+    press(scene)
+    curve = panel.view.plot.value()
+    assert curve.values == pytest.approx([0, 10, 20, 30, 40])
+    assert str(curve.axis.start) == "2012-02-17T10:00:00.000"
+    step = scene.viewer.dims.current_step
+    click(scene, panel.view.plot, 3)
+    assert panel.view.frame_label.text() == "2012-02-17 10:00:30: 30 %"
+    assert scene.viewer.dims.current_step == step, "the viewer shows something else"
+    form = panel.line_form
+    form.set_value(form.value().changed({"angle_deg": 90}))
+    panel.draw_line()
+    scene.qtbot.waitUntil(lambda: not panel.running, timeout=20_000)
+    assert panel.value().series.keogram.mask.shape == (30, 5)
+    scene.viewer.add_labels(growing(), name="mine")
+    assert panel.files_form.isVisible(), "another layer changes nothing of that"

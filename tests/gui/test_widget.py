@@ -268,7 +268,14 @@ def test_nothing_is_cut_off_at_the_side(opened, qtbot, width):
         return dock.width() <= width + 2
 
     qtbot.waitUntil(narrowed, timeout=10_000)
-    assert [widget.tabs.tabText(tab) for tab in range(widget.tabs.count())] == ["Paint", "Result", "Objects", "Model"]
+    assert [widget.tabs.tabText(tab) for tab in range(widget.tabs.count())] == [
+        "Paint",
+        "Result",
+        "Objects",
+        "Time",
+        "Model",
+        "Batch",
+    ]
     for tab in range(widget.tabs.count()):
         widget.tabs.setCurrentIndex(tab)
         for child in widget.tabs.currentWidget().findChildren(QWidget):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from napari_pu_segment.core import crf, crf_backends, crf_child, crf_compute
+from napari_pu_segment.core import crf, crf_backends, crf_child, crf_compute, crf_windows
 from napari_pu_segment.core.crf import BACKENDS, CRF_PRESETS, CrfSettings, refine
 from napari_pu_segment.core.crf_prepare import figures, object_width_px, unary
 from napari_pu_segment.core.crf_prepare import guide as guide_of
@@ -297,6 +298,69 @@ def test_a_finished_child_leaves_nothing(children):
     (child,) = children
     assert child.returncode == 0
     assert not Path(child.args[-1]).exists()
+
+
+def textured(n=360):
+    """A noisy image with objects all over, and its probability."""
+    rng = np.random.default_rng(0)
+    shapes = gaussian_filter(rng.normal(size=(n, n)), 6)
+    shapes /= shapes.std()
+    image = 60 * (shapes > 0.6) + 100 + rng.normal(0, 12, (n, n))
+    return image[None], np.clip(1 / (1 + np.exp(2 - 3 * shapes)) + rng.normal(0, 0.15, (n, n)), 0, 1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("width_px", [4.5, 12.0])
+def test_windows_leave_no_seams(backend, width_px, needs_backend, monkeypatch):
+    needs_backend(backend)
+    image, probability = textured()
+    settings = CrfSettings(backend=backend, bilateral_width_px=width_px)
+    whole = run(refine(image, probability, settings))
+    assert np.mean(whole.mask != (probability >= 0.5)) > 0.05
+    monkeypatch.setattr(crf_windows, "WHOLE_PX", 200)
+    monkeypatch.setattr(crf_windows, "WINDOW_PX", (90, 90))
+    assert len(crf_windows.windows((360, 360), (slice(0, 360),) * 2, width_px)) == 16
+    windows = run(refine(image, probability, settings))
+    assert np.mean(windows.mask != whole.mask) < 5e-4  # ten times as many, with pydensecrf, where lattices do not align
+
+
+def test_a_plane_in_windows_takes_one_child_and_one_width(children, monkeypatch):
+    monkeypatch.setattr(crf_windows, "WHOLE_PX", 100)
+    monkeypatch.setattr(crf_windows, "WINDOW_PX", (64, 64))
+    image, probability = textured(150)
+    with crf.Refiner(image, probability, GRID) as refiner:
+        known = run(refiner.figures())
+        assert run(refiner.figures()) is known
+        refined = run(refiner.region((slice(0, 150), slice(0, 150))))
+    assert len(children) == 1
+    assert children[0].returncode == 0
+    assert known.bilateral_width_px == figures(image, [probability], 0.5, 13.0, 0.0).bilateral_width_px
+    again = run(refine(image, probability, GRID.changed({"bilateral_width_px": known.bilateral_width_px})))
+    np.testing.assert_array_equal(again.probability, refined)
+
+
+def test_the_width_of_windows_counts_those_that_are_full():
+    full, empty = np.ones((40, 40)), np.zeros((40, 40))
+    y, x = np.mgrid[:200, :200]
+    disk_of = (np.hypot(y - 100, x - 100) < 40).astype(float)
+    assert object_width_px([disk_of, empty], 0.5) == object_width_px([disk_of], 0.5)
+    assert object_width_px([disk_of, full], 0.5) > object_width_px([disk_of], 0.5)
+    assert object_width_px([full, full], 0.5) == object_width_px([empty, empty], 0.5) == 0
+
+
+def test_time_points_are_refined_each_on_its_own():
+    parts = [disk(n=20, seed=seed) for seed in range(4)]
+    image = np.stack([image for image, _, _ in parts], axis=1).reshape(1, 2, 2, 20, 20)
+    probability = np.stack([probability for _, probability, _ in parts]).reshape(2, 2, 20, 20)
+    for planewise in (True, False):
+        settings = GRID.changed({"planewise": planewise})
+        series = run(refine(image, probability, settings)).probability
+        for t in range(2):
+            alone = run(refine(image[:, t], probability[t], settings)).probability
+            np.testing.assert_array_equal(series[t], alone)
+    volume = run(refine(image[:, 0], probability[0], GRID.changed({"planewise": False}))).probability
+    time = run(refine(image[:, 0], probability[0], GRID.changed({"planewise": False}), axes="CTYX")).probability
+    assert not np.array_equal(volume, time)
 
 
 PARENT = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_pu_segment import train
-from napari_pu_segment.core.doubts import doubts
+from napari_pu_segment.core.doubts import doubts, training_doubts
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.samples import Sample
 from tests.helpers import disk_sample, strokes
@@ -26,6 +26,18 @@ def eight_bit():
     image = np.clip(disk_sample(n_channels=2)[0].image, 0, 255).astype(np.uint8)
     sample = sample_of(image, name="it", channel_names=("DAPI", "GFP"), pixel_size=(0.5, 0.5), pixel_unit="µm")
     return train([sample], QUICK).card, sample
+
+
+def test_channels_without_contrast_teach_nothing():
+    image = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)
+    assert training_doubts([Sample(image, name="fine")]) == ()
+    image[1] = 3
+    image[1, 0, 0] = np.nan
+    (told,) = training_doubts([Sample(image, name="half", channel_names=("DAPI", "GFP"))])
+    assert "'half' has no contrast in channel 'GFP'" in told
+    image[0] = 5
+    (told,) = training_doubts([Sample(image, name="flat")])
+    assert "'flat' has no contrast: all" in told
 
 
 def test_the_same_kind_of_image_is_not_doubted(eight_bit):

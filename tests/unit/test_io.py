@@ -18,6 +18,7 @@ from PIL import Image
 from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.io import (
     list_images,
+    probe,
     read_image,
     read_labels,
     read_mask,
@@ -316,6 +317,58 @@ def test_bombs_are_refused_from_the_header_alone(tmp_path):
         tracemalloc.stop()
         assert seconds < 5
         assert peak < 100e6
+
+
+def pages(n_pages: int, *, n_strips: int = 1, loop: bool = False) -> bytes:
+    """A TIFF of small pages that share their pixels."""
+    tags = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64}
+    start, size, data = 72, 2 + 12 * len(tags) + 4, b"II*\0" + struct.pack("<I", 72) + bytes(64)
+    for i in range(n_pages):
+        counts = [n_strips if tag in (273, 279) else 1 for tag in tags]
+        entries = [struct.pack("<HHII", tag, 4, n, v) for (tag, v), n in zip(tags.items(), counts, strict=True)]
+        following = start + (i + 1) * size if i < n_pages - 1 else start if loop else 0
+        data += struct.pack("<H", len(tags)) + b"".join(entries) + struct.pack("<I", following)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (pages(50, loop=True), "circle"),
+        (pages(50)[:-30], "cut short"),
+        (pages(1, n_strips=2**21) + bytes(2**24), "tiles"),
+        (pages(1, n_strips=2**31), "tiles"),
+    ],
+    ids=["loop", "cut", "many strips", "promised strips"],
+)
+def test_chains_of_pages_that_never_end_or_fill_the_memory(tmp_path, data, says):
+    (tmp_path / "x.tif").write_bytes(pages(50))
+    assert probe(tmp_path / "x.tif").shape == (1, 50, 8, 8)
+    (tmp_path / "x.tif").write_bytes(data)
+    tracemalloc.start()
+    start = time.process_time()
+    with pytest.raises(InputError, match=says):
+        probe(tmp_path / "x.tif")
+    assert time.process_time() - start < 1
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+
+
+def test_ome_headers_name_no_other_file_and_define_nothing(tmp_path):
+    tifffile.imwrite(tmp_path / "secret.ome.tif", np.full((8, 8), 77, np.uint8))
+    image = '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="8" SizeY="8" '
+    image += 'SizeZ="2" SizeC="1" SizeT="1"><Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData IFD="0" '
+    image += 'PlaneCount="1"/><TiffData FirstZ="1" IFD="0" PlaneCount="1"><UUID FileName="secret.ome.tif">urn:uuid:1'
+    image += "</UUID></TiffData></Pixels></Image></OME>"
+    for name, head in {"other": "", "entity": '<!DOCTYPE x [<!ENTITY a "b">]>'}.items():
+        text = f'<?xml version="1.0"?>{head}<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{image}'
+        tifffile.imwrite(tmp_path / f"{name}.ome.tif", np.zeros((8, 8), np.uint8), description=text, metadata=None)
+    try:
+        assert not read_image(tmp_path / "other.ome.tif").image.any()
+    except InputError as error:
+        assert "other.ome.tif" in str(error)  # noqa: PT017 - either is right, as long as nothing else is opened
+    with pytest.raises(InputError, match=r"entity\.ome\.tif"):
+        read_image(tmp_path / "entity.ome.tif")
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:

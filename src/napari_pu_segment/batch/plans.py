@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,39 +150,31 @@ def planning(settings: BatchSettings) -> Work[BatchPlan]:
             f"({', '.join(IMAGE_SUFFIXES)}), {n_others} other file(s) or folder(s). Give another one, or --recursive."
         )
     key, chosen = markers.make_key(settings, model_sha256), stems([one.name for one in found])
-    tasks, refused, n_px, n_bytes, largest, n_done, ticker = [], [], 0, 0, 0, 0, Ticker()
+    tasks, refused, left, ticker = [], [], list[int](), Ticker()
     for step, one in enumerate(found):
         if ticker.due():
             yield Progress(step, len(found), "Reading headers")
         task = FileTask(settings, key, model_sha256, one.name, chosen[one.name])
         try:
-            if one.fault:
-                raise InputError(one.fault)
-            pixels = _pixels(task, model)
+            n_px = _pixels(task, model, one.fault)
         except PuSegmentError as error:
             refused.append(FileReport(one.name, "refused", str(error)))
             continue
         tasks.append(task)
-        if markers.done(task, quick=True):
-            n_done += 1
-        else:
-            n_px, n_bytes = n_px + pixels, n_bytes + _n_bytes(settings, pixels)
-            largest = max(largest, _n_bytes(settings, pixels) if pixels > SMALL_PX else 0)  # while it is unfinished
+        left += [] if markers.done(task, quick=True) else [n_px]
     markers.check_owner(settings, key, tasks)
-    seconds = (yield from _seconds(settings, model, n_px, len(tasks) - n_done)) if n_px else 0.0
-    free = shutil.disk_usage(_existing(settings.out)).free
     return BatchPlan(
         settings,
         key,
         model_sha256,
-        tuple(tasks),
-        tuple(refused),
-        n_done,
-        n_others,
-        n_px,
-        n_bytes + largest,
-        free,
-        seconds,
+        tasks=tuple(tasks),
+        refused=tuple(refused),
+        n_done=len(tasks) - len(left),
+        n_others=n_others,
+        n_px=sum(left),
+        n_bytes=_n_bytes(settings, left),
+        free_bytes=shutil.disk_usage(_existing(settings.out)).free,
+        seconds=(yield from _seconds(settings, model, sum(left), len(left))) if left else 0.0,
     )
 
 
@@ -205,16 +198,21 @@ def _existing(path: Path) -> Path:
     return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
-def _pixels(task: FileTask, model: Model) -> int:
+def _pixels(task: FileTask, model: Model, fault: str) -> int:
     """Pixels of an image, from its header; refuses what cannot be done."""
+    if fault:
+        raise InputError(fault)
     header = probe(task.path)
     check(task, model, header.shape, header.axes, header.channel_names)
     return math.prod(header.shape[1:])
 
 
-def _n_bytes(settings: BatchSettings, n_px: int) -> int:
+def _n_bytes(settings: BatchSettings, left: Sequence[int]) -> int:
+    """What the results of images of so many pixels take; large ones twice, while they are unfinished, one by one."""
     pyramid = 4 / 3 if settings.format == "ome-zarr" else 1
-    return int(n_px * pyramid * sum(OUTPUTS[kind].bytes_per_px for kind in set(settings.outputs))) + _FILE_BYTES
+    per_px = pyramid * sum(OUTPUTS[kind].bytes_per_px for kind in set(settings.outputs))
+    largest = max((n_px for n_px in left if n_px > SMALL_PX), default=0)
+    return int(per_px * (sum(left) + largest)) + _FILE_BYTES * len(left)
 
 
 def _seconds(settings: BatchSettings, model: Model, n_px: int, n_files: int) -> Work[float]:

@@ -13,8 +13,10 @@ from typing import Any
 from ..core.errors import InputError, JobError
 from .pool import PACKAGES, Pool, compare, versions
 
-_CONNECT_S = 10.0
+_CONNECT_S = 30.0
 _LOCAL = {
+    # A connection within one computer is not slow but starved: by other programs, or a computer put to sleep.
+    "distributed.comm.timeouts.tcp": "300s",
     # Deaths of workers over one task that are put down to chance; at 0, an innocent task beside it would be blamed.
     "distributed.scheduler.allowed-failures": 1,
     # The web servers of scheduler and workers cannot be turned off; without pages they answer nothing.

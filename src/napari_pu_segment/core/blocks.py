@@ -17,6 +17,7 @@ from .crf import Refiner, refined_sides
 from .crf_prepare import Figures
 from .crf_settings import CrfSettings
 from .errors import OutOfMemoryError, is_out_of_memory
+from .memory import give_back
 from .model import Model
 from .networks import Reach
 from .progress import Progress, Ticker, Work
@@ -161,6 +162,7 @@ def predict_block(
     for name, values in (("probability", probability), ("mask", mask)):
         if name in outs:
             outs[name][block] = values
+    give_back()
     return _counts(mask, ignored)
 
 

@@ -22,6 +22,7 @@ from .crf_settings import CRF_PRESETS as CRF_PRESETS
 from .crf_settings import CrfSettings as CrfSettings
 from .crf_windows import Window, is_whole, overlap, own_ndim, samples, window_sides, windows
 from .errors import InputError
+from .memory import give_back
 from .progress import Work, shifted
 from .regions import Slices, block_sides, regions
 from .samples import IGNORE, Array, Sample, check_labels
@@ -177,6 +178,7 @@ class Refiner:
             "figures": None if known is None else known.model_dump(mode="json"),
         }
         refined = yield from self._child.ask(arrays, parameters)
+        give_back()
         if labels is not None:
             refined[labels == IGNORE] = 0
         return refined

@@ -27,6 +27,7 @@ from typing import IO, Any, NoReturn, TypeAlias
 import numpy as np
 
 from .errors import InputError, JobError, OutOfMemoryError, PuSegmentError
+from .memory import give_back
 from .progress import Progress, Ticker, Work, run
 
 Compute: TypeAlias = Callable[[dict[str, np.ndarray], dict[str, Any]], Work[np.ndarray]]
@@ -35,8 +36,7 @@ _POLL_S = 0.005
 _EXIT_INPUT, _EXIT_MEMORY = 10, 11
 _ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    "MALLOC_ARENA_MAX": "1",  # glibc: one heap, and large arrays given back to the system when they are freed
-    "MALLOC_MMAP_THRESHOLD_": str(2**20),
+    "MALLOC_ARENA_MAX": "1",  # glibc: one heap, all of which `give_back` reaches
 }
 
 
@@ -163,6 +163,7 @@ def serve(compute: Compute) -> NoReturn:
     while True:
         requests.get()
         code = _answer(folder, compute)
+        give_back()
         if code:
             sys.stderr.flush()
             os._exit(code)  # at once: the life line's thread still waits in a read

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from .intensity import ranges
 from .model import Card
 from .samples import Sample
+from .sampling import values
 
 FAR = 8.0  # times wider or narrower: another bit depth, gain or exposure, not another field of view
 SCALE_LIMIT = 1.5  # a network sees objects at one scale; brush strokes vary by less than this
@@ -28,6 +31,27 @@ def doubts(card: Card, sample: Sample) -> tuple[str, ...]:
     """
     found = (_names(card, sample), _pixel_size(card, sample), _planes(card, sample), _intensity(card, sample))
     return tuple(sentence for sentence in found if sentence)
+
+
+def training_doubts(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Reasons, one sentence each, why little can be learnt from images: channels whose pixels are all the same.
+
+    The images are read on a coarse grid.
+    """
+    found = []
+    for sample in samples:
+        flat = [i for i, part in enumerate(values(sample.image, sample.labels)) if not _varies(part)]
+        if len(flat) == sample.image.shape[0]:
+            found.append(f"{sample.name!r} has no contrast: all its pixels are the same, so it tells nothing.")
+        elif flat:
+            which = ", ".join(_channel(sample.channel_names, i) for i in flat)
+            found.append(f"{sample.name!r} has no contrast in channel {which}: all pixels are the same there.")
+    return tuple(found)
+
+
+def _varies(part: np.ndarray) -> bool:
+    seen = part[np.isfinite(part)]
+    return bool(seen.size) and bool(seen.max() > seen.min())
 
 
 def _names(card: Card, sample: Sample) -> str:

@@ -35,10 +35,11 @@ class NetworkSettings(TrainSettings):
     )
     plane_px: float = only_if(
         other={"dimensions": "volume"},
+        folded=True,
         default=0.0,
         ge=0,
         le=100,
-        title="Distance of planes (px, 0 = from the image)",
+        title="Distance of planes (px)",
         description="How many pixels wide the distance between two planes is, for volumes. 0 takes it from the image's "
         "pixel size, or 1 where that is not known; 1 treats planes and pixels alike.",
     )

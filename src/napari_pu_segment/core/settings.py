@@ -34,9 +34,10 @@ def advanced(**kwargs: Any) -> Any:
     return Field(json_schema_extra={"advanced": True}, **kwargs)
 
 
-def only_if(*, default: Any, other: Mapping[str, Any], **kwargs: Any) -> Any:
+def only_if(*, default: Any, other: Mapping[str, Any], folded: bool = False, **kwargs: Any) -> Any:
     """A pydantic `Field` that has an effect only where other fields have certain values; forms tell so."""
-    return Field(default, json_schema_extra={"only_if": dict(other)}, **kwargs)
+    extra: dict[str, Any] = {"only_if": dict(other), **({"advanced": True} if folded else {})}
+    return Field(default, json_schema_extra=extra, **kwargs)
 
 
 class Settings(BaseModel):

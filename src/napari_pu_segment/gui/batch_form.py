@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -27,58 +22,13 @@ from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.objects import ObjectSettings
 
 from .batch_work import MODEL_NAME, Order, can_have_workers
+from .path_row import PathRow
 from .preferences import preferences
 from .settings_form import SettingsForm, fold, narrow
 
 FIELDS = BatchSettings.model_fields
 MOST_WORKERS = 64
 FORMAT_TITLES = {"tiff": "TIFF", "ome-zarr": "OME-Zarr"}
-
-
-class PathRow(QWidget):
-    """A path, typed or chosen.
-
-    Attributes
-    ----------
-    changed : Signal()
-    """
-
-    changed = Signal()
-
-    def __init__(self, title: str, about: str, *, file: bool = False) -> None:
-        super().__init__()
-        self._title, self._file = title, file
-        self.edit, self.button = QLineEdit(), QToolButton()
-        self.edit.setToolTip(about)
-        self.edit.setMinimumWidth(60)
-        self.button.setText("…")
-        self.button.setToolTip(f"Choose: {about[:1].lower()}{about[1:]}")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(3)
-        row.addWidget(self.edit)
-        row.addWidget(self.button)
-        self.edit.textChanged.connect(self.changed)
-        self.button.clicked.connect(self.choose)
-
-    def value(self) -> Path | None:
-        """The path as it stands there."""
-        text = self.edit.text().strip()
-        return Path(text).expanduser() if text else None
-
-    def set_value(self, path: Path | None) -> None:
-        """Show a path."""
-        self.edit.setText("" if path is None else str(path))
-
-    def choose(self) -> None:
-        """Ask for a path."""
-        here = self.edit.text().strip()
-        if self._file:
-            path, _ = QFileDialog.getOpenFileName(self, self._title, here, "Model (*.safetensors);;All files (*)")
-        else:
-            path = QFileDialog.getExistingDirectory(self, self._title, here)
-        if path:
-            self.edit.setText(path)
 
 
 class BatchForm(QWidget):

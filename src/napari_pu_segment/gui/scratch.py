@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
 
 from napari_pu_segment.core.errors import InputError
 
@@ -23,6 +26,7 @@ except ImportError:  # Windows, where a file that is open cannot be deleted: tha
 
 PREFIX, LOCK = "napari-pu-segment-", "in-use"
 _ROOM = 1.1  # times what a result takes must be free
+_PIECE_BYTES = 2**24
 
 
 def new_folder(n_bytes: int, what: str) -> Path:
@@ -51,6 +55,29 @@ def new_folder(n_bytes: int, what: str) -> Path:
         return Path(tempfile.mkdtemp(dir=root))
     except OSError as error:
         raise InputError(f"{what} cannot be kept: no temporary folder can be made ({error.strerror}).") from None
+
+
+def new_array(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A new array of zeros in a file, mapped into memory, for which the room on the disk is there.
+
+    Else the system would end the program when the disk is full at a later write.
+
+    Raises
+    ------
+    InputError
+        If there is no room.
+    """
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    try:
+        with path.open("wb") as handle:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(handle.fileno(), 0, n_bytes)
+            else:
+                for start in range(0, n_bytes, _PIECE_BYTES):
+                    handle.write(bytes(min(_PIECE_BYTES, n_bytes - start)))
+        return np.memmap(path, dtype, "r+", shape=shape)
+    except OSError as error:
+        raise InputError(f"{str(path.parent)!r} has no room for {n_bytes / 1e9:.1f} GB ({error.strerror}).") from None
 
 
 def remove(folder: Path) -> None:
@@ -86,8 +113,12 @@ def _root() -> Path:
 
 
 def _close(root: Path, handle: IO[str]) -> None:
+    for folder in root.iterdir():
+        if folder.name != LOCK:
+            remove(folder)
     handle.close()
-    remove(root)
+    if [one.name for one in root.iterdir()] == [LOCK]:  # else it is left, with its lock, to the next run
+        remove(root)
 
 
 def _is_ours(folder: Path) -> bool:

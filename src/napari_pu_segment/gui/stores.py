@@ -52,7 +52,7 @@ class Coarse:
         self.levels: list[np.ndarray] = []
         for factor in self.factors:
             coarse = (*shape[:-2], *(_coarse(n, factor) for n in shape[-2:]))
-            self.levels.append(np.memmap(folder / f"coarse{factor}", dtype, "w+", shape=coarse))
+            self.levels.append(scratch.new_array(folder / f"coarse{factor}", coarse, dtype))
 
     def put(self, box: Box, block: np.ndarray) -> None:
         """Take over a part of the array."""

@@ -23,13 +23,26 @@ from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.core.keogram import KeogramSettings
 from napari_pu_segment.core.objects import ObjectSettings
 from napari_pu_segment.core.progress import Progress, Work
+from napari_pu_segment.series_files import FileSeries
 
 from .jobs import Job
 from .measuring import labels_layers, mask_of
+from .path_row import PathRow
 from .session import Session
 from .settings_form import NumberBox, SettingsForm, fold, narrow
 from .time_view import TimeView
-from .timing import Scene, Timed, frame_on_screen, measured, of_layer, of_result, retraced, saved, show_frame
+from .timing import (
+    Scene,
+    Timed,
+    frame_on_screen,
+    measured,
+    measured_files,
+    of_layer,
+    of_result,
+    retraced,
+    saved,
+    show_frame,
+)
 
 MEASURE, TITLE = "Measure frames", "Time series"
 
@@ -57,6 +70,9 @@ class TimePanel(QWidget):
         self._job: Job | None = None
         self._layers: list[Labels] = []  # of the combo, below its first entry
         self.source_combo = narrow(QComboBox())
+        self.images_row = PathRow("Choose the frames", "Folder of frames in the order of their names, or a stack")
+        self.masks_row = PathRow("Choose the masks", "Folder of their masks, such as results of a batch, or a stack")
+        self.files_form = QWidget()
         self.interval_box = NumberBox()
         self.objects_form, self.line_form = SettingsForm(ObjectSettings), SettingsForm(KeogramSettings)
         self.measure_button = QPushButton(MEASURE)
@@ -84,6 +100,10 @@ class TimePanel(QWidget):
         """The series that is shown."""
         return self._timed
 
+    @property
+    def _from_files(self) -> bool:
+        return self.source_combo.currentIndex() == self.source_combo.count() - 1
+
     def measure_or_cancel(self) -> None:
         """Measure all frames in the background; while that runs, cancel it."""
         if self._job is not None and self._job.running:
@@ -91,12 +111,20 @@ class TimePanel(QWidget):
             return
         session = self._session
         try:
-            objects, line, scene = self.objects_form.value(), self.line_form.value(), self._scene()
-            scene.check()
+            settings = self.objects_form.value(), self.line_form.value(), self.interval_box.value()
+            if self._from_files:
+                images, masks = self.images_row.value(), self.masks_row.value()
+                if images is None or masks is None:
+                    raise InputError("Choose the folder of the frames and the folder of their masks.")
+                work = measured_files(images, masks, *settings)
+            else:
+                scene = self._scene()
+                scene.check()
+                work = measured(scene, *settings)
         except PuSegmentError as error:
             session.said.emit(str(error), True)
             return
-        self._start(measured(scene, objects, line, self.interval_box.value()))
+        self._start(work)
 
     def draw_line(self) -> None:
         """Make the keogram again, along the line of the form."""
@@ -115,7 +143,9 @@ class TimePanel(QWidget):
         self._save("Save the keogram", "keogram.png", "Picture (*.png);;Values (*.tif)")
 
     def _describe(self) -> None:
-        self.source_combo.setToolTip("The result: its refined mask where there is one. Or a layer of labels.")
+        self.source_combo.setToolTip(
+            "The result: its refined mask where there is one. Or a layer of labels. Or files, read frame by frame."
+        )
         self.interval_box.setRange(0, 1e9)
         self.interval_box.setToolTip(
             "Seconds from frame to frame. 0: as the axis of time tells, or the names of the files in the folder that "
@@ -131,6 +161,11 @@ class TimePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         rows = _group(layout, QGroupBox("Frames"))
         rows.addWidget(self.source_combo)
+        files = QFormLayout(self.files_form)
+        files.setContentsMargins(0, 0, 0, 0)
+        files.addRow("Frames", self.images_row)
+        files.addRow("Masks", self.masks_row)
+        rows.addWidget(self.files_form)
         form = QFormLayout()
         form.addRow("Seconds apart", self.interval_box)
         rows.addLayout(form)
@@ -178,17 +213,16 @@ class TimePanel(QWidget):
 
     def _source(self) -> Labels | None:
         index = self.source_combo.currentIndex()
-        return self._layers[index - 1] if index > 0 else None
+        return self._layers[index - 1] if 0 < index <= len(self._layers) else None
 
     def _refresh_sources(self) -> None:
-        chosen = self._source()
+        chosen, from_files = self._source(), self.source_combo.count() > 0 and self._from_files
         self._layers = [layer for layer in labels_layers(self._session.book) if layer.ndim > 2]
         with signals_blocked(self.source_combo):
             self.source_combo.clear()
-            self.source_combo.addItems(["The result", *(layer.name for layer in self._layers)])
+            self.source_combo.addItems(["The result", *(layer.name for layer in self._layers), "Files on disk"])
             index = next((i for i, layer in enumerate(self._layers, 1) if layer is chosen), 0)
-            self.source_combo.setCurrentIndex(index)
-        self.source_combo.setVisible(bool(self._layers))
+            self.source_combo.setCurrentIndex(len(self._layers) + 1 if from_files else index)
 
     def _on_progress(self, progress: Progress) -> None:
         share = f" ({100 * progress.step // progress.total} %)" if progress.total else ""
@@ -203,13 +237,15 @@ class TimePanel(QWidget):
         self.changed.emit()
 
     def _go(self, frame: int) -> None:
-        if self._timed is not None and self._session.book.contains(self._timed.scene.layer):
-            show_frame(self._session.book.viewer, self._timed.scene, frame)
+        scene = None if self._timed is None else self._timed.scene
+        if isinstance(scene, Scene) and self._session.book.contains(scene.layer):
+            show_frame(self._session.book.viewer, scene, frame)
 
     def _follow(self) -> None:
         """The viewer went to another frame."""
-        if self._timed is not None and self._session.book.contains(self._timed.scene.layer):
-            self.view.set_frame(frame_on_screen(self._session.book.viewer, self._timed.scene))
+        scene = None if self._timed is None else self._timed.scene
+        if isinstance(scene, Scene) and self._session.book.contains(scene.layer):
+            self.view.set_frame(frame_on_screen(self._session.book.viewer, scene))
 
     def _save(self, title: str, name: str, kinds: str) -> None:
         if self._timed is None:
@@ -227,7 +263,9 @@ class TimePanel(QWidget):
         timed = self._timed
         if not self.running:
             self.measure_button.setText(MEASURE)
-        self.measure_button.setEnabled(self.running or self._source() is not None or self._session.result is not None)
+        self.files_form.setVisible(self._from_files)
+        there = self._from_files or self._source() is not None or self._session.result is not None
+        self.measure_button.setEnabled(self.running or there)
         self.stale_label.setText(self._stale(timed))
         self.stale_label.setVisible(bool(self.stale_label.text()))
         keogram = None if timed is None else timed.series.keogram
@@ -237,7 +275,7 @@ class TimePanel(QWidget):
 
     def _stale(self, timed: Timed | None) -> str:
         """Why what is shown is not what would be measured now, or nothing."""
-        if timed is None or isinstance(timed.scene.source, Labels):
+        if timed is None or isinstance(timed.scene, FileSeries) or isinstance(timed.scene.source, Labels):
             return ""
         result = self._session.result
         if result is None or mask_of(result) is not timed.scene.mask:

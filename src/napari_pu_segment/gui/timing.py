@@ -17,7 +17,7 @@ from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import IGNORE, Sample
 from napari_pu_segment.core.timeseries import Series, measure_series, times_of
 from napari_pu_segment.io import list_images
-from napari_pu_segment.series_files import in_order, write_keogram
+from napari_pu_segment.series_files import FileSeries, in_order, open_series, write_keogram
 
 from .measuring import mask_of
 from .snapshots import Grid, Snapshot
@@ -87,9 +87,9 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Timed:
-    """A series as it was measured: of which scene, what came out, and how objects were told apart."""
+    """A series as it was measured: of which scene or files, what came out, and how objects were told apart."""
 
-    scene: Scene
+    scene: Scene | FileSeries
     series: Series
     settings: ObjectSettings
 
@@ -133,11 +133,21 @@ def measured(scene: Scene, objects: ObjectSettings, line: KeogramSettings, inter
     return Timed(scene, series, objects)
 
 
+def measured_files(
+    images: Path, masks: Path, objects: ObjectSettings, line: KeogramSettings, interval_s: float
+) -> Work[Timed]:
+    """Measure frames on disk with their masks: two folders, or two stacks; see `series_files.open_series`."""
+    yield Progress(0, 0, "Looking for frames")
+    files = open_series([images], [masks], interval_s=interval_s)
+    return Timed(files, (yield from files.measured(objects, line if files.planar else None)), objects)
+
+
 def retraced(timed: Timed, line: KeogramSettings) -> Work[Timed]:
     """The same with another keogram."""
     yield Progress(0, 0, "Reading the line")
-    scene = timed.scene
-    keogram = yield from trace(scene.frames(scene.sample()), scene.mask.shape[0], line)
+    scene, n_frames = timed.scene, len(timed.series.table)
+    frames = scene.frames() if isinstance(scene, FileSeries) else scene.frames(scene.sample())
+    keogram = yield from trace(frames, n_frames, line)
     return Timed(scene, Series(timed.series.table, keogram), timed.settings)
 
 

@@ -17,6 +17,7 @@ from .bio import BIO_SUFFIXES, open_bio
 from .raw import RawSource, Reversed
 from .source import Source, Window, check_claim, guarded
 from .tiff import TIFF_MAGIC, open_levels
+from .tiff_chain import check_chain
 from .tiff_meta import stored_axes, told_by
 from .zarr_read import is_zarr, open_zarr
 
@@ -199,7 +200,8 @@ def _picture(path: Path, where: str, indexed: bool) -> Stored:
 
 
 def _tiff(path: Path, where: str) -> Stored:
-    with tifffile.TiffFile(path) as tif:
+    check_chain(path, where)
+    with tifffile.TiffFile(path, _multifile=False) as tif:  # no other file that OME may name is opened
         levels = open_levels(tif, path, where)
         series = tif.series[0]
         axes = stored_axes(series)

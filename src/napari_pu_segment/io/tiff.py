@@ -10,7 +10,7 @@ import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -21,7 +21,6 @@ from .raw import RawSource, Stack
 from .source import LAZY_BYTES, Source, Window, check_block, check_claim
 
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_BYTE_ORDER: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 _BLOCKS = {"Y": 512, "X": 512, "S": 4}  # of plain pixels, which can be read anywhere
 _DEFLATE, _DEFLATE_RATIO = (8, 32946), 1032
 
@@ -57,7 +56,7 @@ class _Format:
     def decode(self, data: bytes, index: int) -> np.ndarray:
         """The segment (depth, row, column, sample) that stands behind some bytes."""
         if self._keyframe is None:  # sent from another process
-            with tifffile.TiffFile(self.path) as tif:
+            with tifffile.TiffFile(self.path, _multifile=False) as tif:
                 self._keyframe = tif.series[0].levels[self.level].keyframe
         page, tables = self._keyframe, {}
         if page.jpegtables is not None:
@@ -140,7 +139,7 @@ def open_levels(tif: tifffile.TiffFile, path: Path, where: str) -> list[Source]:
     if others:
         raise InputError(f"{where} holds {len(others) + 1} separate images. Save the one to use on its own.")
     size = os.path.getsize(path)
-    if _cut_chain(tif) or _holes(series, size):
+    if _holes(series, size):
         raise InputError(f"{where} is cut short: pixels that its header promises are missing. Export it again.")
     check_claim(series.nbytes, size, where)
     return [_level(tif, level, i, path, where) for i, level in enumerate(series.levels)]
@@ -166,15 +165,6 @@ def _level(tif: tifffile.TiffFile, series: Any, level: int, path: Path, where: s
 def _lacks(page: Any) -> bool:
     """Whether the codec of a page is not installed."""
     return page.decode.__name__ in ("decode_raise_compression", "decode_raise_predictor")
-
-
-def _cut_chain(tif: tifffile.TiffFile) -> bool:
-    """Whether the chain of pages leads beyond the end of the file; tifffile would leave out the rest."""
-    form, handle = tif.tiff, tif.filehandle
-    handle.seek(tif.pages[len(tif.pages) - 1].offset)
-    n_tags = int.from_bytes(handle.read(form.tagnosize), _BYTE_ORDER[form.byteorder])
-    handle.seek(n_tags * form.tagsize, 1)
-    return any(handle.read(form.offsetsize))
 
 
 def _holes(series: Any, file_bytes: int) -> bool:

@@ -7,8 +7,6 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from ..core.errors import InputError
-
 Told = tuple[tuple[str, ...], dict[str, float], str]  # names of channels, size by axis, unit
 
 
@@ -55,7 +53,7 @@ def _imagej(tif: tifffile.TiffFile, axes: str) -> Told:
 def _ome(tif: tifffile.TiffFile) -> Told:
     text = tif.ome_metadata or ""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise InputError("its OME header defines entities")
+        raise ValueError("its OME header defines entities")
     pixels = ElementTree.fromstring(text).find("{*}Image/{*}Pixels")
     if pixels is None:
         return (), {}, "px"
