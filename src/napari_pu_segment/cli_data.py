@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from .core.errors import InputError
-from .core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, codes_from_masks
+from .core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, Trust, codes_from_masks
 from .io import ImageFile, list_images, read_image, read_mask, read_strokes
 from .io.names import ZARR_SUFFIX
 
 _DRAWN = "scribbles"  # holds strokes of every kind
-_STROKES = ("positive", "negative", "ignore", _DRAWN)
+_MASKS: tuple[Trust, ...] = ("noisy", "clean")  # kinds of files, and how far they may be trusted
+_STROKES = ("positive", "negative", "ignore", _DRAWN, *_MASKS)
 _CODES = {"positive": POSITIVE, "negative": NEGATIVE, "unlabelled": UNLABELED}
 
 
 Pair: TypeAlias = tuple[Path, Mapping[str, Path]]
-"""An image, and the files of its strokes by kind: "positive", "negative", "ignore" masks, or "scribbles"."""
+"""An image, and what is known of it, files by kind: strokes ("positive", "negative", "ignore" masks, or "scribbles"),
+and masks of all of it ("noisy", "clean")."""
 
 
 def pairs_of(images: Sequence[Path], strokes: Mapping[str, Sequence[Path]]) -> list[Pair]:
     """Images with their strokes: as they were given, or as they lie in folders.
 
     In a folder, the strokes of ``x.tif`` are ``x_positive.*``, ``x_negative.*`` and ``x_ignore.*``; or
-    ``x_scribbles.*`` with label codes; or ``x.geojson``. An image without strokes serves as unlabelled.
+    ``x_scribbles.*`` with label codes; or ``x.geojson``; masks of all of it ``x_noisy.*`` and ``x_clean.*``. An image
+    without any of them serves as unlabelled.
 
     Parameters
     ----------
     images : sequence of Path
         Files, or folders.
     strokes : mapping
-        Files by kind, for each kind as many as images, or none.
+        Files by kind, for each kind as many as images, or none. Where there are fewer "noisy" ones, they are those of
+        the first images, and the others of the images after these.
 
     Raises
     ------
@@ -45,8 +50,12 @@ def pairs_of(images: Sequence[Path], strokes: Mapping[str, Sequence[Path]]) -> l
     if folders and (given or len(folders) < len(images)):
         raise InputError("Give images with their strokes, or folders that hold both; one form at a time.")
     pairs: list[Pair] = []
+    n_rough = len(given.get("noisy", ()))
+    skipped = 0 if n_rough == len(images) else n_rough
     for i, image in enumerate(images):
-        pairs += _pairs_in(image) if folders else [(image, {kind: files[i] for kind, files in given.items()})]
+        places = {kind: i if kind == "noisy" else i - skipped for kind in given}
+        found = {kind: files[places[kind]] for kind, files in given.items() if 0 <= places[kind] < len(files)}
+        pairs += _pairs_in(image) if folders else [(image, found)]
     if not any(found for _, found in pairs):
         raise InputError("No strokes were given. Paint at least one stroke on an object.")
     return pairs
@@ -73,7 +82,8 @@ def _check_strokes(file: Path, n_images: int, others: Mapping[str, Path], kind: 
     if n_images != 1:
         found = "there is no such image" if n_images == 0 else f"there are {n_images} images of that name"
         raise InputError(f"Strokes {str(file)!r} belong to an image, but {found} beside them. Rename or move a file.")
-    rival = next((one for one in others if _DRAWN in (one, kind) or one == kind), None)
+    drawn = [one for one in others if one == kind or (_DRAWN in (one, kind) and not {one, kind} & set(_MASKS))]
+    rival = next(iter(drawn), None)
     if rival is not None:
         raise InputError(f"Strokes {str(file)!r} and {str(others[rival])!r} are of the same image. Keep one of them.")
 
@@ -82,20 +92,29 @@ def _stem(file: Path) -> str:
     return file.stem.removesuffix(".ome")
 
 
-def sample_of(file: ImageFile, path: Path, strokes: Mapping[str, Path]) -> Sample:
-    """The sample of one image, with the strokes in its files by kind, if any; see `Pair`.
+def samples_of(file: ImageFile, path: Path, found: Mapping[str, Path]) -> list[Sample]:
+    """What there is to learn from one image: with its strokes, if any, and with each mask of all of it; see `Pair`.
 
     Raises
     ------
     InputError
-        If a file of strokes cannot be used, or its shape is another one.
+        If a file of strokes or a mask cannot be used, or its shape is another one.
     """
-    labels = None
-    if "scribbles" in strokes:
-        labels = codes_from_masks(**read_strokes(strokes["scribbles"], file.image.shape[1:], file.axes))
-    elif strokes:
-        labels = codes_from_masks(**{kind: read_mask(given) for kind, given in strokes.items()})
-    return file.sample(str(path), labels)
+    samples: list[Sample] = []
+    strokes = {kind: given for kind, given in found.items() if kind not in _MASKS}
+    if strokes or not found:
+        samples.append(file.sample(str(path), _labels(file, strokes)))
+    for trust in _MASKS:
+        if trust in found:
+            codes = np.where(read_mask(found[trust]), POSITIVE, NEGATIVE).astype(np.uint8)
+            samples.append(replace(file.sample(str(path), codes), trust=trust))
+    return samples
+
+
+def _labels(file: ImageFile, strokes: Mapping[str, Path]) -> np.ndarray | None:
+    if _DRAWN in strokes:
+        return codes_from_masks(**read_strokes(strokes[_DRAWN], file.image.shape[1:], file.axes))
+    return codes_from_masks(**{kind: read_mask(given) for kind, given in strokes.items()}) if strokes else None
 
 
 def samples_of_patches(folders: Mapping[str, Path | None]) -> list[Sample]:

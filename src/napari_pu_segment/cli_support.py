@@ -173,6 +173,8 @@ def check_counts(images: Sequence[Path], files: Mapping[str, Sequence[Path]]) ->
 def check_forms(images: list[Path], files: dict[str, list[Path]], folders: dict[str, Path | None]) -> None:
     """Refuse a mixture of the two forms of ``train``, or half of one.
 
+    Unreliable masks are those of the first images, and all other files of the images after these; or both are of all.
+
     Raises
     ------
     typer.BadParameter
@@ -187,7 +189,12 @@ def check_forms(images: list[Path], files: dict[str, list[Path]], folders: dict[
         raise typer.BadParameter("Give the images first, then their strokes, or give folders of patches.")
     if files["scribbles"] and (files["positive"] or files["negative"] or files["ignore"]):
         raise typer.BadParameter("--scribbles holds all strokes; give it without --positive, --negative and --ignore.")
-    check_counts(images, {f"--{name}": given for name, given in files.items()})
+    rough, masks = files["noisy"], ("noisy", "clean")
+    if len(rough) > len(images):
+        check_counts(images, {"--noisy-mask": rough})
+    others = images if len(rough) == len(images) else images[len(rough) :]
+    names = {name: f"--{name}-mask" if name in masks else f"--{name}" for name in files}
+    check_counts(others, {names[name]: given for name, given in files.items() if name != "noisy"})
 
 
 def check_output(path: Path, inputs: Iterable[Path]) -> None:
