@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from napari_pu_segment import METHODS
 from napari_pu_segment.cli import app
+from napari_pu_segment.core.corrupt import corrupt
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.filters import FILTERS
 from napari_pu_segment.core.losses.pu import RISKS
@@ -119,6 +120,8 @@ def examples(tmp_path) -> Path:
         write_image(tmp_path / f"{name}-positive.tif", frame.positive)
         write_image(tmp_path / f"{name}-negative.tif", frame.negative)
         write_image(tmp_path / f"{name}-truth.tif", frame.truth)
+        write_image(tmp_path / f"{name}-clean.tif", frame.truth)
+        write_image(tmp_path / f"{name}-rough.tif", corrupt(frame.truth))
     for folder, seeds in {"aurora": (1,), "sky": (2,), "frames": (3, 4)}.items():
         (tmp_path / folder).mkdir()
         for seed in seeds:
@@ -137,7 +140,7 @@ def test_there_is_python_to_run():
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", *(f"docs/howto/{n}.md" for n in ("batch", "command-line", "several-images", "patches"))]
+    "name", ["README.md", *(f"docs/howto/{n}.md" for n in ("batch", "command-line", "several-images", "patches", "rough-masks"))]
 )
 def test_commands_on_the_pages_run(name, examples, monkeypatch):
     monkeypatch.chdir(examples)
