@@ -126,16 +126,21 @@ def kills(folder: Path, n_kills: int, form: str, refine: bool, workers: int, see
         serial_s = time.perf_counter() - start
     rng, phases = np.random.default_rng(seed), Counter[str]()
     n_torn, differing, begun = 0, 0, time.perf_counter()
-    for number in range(n_kills):
+    number = 0
+    while number < n_kills:
         out = folder / f"killed{number}"
         settings = settings_of(folder, out, form, refine)
-        child = forked(settings, workers=workers)
-        time.sleep(rng.uniform(0, serial_s))
+        child, moment = forked(settings, workers=workers), rng.uniform(0, serial_s)
+        time.sleep(moment)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
-        before = ended(child)
+        if ended(child) == 0:  # it was through before: no kill
+            serial_s = min(serial_s, 1.05 * moment)
+            shutil.rmtree(out)
+            continue
+        number += 1
         done = len([path for path in out.glob(".napari-pu-segment/*.json") if not path.name.startswith(".")])
-        phases["after its end" if before == 0 else f"{done:2} files done" if out.exists() else "before it wrote"] += 1
+        phases[f"{done:2} files done" if out.exists() else "before it wrote"] += 1
         wrong = torn(out, right)
         again = ended(forked(settings, workers=workers))
         same = digests(out) == right and again == 0

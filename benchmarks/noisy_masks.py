@@ -114,7 +114,7 @@ def main() -> None:
             by_seed = [np.mean([row[4] for row in part if row[2] == seed]) for seed in range(given.seeds)]
             auc = np.nanmean([row[5] for row in part]) if learner == "reweight" else float("nan")
             print(
-                f"{name:12s} {learner:16s} Dice {np.mean(by_seed):.3f} (seeds {min(by_seed):.3f} to {max(by_seed):.3f}), "
+                f"{name:12s} {learner:16s} Dice {np.mean(by_seed):.3f} ({min(by_seed):.3f} to {max(by_seed):.3f}), "
                 f"AUC {auc:.3f}, {np.median([row[6] for row in part]):.2f} s"
             )
     with open(given.out, "w", newline="") as handle:

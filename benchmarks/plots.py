@@ -1,7 +1,9 @@
-"""Plots of the rows of `accuracy.py`: Dice against strokes, against the error of the prior, and against seconds."""
+"""Plots of the rows of `accuracy.py`: Dice against strokes, against the error of the prior, and against seconds; and of
+those of `large.py`: processor seconds and memory against the size of the image."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from math import log2
 from pathlib import Path
@@ -101,8 +103,40 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     return made
 
 
+def large(results: Path, image: Path) -> None:
+    """Processor seconds of predicting and refining, and peak memory, against megapixels; lines are linear growth."""
+    with results.open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    figure, (time, memory) = pyplot.subplots(1, 2, figsize=(9.0, 3.8), layout="constrained")
+    for step, color in (("predict", "C0"), ("refine", "C1")):
+        for form, marker in (("tiff", "o"), ("ome-zarr", "^")):
+            own = [row for row in rows if (row["step"], row["format"]) == (step, form)]
+            if not own:
+                continue
+            mpx = [float(row["mpx"]) for row in own]
+            seconds = [float(row["cpu_s_per_mpx"]) * size for row, size in zip(own, mpx, strict=True)]
+            label = f"{step}, {form}"
+            time.plot(mpx, seconds, marker, color=color, label=label)
+            memory.plot(mpx, [float(row["peak_mib"]) for row in own], f"{marker}-", color=color, label=label)
+            if form == "tiff":
+                time.plot(mpx, [seconds[-1] / mpx[-1] * size for size in mpx], "-", color=color, alpha=0.4)
+    time.set_yscale("log")
+    time.set_ylabel("processor seconds")
+    memory.set_ylabel("peak memory, MiB")
+    memory.set_ylim(0)
+    for axes in (time, memory):
+        axes.set_xscale("log")
+        axes.set_xlabel("megapixels")
+        axes.grid(alpha=0.3)
+    time.legend(fontsize="small", frameon=False)
+    figure.savefig(image, dpi=110)
+    pyplot.close(figure)
+
+
 def draw_documentation(results: Path, images: Path) -> None:
     """The plots of docs/benchmarks.md, from the stored results."""
     pareto(read_rows(results / "methods.csv"), images / "benchmark-pareto.png")
     priors(read_rows(results / "priors.csv"), images / "benchmark-priors.png")
     strokes(read_rows(results / "strokes.csv"), images / "benchmark-strokes.png")
+    if (results / "large.csv").exists():
+        large(results / "large.csv", images / "benchmark-large.png")

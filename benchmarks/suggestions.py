@@ -9,8 +9,9 @@ that near the rim of an object a part of it may be wrong, by the same rule in ev
 trained on from where it is and a new result is made, as in live mode; after the last one it is also trained anew
 ("cold"), as the Train button does.
 
-An arm is a row of `core.suggest.ACQUISITIONS`, or a control: `random`, uniform over the image, or `random_half`, half
-of the places in predicted objects and half in predicted background. FOLDER and its cases are those of accuracy.py.
+An arm is a row of `core.suggest.ACQUISITIONS`, or a control: `random`, uniform over the image; `random_half`, half of
+the places in predicted objects and half in predicted background; or `mistakes`, which knows the truth: the middle of a
+region that the mask has wrong, larger ones likelier. FOLDER and its cases are those of accuracy.py.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+from scipy import ndimage
 from skimage.measure import label
 from threadpoolctl import threadpool_limits
 
@@ -42,7 +44,7 @@ from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, UNLABELED
 from napari_pu_segment.core.suggest import ACQUISITIONS, SuggestSettings, default_brush_px, suggest
 from napari_pu_segment.core.tiles import map_tiles
 
-CONTROLS = ("random", "random_half")
+CONTROLS = ("random", "random_half", "mistakes")
 N_START, N_ANSWERS = 2, 10
 SETTINGS = PuSettings(threads=1)
 COLUMNS = ("case", "image", "seed", "arm", "retrain", "answers", "dice", "n_positive", "class_prior", "true_prior")
@@ -68,7 +70,14 @@ def answered(codes: np.ndarray, truth: np.ndarray, place: Sequence[int], radius_
 
 
 def place_of(
-    arm: str, sample: Sample, probability: np.ndarray, previous: np.ndarray | None, model: Model, seed: int, step: int
+    arm: str,
+    sample: Sample,
+    truth: np.ndarray,
+    probability: np.ndarray,
+    previous: np.ndarray | None,
+    model: Model,
+    seed: int,
+    step: int,
 ) -> tuple[int, ...] | None:
     """Where an arm asks next."""
     threshold = model.card.threshold
@@ -78,10 +87,21 @@ def place_of(
         return found[0].centre if found else None
     assert sample.labels is not None
     free, rng = sample.labels == UNLABELED, np.random.default_rng([seed, step])
+    if arm == "mistakes":
+        return mistake(free & (truth != (probability >= threshold)), rng)
     if arm == "random_half":
         side = (probability >= threshold) == (step % 2 == 0)
         free = free & side if (free & side).any() else free
     return tuple(map(int, rng.choice(np.argwhere(free))))
+
+
+def mistake(wrong: np.ndarray, rng: np.random.Generator) -> tuple[int, ...] | None:
+    """The middle of a wrong region (Y, X), drawn with its area as weight; None where nothing is wrong."""
+    regions = label(wrong, connectivity=1)
+    if not wrong.any():
+        return None
+    depth = ndimage.distance_transform_edt(wrong) * (regions == rng.choice(regions[wrong]))
+    return tuple(map(int, np.unravel_index(depth.argmax(), depth.shape)))
 
 
 def episode(case: Case, arm: str, seed: int, cache: FeatureCache, first: Model) -> Iterator[Row]:
@@ -97,7 +117,7 @@ def episode(case: Case, arm: str, seed: int, cache: FeatureCache, first: Model) 
         yield {**told, **found, "retrain": "warm", **_scored(case, probability, model)}
         if step == N_ANSWERS:
             break
-        place = place_of(arm, sample, probability, previous, model, seed, step)
+        place = place_of(arm, sample, case.truth, probability, previous, model, seed, step)
         if place is not None:
             (dab_px,) = dab_radii_px(probability, model.card.threshold, np.array([place]), radius_px)
             codes, n_positive = answered(codes, case.truth, place, dab_px), n_positive + int(case.truth[place])
@@ -176,7 +196,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Read the command line, run, write, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", help="default: synthetic frames")
-    parser.add_argument("--arms", nargs="+", default=["mixed", *CONTROLS], choices=[*ACQUISITIONS, *CONTROLS])
+    parser.add_argument("--arms", nargs="+", default=["mixed", *CONTROLS[:2]], choices=[*ACQUISITIONS, *CONTROLS])
     parser.add_argument("--seeds", type=int, default=1, help="stroke seeds below this")
     parser.add_argument("--images", type=int, default=1, help="images of each case; 0: all")
     parser.add_argument("--cases", nargs="+", default=[], help="names of cases; default: all")

@@ -140,7 +140,11 @@ def test_there_is_python_to_run():
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", *(f"docs/howto/{n}.md" for n in ("batch", "command-line", "several-images", "patches", "rough-masks"))]
+    "name",
+    [
+        "README.md",
+        *(f"docs/howto/{n}.md" for n in ("batch", "command-line", "several-images", "patches", "rough-masks")),
+    ],
 )
 def test_commands_on_the_pages_run(name, examples, monkeypatch):
     monkeypatch.chdir(examples)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from napari_pu_segment.core.errors import ModelFileError
 from napari_pu_segment.core.model import load_model
-from napari_pu_segment.io import write_image
+from napari_pu_segment.io import create_output, write_image
 
 
 @pytest.fixture
@@ -53,6 +53,11 @@ def files(tmp_path, scene) -> Path:
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "cut.png").write_bytes((scene / "image.png").read_bytes()[:-300])
     (tmp_path / "folder").mkdir()
+    for name, change in {"bomb": {"shape": [10**6, 10**6]}, "code": {"codecs": [{"name": "numcodecs.pickle"}]}}.items():
+        output = create_output(tmp_path / f"{name}.zarr", good.shape, np.uint8)
+        output[...] = good
+        header = output.finish() / "0/zarr.json"
+        header.write_text(json.dumps({**json.loads(header.read_text()), **change}))
     (tmp_path / "settings.json").write_text("{not json")
     (tmp_path / "list.json").write_text("[1, 2]")
     return tmp_path
@@ -166,6 +171,8 @@ def test_a_full_disk_leaves_nothing(files, refused, model, monkeypatch):
         ("text.png", "not an image"),
         ("nan.npy", "no finite value"),
         ("complex.npy", "complex"),
+        ("bomb.zarr", "promises"),
+        ("code.zarr", "numcodecs.pickle"),
         ("rgb.npy", "3 channel(s)"),
     ],
 )

@@ -50,12 +50,14 @@ def test_an_answer_is_a_whole_dab_of_the_class_at_its_centre(case):
 def test_arms_ask_where_nothing_is_painted(case, arm):
     sample = Sample(case.image, suggestions.first_strokes(case))
     model = run(train([sample], PuSettings(n_steps=20, prior="fixed", class_prior=0.15, threads=1)))
-    probability = case.truth.astype(np.float32)
+    probability = np.roll(case.truth, 5, axis=1).astype(np.float32)  # wrong at both sides of the objects
     threshold = model.card.threshold
-    asked = [suggestions.place_of(arm, sample, probability, None, model, 0, step) for step in range(6)]
+    asked = [suggestions.place_of(arm, sample, case.truth, probability, None, model, 0, step) for step in range(6)]
     assert all(sample.labels[place] == UNLABELED for place in asked)
     if arm == "random_half":
         assert [bool(probability[place] >= threshold) for place in asked] == [True, False] * 3
+    if arm == "mistakes":
+        assert all(case.truth[place] != (probability[place] >= threshold) for place in asked)
 
 
 def test_it_runs_and_sums_up(case, tmp_path, monkeypatch, capsys):

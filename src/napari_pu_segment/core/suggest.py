@@ -1,4 +1,4 @@
-"""Where the next stroke would help most: ACQUISITIONS, and suggestions spread over image, planes and time.
+"""Where to ask the user next: ACQUISITIONS, and suggestions spread over image, planes and time.
 
 A few answers must tell what objects and their surroundings are like on the whole: places where some measure is highest
 are no fair sample of them. What suggestions bring depends on how training uses the answers; see their benchmark.
@@ -147,7 +147,7 @@ def suggest(
     rough: np.ndarray | None = None,
     skipped: Sequence[Sequence[float]] = (),
 ) -> Work[list[Suggestion]]:
-    """Places where a stroke would help most.
+    """Places worth an answer.
 
     Places are looked at on a coarse grid, with one place at random in each cell. They are chosen one by one by the
     highest ``u + noise * g``, where `u` is the utility of the acquisition function and `g` is drawn from a Gumbel

@@ -219,6 +219,7 @@ class BatchPanel(QWidget):
 
     def _on_report(self, report: BatchReport) -> None:
         self._begun = False
+        self.plan_label.setText("")
         self.model.set_apart(report.outliers())
         counts = ", ".join(f"{count} {state}" for state, count in report.counts.items() if count)
         self._session.said.emit(f"Batch: {counts}. The report is in {report.plan.settings.out}.", False)

@@ -94,7 +94,8 @@ class ChannelBook:
     def fits(self, image: Image, layer: Image) -> bool:
         """Whether a layer holds one channel with the same pixels as an image."""
         try:
-            return not layer.rgb and self.grid(layer).shape == self.grid(image).shape
+            single = not layer.rgb and self._axis(layer) is None
+            return single and self.grid(layer).shape == self.grid(image).shape
         except InputError:
             return False
 

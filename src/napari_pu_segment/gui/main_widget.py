@@ -46,7 +46,7 @@ DOCK = f"{TITLE} (PU segment)"  # as napari's menus name it, so that they show a
 BRUSH_KEYS = (("Q", "W"), ("G", "H"), ("Shift-Q", "Shift-W"), ("Shift-G", "Shift-H"))
 LIVE_KEYS = (("Shift-E",), ("Shift-T",))  # with Alt, the letters of menus open those instead
 SUGGESTION_TEXTS = {
-    "next": "take me there: to the place where a stroke helps most",
+    "next": "take me there: to a place worth an answer",
     "object": "there is an object",
     "background": "there is background",
     "skip": "ask elsewhere",

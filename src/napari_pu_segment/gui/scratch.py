@@ -24,7 +24,7 @@ try:
 except ImportError:  # Windows, where a file that is open cannot be deleted: that tells as much
     fcntl = None  # type: ignore[assignment]
 
-PREFIX, LOCK = "napari-pu-segment-", "in-use"
+PREFIX, LOCK = "napari-pu-segment-results-", "in-use"
 _ROOM = 1.1  # times what a result takes must be free
 _PIECE_BYTES = 2**24
 

@@ -258,9 +258,11 @@ class Session:
         self.said.emit(str(error), not (title == LIVE and isinstance(error, InputError)))
 
     def _drop_preview(self) -> None:
-        shown = self.result
-        if shown is not None and shown.preview and not shown.large and self._results.complete is not None:
-            self.adopt(self._results.complete)
+        shown, whole = self.result, self._results.complete
+        if shown is not None and shown.preview and shown.large:
+            self._results.draw()
+        elif shown is not None and shown.preview and whole is not None:
+            self.adopt(whole)
 
     def _on_progress(self, progress: Progress) -> None:
         new = progress.preview

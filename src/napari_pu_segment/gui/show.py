@@ -13,10 +13,11 @@ from qtpy.QtCore import QTimer
 
 from napari_pu_segment.core.errors import InputError
 
+from .boxes import meets
 from .layers import RESULTS, LayerBook
 from .work import Result, fill_mask
 
-LARGE_S = 0.3  # between two drawings of a large result
+LARGE_S = 1.0  # between two drawings of a large result
 OUTLINES_S = 0.5  # between two drawings of a growing mask
 PAUSE_MS = 20  # between two layers, to draw: a new layer takes napari up to a tenth of a second
 
@@ -43,6 +44,7 @@ class Results:
         self._waiting: dict[str, np.ndarray | None] = {}
         self._shown: dict[str, np.ndarray | None] = {}
         self._outlined_s = 0.0
+        self._grown: list[tuple[slice, ...]] = []  # parts of a large result that have not been drawn yet
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
@@ -64,7 +66,7 @@ class Results:
         """
         self.present = result
         if result.preview:
-            self._outlined_s = time.monotonic()
+            self._outlined_s, self._grown = time.monotonic(), []
         else:
             self.complete = result
         waits = refines and result.segmentation.refined is None
@@ -82,7 +84,7 @@ class Results:
         if self.present is None:
             return
         if self.present.large:
-            self._grow_large(refined)
+            self._grow_large(parts, refined)
         else:
             fill_mask(self.present, parts)
             # napari finds the outlines of a mask anew each time it is drawn: 50 ms for 1024 x 1024
@@ -91,22 +93,43 @@ class Results:
             self._outlined_s = now if outlined else self._outlined_s
             self._show(self.present, ("probability", "mask") if outlined else ("probability",), again=True)
 
-    def _grow_large(self, refined: Any) -> None:
-        """Draw again now and then: what is on screen is read from disk for it."""
+    def _grow_large(self, parts: Iterable[tuple[slice, ...]], refined: Any) -> None:
+        """Draw again now and then, if something on screen has changed: it is read from disk for it."""
         present, now = self.present, time.monotonic()
+        self._grown += parts
         if present is None or now < self._outlined_s + LARGE_S:
             return
-        self._outlined_s = now
+        grown, self._grown, self._outlined_s = self._grown, [], now
+        if grown and not self._seen(grown):
+            return
         if refined is not None:
             present = replace(present, segmentation=replace(present.segmentation, refined=refined))
         self._show(present, ("probability", "mask") if refined is None else ("refined",), again=True)
+        while self._waiting:  # at once: drawing takes longer than that
+            self._next()
+
+    def _seen(self, parts: Iterable[tuple[slice, ...]]) -> bool:
+        """Whether any of these parts of the present result is on screen."""
+        assert self.present is not None
+        image = self.present.layer
+        window = self._book.window(image) if self._book.contains(image) else None
+        if window is None:
+            return True
+        shape = self._book.channels.grid(image).shape
+        kept = [part for part, n in zip(window.slices[:-2], shape[:-2], strict=True) if n > 1]
+        return any(meets(part, (*kept, *window.slices[-2:])) for part in parts)
 
     def finish(self, preview: Result, *, refines: bool) -> bool:
         """The preview is complete; False if it is no longer the present result."""
         if self.present is None or not self.holds(preview):
             return False
-        self._show(self.present, ("mask",), again=True)
+        self._show(self.present, ("probability", "mask"), again=True)
         return self.put(replace(self.present, preview=False), refines=refines)
+
+    def draw(self) -> None:
+        """Draw the present result again: nothing grows any more."""
+        if self.present is not None and self._book.contains(self.present.layer):
+            self._show(self.present, ("probability", "mask"), again=True)
 
     def stop(self) -> None:
         """Drop what is still to be shown."""

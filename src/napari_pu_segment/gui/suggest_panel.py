@@ -1,4 +1,4 @@
-"""The panel that takes the user to the place where the next stroke would help most, and takes the answer."""
+"""The panel that takes the user to places worth an answer, and takes the answer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SuggestPanel(QWidget):
         }
         self.key_set = KeySet(session.book.viewer, KEY_CHOICES, actions)
         self.keys = self.key_set.keys
-        self.go_button = self._button("Take me there", "next", "Go to the place where your next stroke helps most.")
+        self.go_button = self._button("Take me there", "next", "Go to an object, or to background that looks like one.")
         self.object_button = self._button(
             "Object", "object", "The middle of the ring is an object: paint a positive dab there."
         )
@@ -121,7 +121,7 @@ class SuggestPanel(QWidget):
         elif guide.looking:
             text = "Looking for places …"
         elif guide.ready:
-            text = "Ready to take you to the place where your next stroke helps most."
+            text = "Ready to take you to places worth an answer."
         else:
-            text = "Train first; then you are taken to places where a stroke helps most."
+            text = "Train first; then you are taken to places worth an answer."
         self.reason_label.setText(text)

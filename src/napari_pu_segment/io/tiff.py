@@ -180,9 +180,10 @@ def _holes(series: Any, file_bytes: int) -> bool:
 
 def _with_pillow(path: Path, source: TiffSource) -> np.ndarray:
     """All pixels of a small file whose compression (LZW, JPEG) tifffile does not decode on its own."""
-    with warnings.catch_warnings(), Image.open(path, formats=("TIFF",)) as picture:
-        warnings.simplefilter("ignore")
-        frames = [np.array(frame) for frame in ImageSequence.Iterator(picture)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged headers; what cannot be decoded raises
+        with Image.open(path, formats=("TIFF",)) as picture:
+            frames = [np.array(frame) for frame in ImageSequence.Iterator(picture)]
     array = np.squeeze(np.stack(frames))
     if array.dtype.newbyteorder("=") != source.dtype.newbyteorder("=") or array.size != math.prod(source.shape):
         raise _codec_missing(source._needs, source.where)
