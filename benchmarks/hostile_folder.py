@@ -107,6 +107,13 @@ def npy_bomb(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"(8, 8), }" + b" " * 14, b"(33554432, 33554432), }"))
 
 
+def npy_of_objects(path: Path) -> None:
+    """A .npy file that says its values are Python objects."""
+    with path.open("wb") as handle:
+        np.lib.format.write_array_header_1_0(handle, {"descr": "|O", "fortran_order": False, "shape": (1,)})
+        handle.write(b"\x80\x04N.")
+
+
 def hostile_kinds(outside: Path) -> dict[str, Callable[[Path], object]]:
     """What writes each kind of hostile entry to a path without suffix's end."""
     secret = outside / "secret.tif"
@@ -127,7 +134,7 @@ def hostile_kinds(outside: Path) -> dict[str, Callable[[Path], object]]:
         "bomb.npy": npy_bomb,
         "text.tif": lambda path: path.write_text("This is no image.\n" * 50),
         "archive.png": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(500)),
-        "pickle.npy": lambda path: np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True),
+        "pickle.npy": npy_of_objects,
         "empty.tif": lambda path: path.touch(),
         "folder.tif": lambda path: path.mkdir(),
         "dangling.tif": lambda path: path.symlink_to("there-is-no-such-file"),

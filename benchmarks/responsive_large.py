@@ -1,10 +1,11 @@
 """How long the viewer stalls while a large image is segmented and its result fills in.
 
-A tiled TIFF of noisy disks is opened as ``napari-pu-segment gui`` opens it, a few strokes are painted on it, and Train
-is pressed. A timer of 10 ms ticks on the event loop meanwhile: a tick that comes late is a stall. `own_` figures are of
-the computing time of the viewer's thread between two ticks, which a busy machine does not lengthen. The result is
-looked at zoomed in and zoomed out, and strokes are painted with mouse events while it fills; then it is cancelled, and what is
-there has to stay. The same without a job, in the same run, is the baseline (`idle`, `idle, painting`).
+A tiled TIFF of noisy disks is opened as ``napari-pu-segment gui`` opens it, a few strokes are painted on it, and
+Train is pressed. A timer of 10 ms ticks on the event loop meanwhile: a tick that comes late is a stall. `own_`
+figures are of the computing time of the viewer's thread between two ticks, which a busy machine does not lengthen.
+The result is looked at zoomed in and zoomed out, and strokes are painted with mouse events while it fills; then it is
+cancelled, and what is there has to stay. The same without a job, in the same run, is the baseline (`idle`, `idle,
+painting`).
 
     python benchmarks/responsive_large.py [--side 20000] [--seconds 60] [--whole] [--csv FILE] [--pictures FOLDER]
 
