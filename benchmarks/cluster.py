@@ -1,12 +1,14 @@
 """How much faster a batch is on worker processes than one file after the other, and whether the bytes are the same.
 
     python benchmarks/cluster.py [--workers 2] [--files 24] [--side 1024] [--repeats 3] [--refine] [--csv FILE]
+    python benchmarks/cluster.py --kills 100 [--workers 2] [--files 24] [--side 256] [--refine]
 
 Runs of both kinds take turns, each in a process of its own, so that what else the computer does weighs on both alike;
 the load average before each run is told. Seconds count from the start of the batch, the start of the workers included,
 to its end; "after the start" counts from the moment the workers stand ready. Processor seconds are those of a run and
 of all processes it started: on cores that nobody else uses, workers could be faster by at most their number times the
-ratio of these. The exit code is 1 if a byte differs.
+ratio of these. With --kills, batches run until so many workers were killed (SIGKILL) at random moments, 0 to 4 s after
+one another, while each batch runs to its end. The exit code is 1 if a byte differs.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import csv
 import hashlib
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -26,6 +29,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+import psutil
 import tifffile
 
 from benchmarks.hostile_folder import make_model, scene
@@ -91,6 +95,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--refine", action="store_true")
     parser.add_argument("--csv", type=Path)
+    parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--one", nargs=3, type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -101,6 +106,8 @@ def main() -> None:
         place = Path(name)
         make_folder(place / "in", given.files, given.side)
         make_model(place / "model")
+        if given.kills:
+            raise SystemExit(with_kills(place / "model", place / "in", place, given))
         for repeat in range(given.repeats):
             for workers in (0, given.workers):
                 out = place / f"{workers}-{repeat}"
@@ -113,6 +120,45 @@ def main() -> None:
             writer.writeheader()
             writer.writerows(rows)
     raise SystemExit(_tell(rows, given.workers))
+
+
+def with_kills(model: Path, folder: Path, place: Path, given: argparse.Namespace) -> int:
+    """Run batches and kill their workers; prints how many of the batches have other bytes than a serial one."""
+    outputs = ("probability", "mask", "refined") if given.refine else ("probability", "mask")
+    run(run_batch(plan(BatchSettings(model=model, folder=folder, out=place / "serial", outputs=outputs))))
+    wanted, rng, killed, batches, differing = digest(place / "serial"), random.Random(0), 0, 0, 0
+    while killed < given.kills:
+        batches += 1
+        planned = plan(BatchSettings(model=model, folder=folder, out=place / f"out{batches}", outputs=outputs))
+        before = killed
+        with local(given.workers) as pool:
+            next_s = time.monotonic() + rng.uniform(0, 4)
+            for _ in run_batch(planned, executor(pool)):
+                if killed < given.kills and time.monotonic() > next_s:
+                    killed += _kill_one(rng)
+                    next_s = time.monotonic() + rng.uniform(0, 4)
+        same = digest(planned.settings.out) == wanted and not list(planned.settings.out.rglob(".part-*"))
+        differing += not same
+        print(f"batch {batches}: {killed - before} workers killed, {'same bytes' if same else 'DIFFERS'}", flush=True)
+    print(f"{killed} workers killed in {batches} batches: {differing} of them differ")
+    return 1 if differing else 0
+
+
+def _kill_one(rng: random.Random) -> int:
+    """Kill one of the workers of this process; gives how many that are."""
+    children = psutil.Process().children()
+    workers = [child for child in children if any("spawn_main" in part for part in _command(child))]
+    if not workers:
+        return 0
+    rng.choice(workers).kill()
+    return 1
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def _short(value: float | str) -> str:

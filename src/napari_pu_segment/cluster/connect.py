@@ -22,6 +22,12 @@ _LOCAL = {
     # The web servers of scheduler and workers cannot be turned off; without pages they answer nothing.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
+    # What Dask measures of itself cost 7 % of a core with two idle workers; without, 1 %.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.diagnostics.nvml": False,
 }
 
 
