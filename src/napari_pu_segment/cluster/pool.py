@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 
 POLL_S = 0.2  # how long one waits for a result before one looks around, and so the delay of a cancel
 _CENSUS_S = 2.0  # how often the workers are counted
+_HAND_OVER_S = 1.0  # how long a worker may take to hand a result over before one looks around
+_GONE = object()
 _AHEAD = 2  # tasks in flight for each thread of a worker: one is being done, and one waits for it
 PACKAGES = ("napari-pu-segment", "numpy", "torch", "dask", "distributed")  # must be the same everywhere
 
@@ -121,15 +123,20 @@ class Pool:
                 except queue.Empty:
                     yield None
                 else:
-                    future, task = flying.pop(key)
-                    yield task, _result(future)
+                    future, task = flying[key]
+                    if (result := _result(future)) is _GONE:
+                        future.add_done_callback(done.put)
+                        yield None
+                    else:
+                        del flying[key]
+                        yield task, result
         finally:
             with suppress(Exception):  # of a connection that is gone; there is nothing to withdraw then
                 self.client.cancel([future for future, _ in flying.values()])
 
     def _census(self, futures: list[Any]) -> int:
         """Number of threads of all workers."""
-        if self.client.status != "running" or any(future.status in {"lost", "cancelled"} for future in futures):
+        if self.client.status != "running" or any(future.status == "cancelled" for future in futures):
             raise _scheduler_lost()
         try:
             if self.n_local:  # Dask starts a worker that died again, but not one that dies while it starts
@@ -164,13 +171,18 @@ def _scheduler_lost() -> JobError:
 
 
 def _result(future: Any) -> Any:
+    """What a future holds; `_GONE` where its worker died before it could hand it over, and it is being done again."""
     from distributed import CancelledError
     from distributed.scheduler import KilledWorker
 
     try:
-        return future.result()
+        return future.result(timeout=_HAND_OVER_S)
     except KilledWorker:
         return Lost("Every worker that tried it ended unexpectedly: memory may have run out, or a library crashed.")
+    except TimeoutError:
+        if future.status == "error":  # it is the function's own
+            raise
+        return _GONE
     except CancelledError as error:
         raise _scheduler_lost() from error
 
