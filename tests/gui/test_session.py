@@ -133,6 +133,17 @@ def test_images_of_every_kind_are_segmented(qtbot, viewer, session, said, make, 
     assert np.isfinite(session.book.member(image, "probability").data).all()
 
 
+def test_an_image_without_contrast_is_doubted(qtbot, viewer, session, said):
+    image = viewer.add_image(np.full((64, 64), 7, np.uint8), name="flat")
+    session.choose_image(image)
+    session.book.add_brushes(image)
+    session.book.member(image, "positive").data[20, 12:28] = 1
+    assert not any("no contrast" in text for text, _ in said)
+    with qtbot.waitSignal(session.result_changed, timeout=60_000):
+        session.train("pu", QUICK, warm=False)
+    assert "'flat' has no contrast" in said[-1][0]
+
+
 def test_what_is_missing_is_said(session, viewer):
     with pytest.raises(InputError, match="no model yet"):
         session.train("pu", QUICK, warm=True)

@@ -12,6 +12,7 @@ from napari.layers import Image
 from qtpy.QtCore import QLocale
 
 from napari_pu_segment.core.crf import CrfSettings, Refined, refine
+from napari_pu_segment.core.doubts import training_doubts
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
@@ -74,6 +75,8 @@ class Result:
         cancelled.
     others : tuple of Sample
         What else its model was trained on.
+    doubts : tuple of str
+        Sentences on what speaks against what it was trained on.
     """
 
     layer: Image
@@ -85,6 +88,7 @@ class Result:
     plan: Plan | None = None
     preview: bool = False
     others: tuple[Sample, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def large(self) -> bool:
@@ -122,7 +126,8 @@ def trained(scene: Scene, plan: Plan, cache: FeatureCache) -> Work[Result]:
     """Train on images and their strokes, and segment the first of them; see `segmented`."""
     samples = [sample for snapshot in scene.snapshots for sample in snapshot.samples()]
     model = yield from METHODS[plan.method].train(samples, plan.settings, start=plan.start, cache=cache)
-    return (yield from segmented(scene, samples, model, plan))
+    result = yield from segmented(scene, samples, model, plan)
+    return replace(result, doubts=training_doubts(samples))
 
 
 def applied(scene: Scene, model: Model) -> Work[Result]:
@@ -204,11 +209,12 @@ def fill_mask(result: Result, parts: Iterable[tuple[slice, ...]]) -> None:
 
 
 def summary(result: Result) -> str:
-    """A sentence on what was found; how much of a large image it is takes longer to find out."""
+    """A sentence on what was found, and doubts; how much of a large image it is takes longer to find out."""
     if result.large:
-        return f"{result.layer.name!r} is segmented."
+        return " ".join([f"{result.layer.name!r} is segmented.", *result.doubts])
     mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
-    return f"{percent(covered(mask, result.sample.labels), QLocale())} of {result.layer.name!r} is segmented."
+    share = percent(covered(mask, result.sample.labels), QLocale())
+    return " ".join([f"{share} of {result.layer.name!r} is segmented.", *result.doubts])
 
 
 def cancelled(title: str, result: Result | None) -> str:
