@@ -74,6 +74,22 @@ def test_a_folder_that_cannot_be_read(tmp_path):
         find(touch(tmp_path, "file.tif") / "file.tif")
 
 
+def test_a_folder_whose_files_cannot_be_reached_is_their_fault_alone(tmp_path, monkeypatch):
+    touch(tmp_path, "a.tif")
+    (tmp_path / "sub").mkdir()
+    touch(tmp_path / "sub", "b.tif")
+    lstat = Path.lstat
+
+    def denied(path):
+        if path.name == "b.tif":
+            raise PermissionError(13, "Permission denied", str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", denied)
+    found, _ = find(tmp_path, recursive=True)
+    assert [(one.name, "Permission denied" in one.fault) for one in found] == [("a.tif", False), ("sub/b.tif", True)]
+
+
 def test_very_deep_folders(tmp_path):
     (tmp_path / Path(*["d"] * 400)).mkdir(parents=True)
     touch(tmp_path / Path(*["d"] * 400), "deep.tif")

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -228,7 +229,100 @@ def test_damaged_and_foreign_markers_count_for_nothing(settings_in):
     assert digests(settings.out) == before
 
 
+def test_a_large_image_that_was_replaced_does_not_go_on_where_the_other_was_cut(settings_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "SMALL_PX", 1000)
+    noise = np.random.default_rng(0).integers(0, 255, (2, 60, 2100), np.uint8)
+    images = np.zeros((2, 2100, 2100), np.uint8)
+    images[:, 1000:1060] = noise  # far from both ends of the file
+    folder = tmp_path / "in"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", images[0])
+    work = run_batch(plan(settings_in()))
+    while len(list((tmp_path / "out").glob(".part-*/image/0/c/*/*"))) < 2:
+        next(work)
+    work.close()
+    tifffile.imwrite(folder / "a.tif", images[1])
+    os.utime(folder / "a.tif", (1, 1))
+    assert states(finish(settings_in())) == {"a.tif": "ok"}
+    finish(settings_in(out="fresh"))
+    name = "a_probability.tif"
+    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
+
+
 # --- whose folder it is
+
+
+def test_another_folder_of_images_does_not_replace_results_unasked(settings_in, tmp_path):
+    settings = settings_in()
+    finish(settings)
+    before = digests(settings.out)
+    moved = settings.changed({"folder": (tmp_path / "in").rename(tmp_path / "moved")})
+    assert set(states(finish(moved)).values()) == {"skipped"}
+    (tmp_path / "other").mkdir()
+    tifffile.imwrite(tmp_path / "other/image1.tif", disks(seed=9)[0][0].clip(0, 255).astype(np.uint8))
+    other = settings.changed({"folder": tmp_path / "other"})
+    with pytest.raises(InputError, match=r"moved.*image1"):
+        plan(other)
+    after = digests(settings.out)
+    assert {name for name in after if after[name] != before[name]} <= {".napari-pu-segment/.batch.json"}
+    assert states(finish(other.changed({"overwrite": True}))) == {"image1.tif": "ok"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outputs": {"x/../../precious": {"n_bytes": 1, "sha256": ""}}},
+        {"format": "gif"},
+        {"facts": {"axes": "CYX", "shape": [1], "dtype": "u", "positive_fraction": 1e308, "threshold": 0.5}},
+        {
+            "facts": {
+                "axes": "CYX",
+                "shape": [1],
+                "dtype": "u",
+                "positive_fraction": 0,
+                "threshold": 0,
+                "n_objects": 10**400,
+            }
+        },
+    ],
+)
+def test_markers_made_to_harm_count_for_nothing(settings_in, tmp_path, changes):
+    settings = settings_in(n=1)
+    finish(settings)
+    precious = tmp_path / "precious.tif"
+    precious.write_text("precious")
+    (settings.out / "image0_x").mkdir()
+    marker = settings.out / ".napari-pu-segment/image0.json"
+    told = json.loads(marker.read_text())
+    marker.write_text(json.dumps({**told, **changes}))
+    assert states(finish(settings)) == {"image0.tif": "ok"}
+    assert precious.read_text() == "precious"
+    assert json.loads(marker.read_text()) == told
+
+
+def test_links_and_pipes_among_our_own_files_are_not_followed(settings_in, tmp_path):
+    settings = settings_in()
+    finish(settings)
+    home, precious = settings.out / ".napari-pu-segment", tmp_path / "precious"
+    precious.write_text("precious")
+    (home / ".lock").unlink()
+    (home / ".lock").symlink_to(precious)
+    with pytest.raises(OutputError, match="out"):
+        finish(settings)
+    assert precious.read_text() == "precious"
+    (home / ".lock").unlink()
+    os.mkfifo(home / ".lock")
+    (settings.out / "image0_mask.tif").unlink()
+    os.mkfifo(settings.out / "image0_mask.tif")
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(finish, settings).result(timeout=60)
+    assert states(found) == {"image0.tif": "ok", "image1.tif": "skipped", "image2.tif": "skipped"}
+    home.rename(tmp_path / "away")
+    home.symlink_to(tmp_path / "away")
+    (tmp_path / "away/.part-of-another").write_text("precious")
+    with pytest.raises(OutputError, match="is a link"):
+        finish(settings)
+    assert (tmp_path / "away/.part-of-another").exists()
 
 
 def test_results_of_others_are_not_replaced_unasked(settings_in, tmp_path):
@@ -474,6 +568,7 @@ def test_an_image_that_changes_while_it_is_read_is_not_marked_as_done(settings_i
     assert states(report) == {"image0.tif": "failed"}
     assert "changed while it was read" in report.files[0].reason
     assert markers.read_marker(settings.out, "image0") is None
+    assert not list(settings.out.glob("image0*"))
 
 
 def test_folders_of_results_that_cannot_be_made_concern_their_files_only(settings_in):

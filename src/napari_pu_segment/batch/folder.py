@@ -72,7 +72,7 @@ def fault_of(folder: Path, name: str) -> str:
         if not path.is_file():
             return f"{where} is not an ordinary file. Give an image file." if path.exists() else f"{where} is missing."
     except (OSError, ValueError, RuntimeError) as error:
-        if path.is_symlink():
+        if os.path.islink(path):  # which never raises
             return f"{where} is a link that leads nowhere. Remove it, or mend it."
         return f"{where} cannot be reached: {getattr(error, 'strerror', None) or error}."
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -59,15 +60,20 @@ def identity(path: Path) -> Identity:
 def stored(path: Path) -> Stored:
     """An output as it lies on the disk."""
     if not path.is_dir():
-        with open(path, "rb") as handle:
-            return Stored(n_bytes=path.stat().st_size, sha256=hashlib.file_digest(handle, "sha256").hexdigest())
+        return Stored(n_bytes=path.stat().st_size, sha256=_digest(path).hex())
     digest, n_bytes = hashlib.sha256(), 0
     for name, file in _contents(path):
-        with open(file, "rb") as handle:
-            digest.update(f"{name}\0".encode("utf-8", "surrogatepass"))
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
+        digest.update(f"{name}\0".encode("utf-8", "surrogatepass"))
+        digest.update(_digest(file))
         n_bytes += file.stat().st_size
     return Stored(n_bytes=n_bytes, sha256=digest.hexdigest())
+
+
+def _digest(path: Path) -> bytes:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError(errno.EINVAL, "not an ordinary file", str(path))
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").digest()
 
 
 def _contents(path: Path) -> Iterator[tuple[str, Path]]:

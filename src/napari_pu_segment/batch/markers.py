@@ -1,7 +1,8 @@
 """What a batch leaves beside its results, so that it can be killed anywhere and run again.
 
 A marker says that the results of one image are whole: it is written last, and bound to the model, the settings, the
-image, and the bytes of the results. The folder itself is bound to one model and one choice of settings.
+image, and the bytes of the results. The folder itself is bound to one model, one choice of settings, and one folder of
+images.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
 from ..core.crf import available_backend
 from ..core.errors import InputError, OutputError
 from ..core.files import PART, write_atomically
+from ..core.settings import OneOf
 from .identity import Identity, identity, stored
-from .settings import BatchSettings, Facts, FileReport, FileTask, Stored, Strict
+from .settings import FORMATS, OUTPUTS, BatchSettings, Facts, FileReport, FileTask, Stored, Strict, shown
 
 StrictT = TypeVar("StrictT", bound=Strict)
 
@@ -28,6 +31,8 @@ REPORTS = ("report.json", "report.html")
 FOLDER = ".napari-pu-segment"  # below the folder of results
 _OWNER, _LOCK = ".batch.json", ".lock"  # markers never begin with a dot
 _MAX_BYTES = 2**22
+# never through a link, nor waiting at a pipe; Windows has neither flag
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class Marker(Strict):
@@ -35,16 +40,17 @@ class Marker(Strict):
 
     key: str
     image: Identity
-    outputs: dict[str, Stored]
-    format: str
+    outputs: dict[Annotated[str, OneOf(OUTPUTS)], Stored]
+    format: Annotated[str, OneOf(FORMATS)]
     facts: Facts
     picture: Annotated[str, Field(max_length=2**20)] = ""
 
 
 class Owner(Strict):
-    """Whose results a folder holds."""
+    """Whose results a folder holds; `folder` is that of the images."""
 
     key: str
+    folder: str
     model_sha256: str
     settings: dict[str, Any]
 
@@ -125,6 +131,12 @@ def forget(task: FileTask) -> None:
     path.unlink(missing_ok=True)
 
 
+def drop_outputs(task: FileTask) -> None:
+    """Remove what was written of an image that has no marker."""
+    for place in task.outputs().values():
+        _remove(place)
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
@@ -150,9 +162,7 @@ def write_marker(task: FileTask, image: Identity, report: FileReport, picture: s
         facts=report.facts,
         picture=picture,
     )
-    path = marker_path(task.settings.out, task.stem)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, marker.model_dump_json().encode())
+    write_atomically(marker_path(task.settings.out, task.stem), marker.model_dump_json().encode())
 
 
 def check_owner(settings: BatchSettings, key: str, tasks: Sequence[FileTask]) -> None:
@@ -164,7 +174,10 @@ def check_owner(settings: BatchSettings, key: str, tasks: Sequence[FileTask]) ->
         If there are any and `settings.overwrite` does not allow it.
     """
     out, owner = settings.out, _read(settings.out / FOLDER / _OWNER, Owner)
-    if settings.overwrite or (owner is not None and owner.key == key):
+    if settings.overwrite or (owner is not None and owner.key == key and owner.folder == _images(settings)):
+        return
+    if owner is not None and owner.key == key:
+        _check_images(owner, tasks)
         return
     if owner is not None:
         raise InputError(
@@ -178,6 +191,20 @@ def check_owner(settings: BatchSettings, key: str, tasks: Sequence[FileTask]) ->
             f"Folder {str(out)!r} holds {len(there)} file(s) that this batch would write and that it has not made, "
             f"such as {there[0].name!r}. Choose another folder, or --overwrite to replace them."
         )
+
+
+def _check_images(owner: Owner, tasks: Sequence[FileTask]) -> None:
+    """Refuse images of another folder that would replace results; a folder that was moved or copied has the same."""
+    for task in tasks:
+        if any(path.exists() for path in task.outputs().values()) and done(task, quick=True) is None:
+            raise InputError(
+                f"Folder {str(task.settings.out)!r} holds results of the folder of images {owner.folder!r}; those of "
+                f"{task.name!r} would be replaced. Choose another folder, or --overwrite to replace them."
+            )
+
+
+def _images(settings: BatchSettings) -> str:
+    return shown(str(settings.folder.resolve()))
 
 
 @contextlib.contextmanager
@@ -197,35 +224,42 @@ def owned(settings: BatchSettings, key: str, model_sha256: str, tasks: Sequence[
     home, where = settings.out / FOLDER, str(settings.out)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        lock = open(home / _LOCK, "w")  # noqa: SIM115 (closed below)
+        if home.is_symlink():
+            raise OutputError(f"Folder {str(home)!r} is a link, which is not followed. Remove it.")
+        lock = os.open(home / _LOCK, _LOCK_FLAGS, 0o666)
     except OSError as error:
         raise OutputError(f"Cannot make the folder {where!r}: {error.strerror}. Choose another one.") from None
-    with lock:
+    try:
         if not _locked(lock):
             raise InputError(f"Another batch is writing to {where!r} now. Wait for it, or choose another folder.")
         stems = {Path(), *(Path(task.stem).parent for task in tasks)}
         before = _read(home / _OWNER, Owner)
         _clear(settings.out, stems, keep_folders=before is not None and before.key == key)
-        owner = Owner(key=key, model_sha256=model_sha256, settings=_essence(settings, model_sha256))
+        essence = _essence(settings, model_sha256)
+        owner = Owner(key=key, folder=_images(settings), model_sha256=model_sha256, settings=essence)
         write_atomically(home / _OWNER, owner.model_dump_json().encode())
         yield
         _clear(settings.out, stems, keep_folders=False)
+    finally:
+        os.close(lock)
 
 
 def _clear(out: Path, stems: Iterable[Path], keep_folders: bool) -> None:
     """Remove unfinished files and, unless they are to be kept, unfinished outputs, which are folders."""
     for folder in {above / stem for above in (out, out / FOLDER) for stem in stems}:
+        if not Path(os.path.realpath(folder)).is_relative_to(out.resolve()):
+            continue  # a link: its file will be refused
         for path in folder.glob(f"{PART}*"):
             if not (keep_folders and path.is_dir()):
                 _remove(path)
 
 
-def _locked(handle: IO[str]) -> bool:
+def _locked(descriptor: int) -> bool:
     """Lock an open file until it is closed or the process ends, however; where there are no locks, do without."""
     try:
         import fcntl
 
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except (ImportError, OSError):  # Windows; some network disks

@@ -52,7 +52,8 @@ def make(task: FileTask, model: Model, file: ImageFile, fill: Fill, identity: st
     fill : callable
         Segments a large image, as `segment_into` does.
     identity : str
-        Of the image. What was written of a large one is kept when the work is cut short, and found again by it.
+        All that the image is known by again. What was written of a large one is kept when the work is cut short, and
+        found again by it.
 
     Raises
     ------

@@ -162,9 +162,9 @@ class Facts(Strict):
     axes: str
     shape: tuple[int, ...]
     dtype: str
-    positive_fraction: float
-    threshold: float
-    n_objects: int | None = None
+    positive_fraction: Annotated[float, Field(ge=0, le=1)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    n_objects: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     refined_by: str = ""
     warnings: tuple[str, ...] = ()
 

@@ -68,8 +68,9 @@ def _process(task: FileTask, fill: Fill) -> Work[FileReport]:
     file = read_image(task.path)
     check(task, model, tuple(file.image.shape), file.axes, file.channel_names)
     markers.forget(task)
-    made = yield from make(task, model, file, fill, image.sha256)
+    made = yield from make(task, model, file, fill, image.model_dump_json())
     if identity(task.path) != image:
+        markers.drop_outputs(task)
         raise PuSegmentError(f"Image file {task.name!r} was changed while it was read. Run the batch again.")
     outputs = {kind: stored(path) for kind, path in task.outputs().items()}
     facts = Facts(
@@ -115,15 +116,16 @@ def _check_places(task: FileTask) -> None:
             raise _Gone(f"The folder of images, {str(task.settings.folder)!r}, is gone or empty. Is its disk there?")
         raise InputError(fault)
     inside, outside = task.settings.out.resolve(), task.settings.folder.resolve()
-    place = (task.settings.out / task.stem).parent
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make the folder {str(place)!r}: {error.strerror}.") from error
-    if not place.resolve().is_relative_to(inside) or place.resolve().is_relative_to(outside):
-        raise InputError(
-            f"The results of {task.name!r} would not stay in their folder: {str(place)!r} leads elsewhere."
-        )
+    for place in (task.settings.out / task.stem).parent, markers.marker_path(task.settings.out, task.stem).parent:
+        real = Path(os.path.realpath(place))
+        if not real.is_relative_to(inside) or real.is_relative_to(outside):
+            raise InputError(
+                f"The results of {task.name!r} would not stay in their folder: {str(place)!r} leads elsewhere."
+            )
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"Cannot make the folder {str(place)!r}: {error.strerror}.") from error
 
 
 def _has_entries(folder: Path) -> bool:
