@@ -20,6 +20,8 @@ from .snapshots import Grid, Snapshot, own, planes
 from .tags import tag
 from .work import Result
 
+FEW_LABELS = 2**15  # 16 bits hold them, and as many again that are drawn by hand
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -113,6 +115,10 @@ def _objects(
 ) -> Work[tuple[np.ndarray, Table]]:
     place = {name: scene[name] for name in ("ignored", "pixel_size", "axes")}
     labels = yield from find_objects(mask, settings, probability=probability, **place)
+    if labels.max(initial=0) < FEW_LABELS:
+        labels = labels.astype(
+            np.uint16
+        )  # which napari draws as they are; wider ones it converts while it stands still
     planewise = settings.planewise
     return labels, (yield from measure_objects(labels, probability=probability, planewise=planewise, **scene))
 
