@@ -11,8 +11,7 @@ import numpy as np
 
 from .core.errors import InputError
 from .core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, Trust, codes_from_masks
-from .io import ImageFile, list_images, read_image, read_mask, read_strokes
-from .io.names import ZARR_SUFFIX
+from .io import ZARR_SUFFIX, ImageFile, list_images, read_image, read_mask, read_strokes
 
 _DRAWN = "scribbles"  # holds strokes of every kind
 _MASKS: tuple[Trust, ...] = ("noisy", "clean")  # kinds of files, and how far they may be trusted

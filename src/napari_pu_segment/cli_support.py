@@ -240,12 +240,10 @@ def output_stems(images: Sequence[Path]) -> list[str]:
     InputError
         If two images would write the same files.
     """
-    from .io import sanitise_name
+    from .io import ZARR_SUFFIX, sanitise_name, stem_of
 
-    names = [
-        image.name.removesuffix(".zarr").removesuffix(".ome") if image.is_dir() else image.stem for image in images
-    ]
-    stems = [sanitise_name(name) for name in names]
+    bare = [image.is_dir() and image.suffix.lower() != ZARR_SUFFIX for image in images]  # a folder with a dot: "v1.2"
+    stems = [sanitise_name(image.name if b else stem_of(image.name)) for image, b in zip(images, bare, strict=True)]
     owners: dict[str, Path] = {}
     for stem, image in zip(stems, images, strict=True):
         other = owners.setdefault(stem.casefold(), image)  # some disks do not tell cases apart

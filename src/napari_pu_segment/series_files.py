@@ -17,7 +17,17 @@ from .core.samples import Array
 from .core.timeaxis import axis_of
 from .core.timeseries import Series, measure_series, times_of
 from .figures import keogram_picture
-from .io import ImageFile, list_images, read_image, read_mask, sanitise_name, write_image, write_picture
+from .io import (
+    ZARR_SUFFIX,
+    ImageFile,
+    list_images,
+    read_image,
+    read_mask,
+    sanitise_name,
+    stem_of,
+    write_image,
+    write_picture,
+)
 
 MASK_KINDS = ("_refined", "_mask", "")  # what a mask's name has behind that of its image; the first there is, is taken
 MASK_SUFFIXES = (".tif", ".tiff", ".ome.zarr", ".png", ".npy")
@@ -184,7 +194,7 @@ def write_keogram(path: Path, series: Series) -> None:
 
 
 def _is_folder(path: Path) -> bool:
-    return path.is_dir() and path.suffix.lower() != ".zarr"
+    return path.is_dir() and path.suffix.lower() != ZARR_SUFFIX
 
 
 def in_order(files: Sequence[Path]) -> list[Path]:
@@ -198,7 +208,7 @@ def in_order(files: Sequence[Path]) -> list[Path]:
 
 
 def _mask_of(image: Path, folder: Path) -> Path:
-    stem = sanitise_name(image.stem)
+    stem = sanitise_name(stem_of(image.name))
     for kind in MASK_KINDS:
         for suffix in MASK_SUFFIXES:
             path = folder / f"{stem}{kind}{suffix}"

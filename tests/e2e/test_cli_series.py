@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_pu_segment.io import read_image, write_image
+from napari_pu_segment.io import create_output, read_image, write_image
 
 
 @pytest.fixture
@@ -56,6 +56,17 @@ def test_a_refined_mask_goes_before_a_mask(night, cli):
     write_image(night / "results" / "20120217_100000_refined.tif", np.ones((20, 30), np.uint8))
     assert cli("timeseries", night / "sky", night / "results", "--out", night / "s.csv").code == 0
     assert [row["area_px"] for row in table(night / "s.csv")][:3] == ["600", "20", "40"]
+
+
+def test_frames_and_results_in_ome_zarr(night, cli):
+    for t in range(2):
+        for place in (f"zarr/f{t}.ome.zarr", f"masks/f{t}_mask.ome.zarr"):
+            (night / place).parent.mkdir(exist_ok=True)
+            output = create_output(night / place, (20, 30), np.uint8)
+            output[...] = t
+            output.finish()
+    assert cli("timeseries", night / "zarr", "--mask", night / "masks", "--out", night / "s.csv").code == 0
+    assert [row["area_px"] for row in table(night / "s.csv")] == ["0", "600"]
 
 
 def test_files_in_the_order_given(night, cli):

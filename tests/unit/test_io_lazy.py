@@ -174,6 +174,22 @@ def test_a_strip_never_becomes_larger_than_its_header_says(tmp_path, everything_
         np.asarray(read_image(tmp_path / "x.tif").image)
 
 
+def test_what_other_threads_drop_from_the_cache_meanwhile_harms_nothing():
+    read = source.Source((8,), np.uint8, (4,), "x")
+
+    class Block:
+        """One of which another thread drops all blocks, just when they are counted."""
+
+        @property
+        def nbytes(self) -> int:
+            read._cache.clear()
+            return 2**30
+
+    blocks = [Block(), Block()]
+    assert [read._cached(i, lambda i=i: blocks[i]) for i in range(2)] == blocks
+    assert not read._cache
+
+
 def test_compressed_blocks_that_are_too_large_are_refused(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "x.tif", DATA[0, 0], compression="zlib", rowsperstrip=150)
     assert np.array_equal(read_image(tmp_path / "x.tif").image[0], DATA[0, 0])

@@ -231,7 +231,14 @@ def test_what_lies_there_is_replaced_and_links_are_not_written_through(tmp_path)
             output = create_output(tmp_path / name, (8, 9), np.uint8)
             output[...] = value
             assert (read_image(output.finish()).image == value).all()
-    assert names(precious) == ["file"]
+    (tmp_path / "folder.tif").mkdir()
+    (tmp_path / "folder.tif/file").touch()
+    output = create_output(tmp_path / "folder.tif", (8, 9), np.uint8)
+    output[...] = 1
+    with pytest.raises(OutputError, match=r"folder\.tif"):
+        output.finish()
+    output.discard()
+    assert names(tmp_path / "folder.tif") == names(precious) == ["file"]
     assert not (tmp_path / "link.ome.zarr").is_symlink()
     assert not [name for name in names(tmp_path) if name.startswith(".")]
 

@@ -173,6 +173,11 @@ def test_one_image_of_a_converter_and_many(tmp_path):
     with pytest.raises(InputError, match="several images"):
         read_image(tmp_path / "x.zarr")
     assert np.array_equal(read_image(tmp_path / "x.zarr" / "1").image, VOLUME)
+    (tmp_path / "x.zarr" / "1").rename(tmp_path / "secret")
+    (tmp_path / "x.zarr" / "0").rename(tmp_path / "x.zarr" / "2")
+    (tmp_path / "x.zarr" / "0").symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match="leads out"):
+        read_image(tmp_path / "x.zarr")
 
 
 def test_labels_masks_and_probabilities(tmp_path):

@@ -11,10 +11,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from ..core.errors import InputError
-from ..io import IMAGE_SUFFIXES, sanitise_name
+from ..io import IMAGE_SUFFIXES, ZARR_SUFFIX, sanitise_name, stem_of
 
-STORES = (".zarr",)  # folders that are one image
-_OURS = (".tif", ".zarr", ".csv", ".json", ".html")  # suffixes of what a batch writes
+_OURS = (".tif", ZARR_SUFFIX, ".csv", ".json", ".html")  # suffixes of what a batch writes
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def fault_of(folder: Path, name: str) -> str:
             if not target.is_relative_to(folder.resolve()):
                 return f"{where} is a link that leads out of the folder. Copy the image itself into the folder."
         if path.is_dir():
-            return "" if _suffix(name) in STORES else f"{where} is a folder. Give an image file."
+            return "" if _suffix(name) == ZARR_SUFFIX else f"{where} is a folder. Give an image file."
         if not path.is_file():
             return f"{where} is not an ordinary file. Give an image file." if path.exists() else f"{where} is missing."
     except (OSError, ValueError, RuntimeError) as error:
@@ -80,7 +79,7 @@ def fault_of(folder: Path, name: str) -> str:
 
 def _is_image(name: str, pattern: str) -> bool:
     plain = PurePosixPath(name).name
-    if plain.startswith(".") or _suffix(name) not in (*IMAGE_SUFFIXES, *STORES):
+    if plain.startswith(".") or _suffix(name) not in (*IMAGE_SUFFIXES, ZARR_SUFFIX):
         return False
     return fnmatchcase((name if "/" in pattern else plain).casefold(), pattern.casefold())
 
@@ -127,11 +126,7 @@ def _groups(chosen: dict[str, str]) -> dict[str, list[str]]:
 
 
 def _plain(name: str) -> str:
-    path = PurePosixPath(name)
-    end = path.name.removesuffix(path.suffix)
-    if path.suffix.lower() in STORES and end.lower().endswith(".ome"):
-        end = end[:-4]
-    return "/".join([*map(_folder, path.parts[:-1]), sanitise_name(end)])
+    return "/".join([*map(_folder, PurePosixPath(name).parts[:-1]), sanitise_name(stem_of(name))])
 
 
 def _with_suffix(name: str) -> str:

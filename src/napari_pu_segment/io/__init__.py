@@ -1,11 +1,12 @@
 """Images, strokes and results on disk: the only place that knows file formats.
 
-Read: PNG, JPEG and BMP; TIFF with 8 or 16 bits or float, RGB(A), channels, planes or time, with the axes, channel
-names and pixel size of ImageJ and OME; .npy without pickled objects. Written: TIFF, and PNG for pictures to look at.
+Read: PNG, JPEG and BMP; TIFF of any real numbers, with the axes, channel names and pixel size of ImageJ and OME;
+OME-Zarr; .npy without pickled objects; formats of microscopes through bioio; strokes as GeoJSON. Written: TIFF,
+OME-Zarr and GeoJSON, and PNG for pictures to look at.
 """
 
 from .lazy import LazyImage
-from .names import IMAGE_SUFFIXES, list_images, sanitise_name
+from .names import IMAGE_SUFFIXES, ZARR_SUFFIX, list_images, sanitise_name, stem_of
 from .outputs import OUTPUT_SUFFIXES, Output, create_output, open_part
 from .read import (
     Header,
@@ -27,6 +28,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "LAZY_BYTES",
     "OUTPUT_SUFFIXES",
+    "ZARR_SUFFIX",
     "Header",
     "ImageFile",
     "LazyImage",
@@ -43,6 +45,7 @@ __all__ = [
     "read_probability",
     "read_strokes",
     "sanitise_name",
+    "stem_of",
     "write_image",
     "write_picture",
     "write_strokes",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..core.errors import InputError
 from .bio import BIO_SUFFIXES
@@ -17,18 +15,10 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt
 _MAX_NAME_BYTES = 150
 
 
-def list_images(folder: str | Path, pattern: str = "*", *, recursive: bool = False) -> list[Path]:
-    """The images of a folder, by path: files, and the folders of OME-Zarr images.
+def list_images(folder: str | Path) -> list[Path]:
+    """The images of a folder, by name: files, and the folders of OME-Zarr images.
 
-    Links that lead out of the folder, links to folders and what is hidden are left out.
-
-    Parameters
-    ----------
-    folder : path
-    pattern : str
-        That a name must match, such as "*_raw.tif"; upper and lower case are the same.
-    recursive : bool
-        Look into the folders of the folder, too.
+    Links that lead out of the folder and what is hidden are left out.
 
     Raises
     ------
@@ -38,28 +28,27 @@ def list_images(folder: str | Path, pattern: str = "*", *, recursive: bool = Fal
     folder = Path(folder)
     try:
         root = folder.resolve()
-        found = [path for path in _images(folder, recursive) if fnmatchcase(path.name.lower(), pattern.lower())]
-        found = [path for path in found if path.resolve().is_relative_to(root)]
+        found = [path for path in sorted(folder.iterdir()) if _is_image(path) and path.resolve().is_relative_to(root)]
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"Folder {str(folder)!r} cannot be read: {reason}. Check the path.") from None
     if not found:
         kinds = ", ".join((*IMAGE_SUFFIXES, ZARR_SUFFIX))
-        named = "" if pattern == "*" else f" named {pattern!r}"
-        raise InputError(f"Folder {str(folder)!r} has no images{named} ({kinds}).")
+        raise InputError(f"Folder {str(folder)!r} has no images ({kinds}).")
     return found
 
 
-def _images(folder: Path, recursive: bool) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if (path.suffix.lower() == ZARR_SUFFIX and path.is_dir()) or (
-            path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-        ):
-            yield path
-        elif recursive and path.is_dir() and not path.is_symlink():
-            yield from _images(path, recursive)
+def _is_image(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    named = not path.name.startswith(".") and suffix in (*IMAGE_SUFFIXES, ZARR_SUFFIX)
+    return named and (path.is_dir() if suffix == ZARR_SUFFIX else path.is_file())
+
+
+def stem_of(name: str) -> str:
+    """The name of an image without its suffix: "x" of "x.tif", "x.ome.zarr" and "x.zarr"."""
+    path = PurePosixPath(name)
+    stem = path.name.removesuffix(path.suffix)
+    return stem[:-4] if path.suffix.lower() == ZARR_SUFFIX and stem.lower().endswith(".ome") else stem
 
 
 def sanitise_name(name: str) -> str:

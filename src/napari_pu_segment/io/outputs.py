@@ -198,18 +198,11 @@ def create_output(
     axes = (axes.removeprefix("C") if len(axes) > len(shape) else axes) or "TZYX"[-len(shape) :]
     if not path.name.endswith(OUTPUT_SUFFIXES):
         raise InputError(f"Cannot write {str(path)!r}: give a name that ends with .tif or .ome.zarr.")
-    if (
-        dtype.name not in TIFF_TYPES
-        or axes not in ("YX", "ZYX", "TYX", "TZYX")
-        or len(axes) != len(shape)
-        or 0 in shape
-    ):
+    if dtype.name not in TIFF_TYPES or axes not in _AXES or len(axes) != len(shape) or 0 in shape:
         raise InputError(f"Cannot write {str(path)!r}: {dtype} values of shape {tuple(shape)} are not a result.")
     size = tuple(map(float, pixel_size))
     told = _Told(path.name, tuple(map(int, shape)), dtype.name, axes, size, pixel_unit, labels, key)
-    part = path.parent / (
-        PART + hashlib.sha256(f"{path.name}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
-    )
+    part = path.parent / _part_name(path.name, key)
     with _writing(path):
         if resume and _found(part) == told:
             output = Output(part)
@@ -272,15 +265,16 @@ def _forget_damaged(output: Output) -> None:
 
 
 def _put(whole: Path, path: Path, part: Path) -> None:
-    """Rename a whole output to its final name; a folder that is there already is moved out of the way first."""
-    if whole.is_dir() and path.is_symlink():
-        path.unlink()
-    elif path.is_dir() and not path.is_symlink():
+    """Rename a whole output to its final name; what a folder is to replace is moved out of the way first.
+
+    A file replaces no folder: the system refuses that.
+    """
+    if whole.is_dir() and path.is_dir() and not path.is_symlink():
         old = part / "old"
         shutil.rmtree(old, ignore_errors=True)
         os.replace(path, old)
-    elif whole.is_dir() and path.exists():
-        path.unlink()
+    elif whole.is_dir():
+        path.unlink(missing_ok=True)
     os.replace(whole, path)
 
 

@@ -70,7 +70,7 @@ class Source:
         block = load() if block is None else block
         self._cache[key] = block  # the latest stands last
         while len(self._cache) > 1 and sum(b.nbytes for b in list(self._cache.values())) > _CACHE_BYTES:
-            self._cache.pop(next(iter(self._cache)), None)
+            self._cache.pop(next(iter(list(self._cache)), None), None)  # `list` in one go: other threads read, too
         return block
 
     def __getstate__(self) -> dict[str, Any]:

@@ -183,11 +183,19 @@ def _with_pillow(path: Path, source: TiffSource) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged headers; what cannot be decoded raises
         with Image.open(path, formats=("TIFF",)) as picture:
-            frames = [np.array(frame) for frame in ImageSequence.Iterator(picture)]
+            if getattr(picture, "n_frames", 1) != len(source.pages):
+                raise _codec_missing(source._needs, source.where)
+            frames = [_decoded(frame, source) for frame in ImageSequence.Iterator(picture)]
     array = np.squeeze(np.stack(frames))
     if array.dtype.newbyteorder("=") != source.dtype.newbyteorder("=") or array.size != math.prod(source.shape):
         raise _codec_missing(source._needs, source.where)
     return array.reshape(source.shape)
+
+
+def _decoded(frame: Image.Image, source: TiffSource) -> np.ndarray:
+    if frame.width * frame.height > math.prod(source.pages[0].shape):  # it is another picture, which may be a bomb
+        raise _codec_missing(source._needs, source.where)
+    return np.array(frame)
 
 
 def _codec_missing(kind: str, where: str) -> InputError:

@@ -32,10 +32,8 @@ class ArrayMeta:
     Parameters
     ----------
     shape : tuple of int
-    grid : tuple of int
-        Pixels of a chunk file along each axis.
     chunk : Chunk
-        How a chunk file is stored.
+        How a chunk file is stored, and how many pixels it has along each axis.
     fill : float, int or bool
         The value of chunks that were never written.
     key : tuple of str

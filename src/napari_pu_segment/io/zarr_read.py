@@ -175,7 +175,10 @@ def _group(path: Path, where: str) -> ZarrImage:
     if "multiscales" not in attributes and "bioformats2raw.layout" in attributes:
         if (path / "1").is_dir():
             raise InputError(f"{where} holds several images. Give the folder of one of them, such as {path.name}/0.")
-        path = path / "0"
+        inner = path / "0"
+        if not os.path.realpath(inner).startswith(os.path.realpath(path) + os.sep):
+            raise InputError(f"{where} has a link that leads out of its folder ('0'). It is not followed.")
+        path = inner
         attributes = _attributes(path, where)
     if "multiscales" not in attributes:
         raise InputError(f"{where} is a zarr folder without an image. Give the folder of an OME-Zarr image or array.")
