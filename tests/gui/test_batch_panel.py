@@ -20,18 +20,19 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QScrollArea
 
 from napari_pu_segment.batch import BatchPlan, BatchSettings, FileReport, FileTask
+from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.progress import Progress, run
-from napari_pu_segment.gui import batch_work
+from napari_pu_segment.gui import batch_work, opening
 from napari_pu_segment.gui.batch_panel import BatchPanel
 from napari_pu_segment.gui.batch_table import BatchTable
 from napari_pu_segment.gui.batch_work import Gate
 from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.preferences import Preferences
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.io import read_image, read_mask
+from napari_pu_segment.io import read_image, read_mask, write_image
 from tests.helpers import disk_sample, disks
 
 N_GOOD = 6
@@ -281,6 +282,44 @@ def test_a_double_click_opens_image_and_mask(scene):
     assert len(scene.viewer.layers) == 2
     assert "broken.tif" in scene.said[-1][0]
     assert "broken.tif" in scene.panel.reason_label.text().replace("\u200b", "")
+
+
+def test_what_is_opened_takes_the_place_of_what_was_opened_before(scene):
+    def names():
+        return [layer.name for layer in scene.viewer.layers]
+
+    def look(name):
+        last = scene.viewer.layers[-1]
+        double_click(scene, name)
+        scene.qtbot.waitUntil(lambda: scene.viewer.layers[-1] is not last, timeout=10_000)
+        scene.qtbot.waitUntil(lambda: scene.viewer.layers[-1].name == f"{name[:7]} mask", timeout=10_000)
+
+    press_and_wait(scene, scene.panel.start_button)
+    mine = scene.viewer.add_image(np.zeros((9, 9)), name="mine")
+    look("plate_3.png")
+    look("plate_3.png")
+    assert names() == ["mine", "plate_3", "plate_3 mask"]
+    look("plate_4.png")
+    assert names() == ["mine", "plate_4", "plate_4 mask"]
+    scene.viewer.layers["plate_4 mask"].paint((5, 5), 1)
+    look("plate_5.png")
+    assert names() == ["mine", "plate_4", "plate_4 mask", "plate_5", "plate_5 mask"], "labels painted on by hand stay"
+    scene.session.book.add_brushes(scene.viewer.layers["plate_5"])
+    look("plate_1.png")
+    assert {"plate_5", "plate_5 mask", "plate_5 · positive", "plate_1"} < set(names()), "so does what was begun"
+    assert mine in list(scene.viewer.layers)
+
+
+def test_a_large_image_without_a_pyramid_is_not_shown_at_once(tmp_path, monkeypatch):
+    write_image(tmp_path / "slide.tif", np.zeros((70, 80), np.uint8))
+    file, levels = opening.read_to_look(tmp_path / "slide.tif")
+    assert len(levels) == 1
+    assert levels[0] is file.image
+    monkeypatch.setattr(opening, "is_lazy", lambda file: True)
+    assert len(opening.read_to_look(tmp_path / "slide.tif")[1]) == 1, "small planes are shown at once"
+    monkeypatch.setattr(opening, "needs_overview", lambda shape: max(shape[-2:]) > 64)
+    with pytest.raises(InputError, match=r"'slide\.tif' is too large"):
+        opening.read_to_look(tmp_path / "slide.tif")
 
 
 def test_the_list_can_be_cut_down_to_one_state(scene):

@@ -27,14 +27,12 @@ from superqt.utils import signals_blocked
 from napari_pu_segment.batch import BatchPlan, BatchReport, FileReport, time_in_words
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.io import ImageFile
 
 from .batch_form import BatchForm
 from .batch_table import DOT_PX, BatchTable
 from .batch_work import Gate, carried_out, in_words, opened, planned
 from .jobs import Job
-from .looks import one_colour
-from .opening import add_image, placement
+from .opening import Showcase
 from .session import Session
 from .settings_form import narrow
 
@@ -55,7 +53,7 @@ class BatchPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._job: Job | None = None
-        self._gate = Gate()
+        self._gate, self._showcase = Gate(), Showcase(session.book)
         self._plan: BatchPlan | None = None
         self._begun = False  # a batch was cancelled or stopped, and can go on
         self.form = BatchForm()
@@ -72,6 +70,7 @@ class BatchPanel(QWidget):
         self._describe()
         self._lay_out()
         self._connect()
+        self._on_row()
         self._count()
         self._refresh()
 
@@ -111,7 +110,7 @@ class BatchPanel(QWidget):
         if self._plan is None or report is None or report.state not in ("ok", "skipped"):
             self._session.said.emit(self.model.words(row), False)
             return
-        self._session.aside(opened(self._plan, report), "Opening", self._on_opened)
+        self._session.aside(opened(self._plan, report), "Opening", self._showcase.show)
 
     def _describe(self) -> None:
         self.dry_button.setToolTip("Tell how many images there are, which cannot be used, and what it takes")
@@ -170,7 +169,7 @@ class BatchPanel(QWidget):
         selection = self.table_view.selectionModel()
         assert selection is not None
         selection.currentRowChanged.connect(self._on_row)
-        self.model.modelReset.connect(lambda: self.reason_label.setText(""))
+        self.model.modelReset.connect(self._on_row)
         self.form.changed.connect(self._on_change)
         self._counting.timeout.connect(self._count)
         self._session.model_changed.connect(self._refresh)
@@ -225,7 +224,8 @@ class BatchPanel(QWidget):
         self._session.said.emit(f"Batch: {counts}. The report is in {report.plan.settings.out}.", False)
 
     def _on_cancelled(self) -> None:
-        self._session.said.emit("Cancelled. What is done stays; Resume goes on from there.", False)
+        then = "What is done stays; Resume goes on from there." if self._begun else "Nothing has been written."
+        self._session.said.emit(f"Cancelled. {then}", False)
 
     def _on_finished(self) -> None:
         self._gate.paused = False
@@ -243,19 +243,7 @@ class BatchPanel(QWidget):
         row = self.table_view.currentIndex().row()
         words = self.model.words(row) if 0 <= row < self.model.rowCount() else ""
         self.reason_label.setText(re.sub(r"([/\\_.-])", "\\1\u200b", words))  # names may be broken there
-
-    def _on_opened(self, found: tuple[str, ImageFile, dict[str, Any]]) -> None:
-        name, file, results = found
-        viewer = self._session.book.viewer
-        add_image(viewer, name, file, [file.image])
-        for kind, array in results.items():
-            look = placement(file)
-            if kind == "probability":
-                viewer.add_image(array, name=f"{name} {kind}", contrast_limits=(0, 1), opacity=0.5, **look)
-            else:
-                colours = {} if kind == "instances" else {"colormap": one_colour(kind)}
-                viewer.add_labels(array, name=f"{name} {kind}", opacity=0.6, **colours, **look)
-        viewer.reset_view()
+        self.reason_label.setVisible(bool(words))
 
     def _count(self) -> None:
         counts, chosen = self.model.counts(), self.only_combo.currentData() or ""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from napari_pu_segment.batch import (
     BatchPlan,
@@ -25,7 +25,8 @@ from napari_pu_segment.batch import (
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.model import Model, save_model
 from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.io import ImageFile, read_image
+
+from .opening import Finding, read_to_look
 
 MODEL_NAME = "model.safetensors"  # of the present model, in the folder of results
 PAUSE_S = 0.05
@@ -95,24 +96,22 @@ def carried_out(order: Order, gate: Gate) -> Work[BatchReport]:
         return (yield from gate.hold(run_batch(plan, executor)))
 
 
-def opened(plan: BatchPlan, report: FileReport) -> Work[tuple[str, ImageFile, dict[str, Any]]]:
-    """Name, image and results of a file that was done: its objects, or its refined mask, or its mask; or its
-    probability where there is nothing else.
+def opened(plan: BatchPlan, report: FileReport) -> Work[Finding]:
+    """The image of a file that was done, with its objects, or its refined mask, or its mask; or its probability where
+    there is nothing else.
 
     Raises
     ------
     InputError
-        If a file is gone or damaged.
+        If a file is gone or damaged, or too large to be looked at.
     """
     yield Progress(0, 0, "Reading")
     task = next(task for task in plan.tasks if task.name == report.name)
-    file = read_image(task.path)
+    file, levels = read_to_look(task.path)
     paths = task.outputs()
-    results: dict[str, Any] = {}
-    kind = next((kind for kind in ("instances", "refined", "mask", "probability") if kind in paths), None)
-    if kind is not None:
-        results[kind] = read_image(paths[kind]).image[0]
-    return Path(report.name).stem, file, results
+    kind = next((kind for kind in ("instances", "refined", "mask", "probability") if kind in paths), "")
+    result = read_to_look(paths[kind])[1] if kind else ()
+    return Finding(Path(report.name).stem, file, levels, kind, result)
 
 
 def in_words(plan: BatchPlan) -> str:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Layer
 
-from napari_pu_segment.io import ImageFile
+from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.io import ImageFile, read_image, read_levels
 
-from .overview import first_limits
+from .brushes import StrokeWatch
+from .layers import BRUSHES, SHOWN, LayerBook
+from .looks import one_colour
+from .overview import first_limits, needs_overview
+from .snapshots import own
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -47,3 +55,92 @@ def placement(file: ImageFile) -> dict[str, Any]:
         look["scale"] = (*(1.0 for _ in range(missing)), *file.pixel_size)
         look["units"] = [*("pixel" for _ in range(missing)), *(file.pixel_unit for _ in file.pixel_size)]
     return look
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """An image and a result of it, read from files.
+
+    Parameters
+    ----------
+    name : str
+    file : ImageFile
+    levels : sequence of array, (C, [T,] [Z,] Y, X)
+    kind : str
+        What the result is, a key of `batch.OUTPUTS`; empty where there is none.
+    result : sequence of array, (1, [T,] [Z,] Y, X)
+        Its levels.
+    """
+
+    name: str
+    file: ImageFile
+    levels: Sequence[Any]
+    kind: str = ""
+    result: Sequence[Any] = ()
+
+
+class Showcase:
+    """Shows a finding in the place of the one before; what was worked on stays.
+
+    Parameters
+    ----------
+    book : LayerBook
+    """
+
+    def __init__(self, book: LayerBook) -> None:
+        self._book = book
+        self._layers: weakref.WeakSet[Layer] = weakref.WeakSet()
+        self._watch: StrokeWatch | None = None
+        self._kept = False  # its labels were painted on
+
+    def show(self, found: Finding) -> None:
+        """Show this one."""
+        self._clear()
+        viewer, look = self._book.viewer, placement(found.file)
+        layers: list[Layer] = [*add_image(viewer, found.name, found.file, found.levels)]
+        if found.kind:
+            levels, title = [level[0] for level in found.result], f"{found.name} {found.kind}"
+            data, many = (levels, True) if len(levels) > 1 else (levels[0], False)
+            if found.kind == "probability":
+                more: dict[str, Any] = {"contrast_limits": (0, 1), "opacity": 0.5}
+                layers.append(viewer.add_image(data, name=title, multiscale=many, **more, **look))
+            else:
+                colours = {} if found.kind == "instances" else {"colormap": one_colour(found.kind)}
+                labels = viewer.add_labels(data, name=title, opacity=0.6, multiscale=many, **colours, **look)
+                layers.append(labels)
+                if isinstance(data, np.ndarray):
+                    self._watch = StrokeWatch(own(labels), self._keep)
+        self._layers.update(own(layer) for layer in layers)
+        viewer.reset_view()
+
+    def _keep(self) -> None:
+        self._kept = True
+
+    def _clear(self) -> None:
+        """Take the last one away, unless something was painted on it, or made of it."""
+        layers = [layer for layer in self._layers if self._book.contains(layer)]
+        roles = (*BRUSHES, *SHOWN)
+        used = any(self._book.member(layer, role) is not None for layer in layers for role in roles)
+        if self._watch is not None:
+            self._watch.stop()
+        for layer in () if self._kept or used else layers:
+            self._book.viewer.layers.remove(layer)
+        self._layers, self._watch, self._kept = weakref.WeakSet(), None, False
+
+
+def read_to_look(path: Path) -> tuple[ImageFile, Sequence[Any]]:
+    """An image file, and its levels where it is too large to be shown without.
+
+    Raises
+    ------
+    InputError
+        If it cannot be used, or is too large and has no pyramid.
+    """
+    file = read_image(path)
+    levels = read_levels(path) if is_lazy(file) else [file.image]
+    if is_lazy(file) and len(levels) == 1 and needs_overview(file.image.shape):
+        raise InputError(
+            f"{path.name!r} is too large to be shown at once, and has no pyramid. OME-Zarr has one; an image alone is "
+            "opened by the command napari-pu-segment gui."
+        )
+    return file, levels
