@@ -34,5 +34,5 @@ def corrupt(
     truth = np.asarray(file.image).max(axis=0)
     worse = made_worse(truth, settings)
     make_folder(out.parent)
-    write_image(out, worse, file.pixel_size, file.pixel_unit)
+    write_image(out, worse, file.pixel_size, file.pixel_unit, file.axes[1:])
     typer.echo(f"{out}: Dice {scores(worse, truth)['dice']:.3f} to {mask}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from .cli_support import check_output, drive, guarded, make_folder, parse_pairs
@@ -32,7 +31,7 @@ def measure(
     """Find the objects of a mask, and write a table of their sizes, shapes and intensities."""
     from .core.measure import measure_objects
     from .core.objects import ObjectSettings, find_objects
-    from .io import read_image, read_mask, read_probability, write_image
+    from .io import read_image, read_mask, read_probability, storable, write_image
 
     inputs = [path for path in (mask, image, probability, ignore) if path is not None]
     for path in (out, *([objects] if objects else [])):
@@ -61,12 +60,7 @@ def measure(
     )
     if objects is not None:
         make_folder(objects.parent)
-        write_image(objects, _storable(labels), size, unit)
+        write_image(objects, storable(labels), size, unit, axes[1:])
     make_folder(out.parent)
     table.write_csv(out)
     typer.echo(f"{out}: {len(table)} objects" + (f"; {objects}" if objects else ""))
-
-
-def _storable(labels: np.ndarray) -> np.ndarray:
-    """Labels in a type that ImageJ reads: 16 bits, or float32, which counts exactly to 16 million."""
-    return labels.astype(np.uint16 if labels.max() < 2**16 else np.float32)

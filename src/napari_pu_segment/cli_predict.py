@@ -122,7 +122,7 @@ def _predict(
 
 
 def _written(file: ImageFile, paths: Mapping[str, Path], work: Any) -> Any:
-    """Do work that fills outputs of an image, and put them in place together; where it fails, nothing is left."""
+    """Do work that fills outputs of an image, then put each in its place; those that are not whole are thrown away."""
     from .io import create_output
 
     with ExitStack() as stack:

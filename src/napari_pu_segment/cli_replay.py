@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import typer
 
 from .cli_support import check_output, drive, make_folder, output_stems
 from .core.record import Record, load_record
 from .core.replay import check_image, replay
-from .io import read_image, write_image
+from .io import read_image, storable, write_image
 
 
 def run_replay(card: Path, image: Path, out: Path, *, force: bool, as_json: bool) -> None:
@@ -49,7 +48,7 @@ def run_replay(card: Path, image: Path, out: Path, *, force: bool, as_json: bool
     replayed = drive(replay(record, file.image), "Replay")
     make_folder(out)
     for kind, path in paths.items():
-        write_image(path, _storable(replayed.outputs[kind]), file.pixel_size, file.pixel_unit)
+        write_image(path, storable(replayed.outputs[kind]), file.pixel_size, file.pixel_unit, file.axes[1:])
     same = not replayed.differing
     if as_json:
         outputs = {kind: str(path) for kind, path in paths.items()}
@@ -68,10 +67,3 @@ def _verdict(record: Record, differing: list[str]) -> str:
         f"not the same as recorded: {', '.join(differing)}. The record was made with version {record.plugin_version}, "
         f"{software} and {record.threads} thread(s)."
     )
-
-
-def _storable(array: np.ndarray) -> np.ndarray:
-    """Objects (int32) as a type that a TIFF of ours holds, without loss."""
-    if array.dtype != np.int32:
-        return array
-    return array.astype(np.uint16 if array.max(initial=0) < 2**16 else np.float32)

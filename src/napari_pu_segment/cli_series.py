@@ -55,6 +55,8 @@ def timeseries(
         check_output(path, [*images, *masks, *([ignore] if ignore else [])])
     settings = ObjectSettings().changed(parse_pairs(changes or [], ObjectSettings))
     series = open_series(images, masks, ignore, interval)
+    for path in outputs:  # of a folder, the frames are known only now
+        check_output(path, [*series.images, *series.masks])
     found = drive(series.measured(settings, line), "Time series")
     make_folder(out.parent)
     found.table.write_csv(out)

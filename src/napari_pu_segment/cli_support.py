@@ -203,14 +203,18 @@ def check_output(path: Path, inputs: Iterable[Path]) -> None:
     Raises
     ------
     InputError
-        If it is a folder, replaces an input, or its folder cannot be made or written to.
+        If it is a folder, replaces an input or lies in one, or its folder cannot be made or written to.
     """
-    where = f"Cannot write {str(path)!r}"
+    from .io import is_zarr
+
+    inputs, where = list(inputs), f"Cannot write {str(path)!r}"
     try:
         if path.is_dir() and not (path.name.endswith(".zarr") and (path / "zarr.json").is_file()):
             raise InputError(f"{where}: it is a folder. Give the name of a file.")
         if path.exists() and any(file.exists() and path.samefile(file) for file in inputs):
             raise InputError(f"{where}: it would replace an input. Choose another name or folder.")
+        if any(is_zarr(file) and path.resolve().is_relative_to(file.resolve()) for file in inputs):
+            raise InputError(f"{where}: it would lie in an image. Choose another folder.")
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise InputError(f"{where}: {str(folder)!r} is not a folder that can be written to. Choose another one.")

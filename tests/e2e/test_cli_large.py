@@ -101,6 +101,14 @@ def test_results_can_be_written_again_but_no_other_folder_is_replaced(zarr_scene
     assert "replace an input" in done.err
 
 
+def test_nothing_is_written_into_an_image(zarr_scene, cli, model, files_in):
+    before = files_in(zarr_scene)
+    for out in (zarr_scene, zarr_scene / "0"):
+        done = cli("predict", model, zarr_scene, "--out", out)
+        assert (done.code, "lie in an image" in done.err) == (1, True)
+    assert files_in(zarr_scene) == before
+
+
 def test_a_full_disk_leaves_one_sentence_and_no_file(scene, cli, model, tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     real = Output.__setitem__

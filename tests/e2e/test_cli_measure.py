@@ -49,6 +49,14 @@ def test_objects_are_written_and_settings_obeyed(files, cli):
     assert [row["area_px"] for row in table(files / "t.csv")] == ["12", "4", "100"]
 
 
+def test_objects_of_a_series_stay_a_series(files, cli):
+    series = np.zeros((3, 20, 30), np.uint8)
+    series[:, 5:15, 5:15] = 1
+    write_image(files / "series.tif", series, axes="TYX")
+    assert cli("measure", files / "series.tif", "--out", files / "t.csv", "--objects", files / "o.tif").code == 0
+    assert (read_image(files / "o.tif").axes, read_image(files / "series.tif").axes) == ("CTYX", "CTYX")
+
+
 def test_ignored_pixels_and_the_probability(files, cli):
     ignore, probability = np.zeros((60, 80), np.uint8), np.full((60, 80), 0.5, np.float32)
     ignore[:, 65:] = 255

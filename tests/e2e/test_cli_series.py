@@ -69,6 +69,13 @@ def test_frames_and_results_in_ome_zarr(night, cli):
     assert [row["area_px"] for row in table(night / "s.csv")] == ["0", "600"]
 
 
+def test_no_frame_of_a_folder_is_replaced(night, cli):
+    frame = night / "sky" / "20120217_100000.png"
+    before = frame.read_bytes()
+    done = cli("timeseries", night / "sky", night / "results", "--out", night / "s.csv", "--keogram", frame)
+    assert (done.code, "replace an input" in done.err, frame.read_bytes()) == (1, True, before)
+
+
 def test_files_in_the_order_given(night, cli):
     names = ["20120217_100130", "20120217_100200"]
     images = [night / "sky" / f"{name}.png" for name in names]

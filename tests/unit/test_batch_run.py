@@ -21,8 +21,8 @@ from napari_pu_segment.core.errors import InputError, OutputError
 from napari_pu_segment.core.model import load_model
 from napari_pu_segment.core.pipeline import segment
 from napari_pu_segment.core.progress import run
+from napari_pu_segment.io import create_output, read_image
 from napari_pu_segment.io import read as io_read
-from napari_pu_segment.io import read_image
 from tests.batch_work import digests, write_images, write_model
 from tests.helpers import disks
 
@@ -441,6 +441,15 @@ def test_nothing_can_begin(settings_in, tmp_path, model):
     for values in ({"outputs": ("masks",)}, {"outputs": ()}, {"format": "png"}, {"threshold": 2}):
         with pytest.raises(InputError):
             good.changed(values)
+
+
+def test_a_link_in_an_ome_zarr_image_is_no_part_of_it(settings_in, tmp_path):
+    image = disks(seed=0)[0][0].clip(0, 255).astype(np.uint8)
+    output = create_output(write_images(tmp_path / "in", 0) / "a.ome.zarr", image.shape, np.uint8)
+    output[...] = image
+    (output.finish() / "note").symlink_to(tmp_path / "gone")
+    assert states(finish(settings_in())) == {"a.ome.zarr": "ok"}
+    assert states(finish(settings_in())) == {"a.ome.zarr": "skipped"}
 
 
 def test_objects_of_too_large_images_are_refused_by_name(settings_in, monkeypatch):

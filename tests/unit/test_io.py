@@ -26,6 +26,7 @@ from napari_pu_segment.io import (
     sanitise_name,
     write_image,
     write_picture,
+    write_strokes,
 )
 from napari_pu_segment.io import tiff as io_tiff
 
@@ -523,6 +524,14 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
         with pytest.raises(InputError, match="Cannot write"):
             write_image(path, array)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_strokes_of_a_series_stay_a_series(tmp_path):
+    painted = np.zeros((3, 7, 9), bool)
+    painted[1, 2:4] = True
+    write_strokes(tmp_path / "s.tif", {"positive": painted}, axes="CTYX")
+    assert read_image(tmp_path / "s.tif").axes == "CTYX"
+    assert np.array_equal(read_labels(tmp_path / "s.tif") == 1, painted)
 
 
 def test_pictures_come_back(tmp_path):

@@ -44,7 +44,7 @@ def identity(path: Path) -> Identity:
     """What an image file, or a folder that is an image, is known by."""
     digest, n_bytes, mtime_ns = hashlib.sha256(), 0, 0
     for name, file in _contents(path):
-        status = file.stat()
+        status = file.lstat() if path.is_dir() else file.stat()  # in a folder a link is what it is, wherever it leads
         n_bytes, mtime_ns = n_bytes + status.st_size, max(mtime_ns, status.st_mtime_ns)
         if path.is_dir():
             digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogatepass"))

@@ -7,6 +7,7 @@ import numpy as np
 from ..core.measure import Table, measure_objects
 from ..core.objects import find_objects
 from ..core.progress import Work, shifted
+from ..core.samples import Array
 from ..io import ImageFile
 from .settings import BatchSettings
 
@@ -32,11 +33,11 @@ def find_and_measure(
     if not settings.wants_objects:
         return None, None
     if "T" not in file.axes:
-        return (yield from _frame(settings, file, np.asarray(file.image), mask, probability))
+        return (yield from _frame(settings, file, file.image, mask, probability))
     labels, tables, count = np.zeros(mask.shape, np.int32), list[Table](), 0
     for t in range(len(mask)):
         chances = None if probability is None else probability[t]
-        work = _frame(settings, file, np.asarray(file.image[:, t]), mask[t], chances)
+        work = _frame(settings, file, file.image[:, t], mask[t], chances)
         found, table = yield from shifted(work, t, len(mask))
         labels[t] = np.where(found, found + count, 0)
         if table is not None:
@@ -47,14 +48,14 @@ def find_and_measure(
 
 
 def _frame(
-    settings: BatchSettings, file: ImageFile, image: np.ndarray, mask: np.ndarray, probability: np.ndarray | None
+    settings: BatchSettings, file: ImageFile, image: Array, mask: np.ndarray, probability: np.ndarray | None
 ) -> Work[tuple[np.ndarray, Table | None]]:
     labels = yield from find_objects(mask, settings.objects, probability=probability, pixel_size=file.pixel_size)
     if "measurements" not in settings.outputs:
         return labels, None
     table = yield from measure_objects(
         labels,
-        image,
+        np.asarray(image),
         probability=probability,
         pixel_size=file.pixel_size,
         pixel_unit=file.pixel_unit,

@@ -16,7 +16,7 @@ from ..core.model import Model
 from ..core.pipeline import Summary, covered, segment
 from ..core.progress import Work
 from ..core.samples import Array
-from ..io import ImageFile, Output, create_output, write_image
+from ..io import ZARR_SUFFIX, ImageFile, Output, create_output, storable, write_image
 from .objects import find_and_measure
 from .pictures import thumbnail
 from .settings import FileTask
@@ -161,12 +161,11 @@ def _begin(path: Path, kind: str, file: ImageFile, key: str) -> Output:
 
 def _write(path: Path, array: np.ndarray, file: ImageFile, labels: bool) -> None:
     axes, size, unit = file.axes[1:], file.pixel_size, file.pixel_unit
-    if array.dtype == np.int32:  # objects; ImageJ's form of TIFF has no longer whole numbers than 16 bits
-        large = np.uint32 if path.suffix == ".zarr" else np.float32
-        array = array.astype(np.uint16 if array.max(initial=0) < 2**16 else large)
-    if path.suffix != ".zarr":
-        write_image(path, array, size, unit, axes)
+    if path.suffix != ZARR_SUFFIX:
+        write_image(path, storable(array), size, unit, axes)
         return
+    if array.dtype == np.int32:  # objects
+        array = array.astype(np.uint16 if array.max(initial=0) < 2**16 else np.uint32)
     out = create_output(path, array.shape, array.dtype, pixel_size=size, pixel_unit=unit, axes=axes, labels=labels)
     try:
         out[...] = array

@@ -21,7 +21,8 @@ from .read import (
 from .source import LAZY_BYTES
 from .strokes import GEOJSON_SUFFIXES, read_strokes, write_strokes
 from .units import clean_unit
-from .write import write_image, write_picture
+from .write import storable, write_image, write_picture
+from .zarr_read import is_zarr
 
 __all__ = [
     "GEOJSON_SUFFIXES",
@@ -35,6 +36,7 @@ __all__ = [
     "Output",
     "clean_unit",
     "create_output",
+    "is_zarr",
     "list_images",
     "open_part",
     "probe",
@@ -46,6 +48,7 @@ __all__ = [
     "read_strokes",
     "sanitise_name",
     "stem_of",
+    "storable",
     "write_image",
     "write_picture",
     "write_strokes",

@@ -63,4 +63,4 @@ def write_strokes(
     if Path(path).suffix.lower() in GEOJSON_SUFFIXES:
         write_atomically(path, to_geojson(strokes, axes))
     else:
-        write_image(path, codes_from_masks(**strokes), pixel_size, pixel_unit)
+        write_image(path, codes_from_masks(**strokes), pixel_size, pixel_unit, axes.removeprefix("C"))

@@ -14,6 +14,16 @@ from ..core.samples import Array
 from .tiff_write import TIFF_TYPES, write_tiff
 
 
+def storable(array: np.ndarray) -> np.ndarray:
+    """Objects (int32) as a type that ImageJ reads: 16 bits, or float32, which counts exactly to 16 million.
+
+    Arrays of another type are given back as they are.
+    """
+    if array.dtype != np.int32:
+        return array
+    return array.astype(np.uint16 if array.max(initial=0) < 2**16 else np.float32)
+
+
 def write_image(
     path: str | Path, array: Array, pixel_size: tuple[float, ...] = (), pixel_unit: str = "px", axes: str = ""
 ) -> None:
