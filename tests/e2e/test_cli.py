@@ -321,7 +321,7 @@ def test_evaluate_prints_json(cli, tmp_path):
     for name, mask in {"t": truth, "p": prediction, "v": valid}.items():
         Image.fromarray(mask).save(tmp_path / f"{name}.png")
     done = cli("evaluate", tmp_path / "p.png", tmp_path / "t.png")
-    expected = {"dice": 2 / 3, "iou": 0.5, "precision": 2 / 3, "recall": 2 / 3}
+    expected = dict.fromkeys(("dice", "precision", "recall", "specificity", "accuracy"), 2 / 3) | {"iou": 0.5}
     assert json.loads(done.out) == pytest.approx(expected)
     done = cli("evaluate", tmp_path / "p.png", tmp_path / "t.png", "--valid", tmp_path / "v.png")
     assert json.loads(done.out)["dice"] == 1
