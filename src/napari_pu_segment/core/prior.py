@@ -21,6 +21,7 @@ _SEPARABLE = 0.55  # noise with long tails has less; such an image has no two hu
 _RECALL, _SPECIFICITY = (0.8, 0.95), (0.5, 0.75)  # from where on strokes begin to agree with the humps, and fully do
 _ERROR = 1.5  # six in seven automatic priors of real images were wrong by less than this factor
 _BINNED, _SIDED = 1 / 2, 2 / 3  # of the strokes, those that agree best; the others may be corrections
+_BINNED_LEAST, _SIDED_LEAST = 3, 6  # but so many: a few strokes are hardly corrections, and each tells something else
 _BRUSH_BIAS = 1.2  # strokes keep to the middle of objects, so the best bin estimate is low; measured on real images
 
 
@@ -81,7 +82,8 @@ class Humps:
     separability : float
         Variance between the two classes, of the whole variance.
     recall, specificity : float
-        Share of the positive strokes on their side, of the `_SIDED` of them that lie there most; and of the negative
+        Share of the positive strokes on their side, of the `_SIDED` of them that lie there most (of all where there
+        are few); and of the negative
         strokes on the other.
     """
 
@@ -102,10 +104,12 @@ def _ramp(value: float, low: float, high: float) -> float:
     return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
-def _agreeing(strokes: Sequence[np.ndarray], agreement: Callable[[np.ndarray], float], share: float) -> np.ndarray:
-    """The pixels of that share of the strokes that agree best."""
+def _agreeing(
+    strokes: Sequence[np.ndarray], agreement: Callable[[np.ndarray], float], share: float, least: int
+) -> np.ndarray:
+    """The pixels of that share of the strokes that agree best, and of at least so many strokes."""
     ordered = sorted(strokes, key=agreement, reverse=True)
-    return np.concatenate(ordered[: math.ceil(share * len(ordered))])
+    return np.concatenate(ordered[: max(least, math.ceil(share * len(ordered)))])
 
 
 def find_humps(evidence: Evidence) -> Humps:
@@ -130,7 +134,7 @@ def find_humps(evidence: Evidence) -> Humps:
     return Humps(
         fraction=share,
         separability=float(share * (1 - share) * gap**2 / along.var()),
-        recall=float(_agreeing(sides, lambda side: float(side.mean()), _SIDED).mean()),
+        recall=float(_agreeing(sides, lambda side: float(side.mean()), _SIDED, _SIDED_LEAST).mean()),
         specificity=float((negative <= threshold).mean()) if len(negative) else 1.0,
     )
 
@@ -140,9 +144,10 @@ def best_bin(fold: Fold, delta: float = 0.1, gamma: float = 0.01) -> float:
 
     With q(z) the fraction of scores above z, the estimate is q_u(z*) / q_p(z*) at the z* that minimises the upper
     confidence bound [q_u(z) + (1 + gamma) (c_u + c_p)] / q_p(z), c = sqrt(log(4 / delta) / 2 n). Here q_p is that of
-    the `_BINNED` of the strokes whose median scores are highest.
+    the `_BINNED` of the strokes whose median scores are highest, or of all strokes where there are few.
     """
-    positive = np.sort(_agreeing(fold.positive, lambda scores: float(np.median(scores)), _BINNED))
+    agreeing = _agreeing(fold.positive, lambda scores: float(np.median(scores)), _BINNED, _BINNED_LEAST)
+    positive = np.sort(agreeing)
     unlabelled = np.sort(fold.unlabelled)
     q_positive = 1 - np.arange(len(positive)) / len(positive)  # at z = each positive score
     q_unlabelled = 1 - np.searchsorted(unlabelled, positive, side="left") / len(unlabelled)
