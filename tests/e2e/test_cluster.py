@@ -334,7 +334,7 @@ def test_the_commands_of_the_page_run(page, model, folder, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     blocks = re.findall(r"^```bash\n(.*?)^```", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     text = "\n".join(["set -euo pipefail", "trap 'kill $(jobs -p); wait' EXIT", *blocks]).replace(":8786", f":{port}")
     shutil.copy(model, tmp_path / "model.safetensors")
     (tmp_path / "frames").mkdir()
