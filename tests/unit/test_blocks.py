@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_pu_segment.core import crf_windows, regions, sampling
-from napari_pu_segment.core.blocks import Counts, blocks, measure_planes, predict_block, refine_block, refined_blocks
+from napari_pu_segment.core.blocks import Counts, blocks, measure_planes, predict_block, refine_block
 from napari_pu_segment.core.crf import CrfSettings, Refiner, refine
 from napari_pu_segment.core.errors import InputError, OutOfMemoryError
 from napari_pu_segment.core.networks import NETWORKS
@@ -121,10 +121,10 @@ def test_refined_regions_are_the_bits_of_the_whole(axes, shape, planewise):
         known = run(measure_planes(refiner))
     lazy = {"image": Lazy(image), "probability": Lazy(probability)}
     outs = stores(shape, (1,) * (len(shape) - 2) + (48, 40), ("refined",))
-    todo = refined_blocks(image.shape, axes, settings, outs)
-    assert len(todo) > 1
     counts = Counts()
     with Refiner(**lazy, settings=settings, labels=labels, axes=axes, threshold=0.4, figures=known) as refiner:
+        todo = refiner.regions(outs["refined"].block_px)
+        assert len(todo) > 1
         for block in todo[::-1]:
             counts += run(refine_block(refiner, outs["refined"], block))
         if len(shape) == 2:
@@ -214,8 +214,8 @@ def test_a_plane_of_up_to_2048_px_is_one_block_and_one_window():
     for shape, n_windows in (((2048, 2048), 1), ((2049, 10), 3), ((3000, 2048), 6)):
         everything = tuple(slice(0, n) for n in shape)
         assert len(crf_windows.windows(shape, everything, 4.0)) == n_windows
-    assert len(refined_blocks((1, 2048, 2048), "CYX", GRID)) == 1
-    assert len(refined_blocks((1, 2048, 2049), "CYX", GRID)) == 2
+        plane = np.zeros(shape, np.uint8)
+        assert len(Refiner(plane[None], plane, GRID).regions()) == (1 if n_windows == 1 else 2)
 
 
 def test_windows_cover_a_plane_once_and_read_their_halo():

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .crf import Refiner, refined_sides
+from .crf import Refiner
 from .crf_prepare import Figures
-from .crf_settings import CrfSettings
 from .errors import OutOfMemoryError, is_out_of_memory
 from .memory import give_back
 from .model import Model
@@ -23,7 +22,7 @@ from .networks import Reach
 from .progress import Progress, Ticker, Work
 from .regions import Slices, block_sides, grown, regions
 from .runtime import set_threads
-from .samples import IGNORE, Array, checked_axes
+from .samples import IGNORE, Array
 from .tiles import sides_of, tile_at
 
 _SMALLEST_TILE_PX = 32
@@ -88,14 +87,6 @@ def blocks(model: Model, shape: Sequence[int], outs: Mapping[str, Array] | None 
     """
     shape = tuple(shape[1:])
     return regions(shape, block_sides(shape, model.n_own(len(shape)), _window_grid(model, shape), *_grids(outs)))
-
-
-def refined_blocks(
-    shape: Sequence[int], axes: str, settings: CrfSettings, outs: Mapping[str, Array] | None = None
-) -> list[Slices]:
-    """Blocks to refine of an image (C, [T,] [Z,] Y, X); see `blocks`. A plane of up to 2048 x 2048 px is one block."""
-    axes = checked_axes(axes, tuple(shape))
-    return regions(shape[1:], refined_sides(shape[1:], axes, settings, *_grids(outs)))
 
 
 def written(outs: Mapping[str, Array], block: Slices, threshold: float, labels: Array | None = None) -> Counts | None:
@@ -167,7 +158,7 @@ def predict_block(
 
 
 def refine_block(refiner: Refiner, out: Array, block: Slices) -> Work[Counts]:
-    """Refine one block of `refined_blocks`, and write its mask.
+    """Refine one block of `Refiner.regions`, and write its mask.
 
     Parameters
     ----------

@@ -115,8 +115,12 @@ class Refiner:
         self._child.__exit__(kind, error, trace)
 
     def regions(self, *grids: Sequence[int]) -> list[Slices]:
-        """Blocks of whole windows, and of whole parts of other grids ([T,] [Z,] Y, X), that cover the image."""
-        return regions(self.shape, refined_sides(self.shape, self.axes, self.settings, *grids))
+        """Blocks of whole windows, and of whole parts of other grids ([T,] [Z,] Y, X), that cover the image.
+
+        A plane of up to 2048 x 2048 px is one block.
+        """
+        windows_px = [1] * self.n_own + window_sides(self.shape[self.n_own :])
+        return regions(self.shape, block_sides(self.shape, self.n_own, windows_px, *grids))
 
     def region(self, region: Slices) -> Work[np.ndarray]:
         """Refined probability of a region ([T,] [Z,] Y, X), float32 in [0, 1]; 0 where ignored.
@@ -248,14 +252,6 @@ def refine(
             if whole is not None:
                 whole[region] = refined
     return Refined(mask, whole, refiner.backend)
-
-
-def refined_sides(shape: Sequence[int], axes: str, settings: CrfSettings, *grids: Sequence[int]) -> list[int]:
-    """Sides of blocks of an image ([T,] [Z,] Y, X), of whole windows, and of whole parts of other grids."""
-    ndim = own_ndim(axes, settings.planewise)
-    n_own = len(shape) - ndim
-    own = window_sides(shape[n_own:])
-    return block_sides(shape, n_own, [1] * n_own + own, *grids)
 
 
 def _checked(probability: Array) -> np.ndarray:
