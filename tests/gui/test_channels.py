@@ -129,7 +129,8 @@ def test_lazy_layers_stay_lazy(viewer):
     book = LayerBook(viewer)
     book.set_channels(one, [two])
     sample = book.snapshot(one).sample()
-    assert isinstance(sample.image, dask.Array)
+    assert not isinstance(sample.image, np.ndarray)
+    assert (sample.image.shape, sample.image.dtype) == ((2, 30, 40), one.data.dtype)
     assert np.array_equal(np.asarray(sample.image), np.stack([np.asarray(one.data), np.asarray(two.data)]))
 
 

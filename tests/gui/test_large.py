@@ -385,6 +385,34 @@ def test_an_array_that_is_neither_numpy_nor_dask_is_read_in_parts(viewer):
     assert np.array_equal(np.asarray(book.channels.grid(image).data[1, :3]), data[1, :3])
 
 
+def test_a_chunk_of_dask_is_computed_once_for_all_that_is_read_of_it(viewer, monkeypatch):
+    dask = pytest.importorskip("dask.array")
+    computed, data = [], np.random.default_rng(0).integers(0, 255, (5, *SHAPE), dtype=np.uint8)
+
+    def frame(block_info=None):
+        at = block_info[None]["array-location"]
+        computed.append((at[0][0], at[1][0]))
+        return data[tuple(slice(*part) for part in at)]
+
+    sizes = ((2, 2, 1), (64, *[50] * 3, SHAPE[0] - 214), (SHAPE[1],))  # not all of one size
+    array = dask.map_blocks(frame, chunks=sizes, dtype=np.uint8, meta=data[:0])
+    image = viewer.add_image(array, name="it", contrast_limits=(0, 255))
+    book = LayerBook(viewer)
+    book.add_brushes(image)
+    sample = book.snapshot(image).sample()
+    computed.clear()
+    for row in range(0, 50, 5):
+        assert np.array_equal(np.asarray(sample.image[:, 2, row : row + 5]), data[None, 2, row : row + 5])
+        assert np.array_equal(np.asarray(array[2, row : row + 5]), data[2, row : row + 5])
+    assert computed.count((2, 0)) == 11, "ten times by dask itself"
+    assert np.array_equal(np.asarray(sample.image), data[None])
+    computed.clear()
+    monkeypatch.setattr("napari_pu_segment.gui.joined.MOST_PX", 1000)
+    image_again = book.snapshot(image).sample().image
+    assert np.array_equal(np.asarray(image_again[0, 4, ::7, 3]), data[4, ::7, 3]), "left to dask"
+    assert computed
+
+
 def test_channels_of_lazy_layers_are_joined_without_being_read(viewer):
     from napari_pu_segment.gui.joined import Joined
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,9 @@ import numpy as np
 from napari_pu_segment.io.lazy import LazyImage
 from napari_pu_segment.io.source import Source, Window
 
-from .boxes import box_of
+from .boxes import box_of, chunk_box, pieces
+
+MOST_PX = 2**24  # of a window or a chunk of dask; larger ones are left to it, which reads their parts at the same time
 
 
 class Joined:
@@ -53,18 +57,17 @@ class Joined:
 
 
 def joined(images: Sequence[Any]) -> Any:
-    """Images one after the other along the channels: as numpy or dask does it, where they all are of these."""
+    """Images one after the other along the channels: as numpy does it, where they all are in memory."""
     if len(images) == 1:
         return images[0]
-    known = all(isinstance(image, np.ndarray) or hasattr(image, "dask") for image in images)
-    return np.concatenate(images) if known else Joined(images)
+    return np.concatenate(images) if all(isinstance(image, np.ndarray) for image in images) else Joined(images)
 
 
 class _Layer(Source):
     """What lies in a layer that is neither numpy nor dask, such as a zarr array."""
 
-    def __init__(self, array: Any, where: str) -> None:
-        blocks = getattr(array, "chunks", None)
+    def __init__(self, array: Any, where: str, blocks: Sequence[int] | None = None) -> None:
+        blocks = getattr(array, "chunks", None) if blocks is None else blocks
         if blocks is None or len(blocks) != len(array.shape) or not all(isinstance(n, int) for n in blocks):
             blocks = [*(1 for _ in array.shape[:-2]), *(512 for _ in array.shape[-2:])]
         super().__init__(array.shape, array.dtype, blocks, where)
@@ -75,6 +78,26 @@ class _Layer(Source):
         return np.asarray(self._array[window])
 
 
+class _DaskLayer(_Layer):
+    """A dask array: a chunk is kept for a while, which dask would compute anew for each part of it that is read."""
+
+    def __init__(self, array: Any, where: str) -> None:
+        super().__init__(array, where, [int(max(sizes)) for sizes in array.chunks])
+
+    def read(self, window: Window) -> np.ndarray:
+        """The pixels of a window."""
+        sides = [part.stop - part.start for part in window]
+        if max(math.prod(sides), math.prod(self.blocks)) > MOST_PX:
+            return super().read(window)
+        out = np.empty(sides, self.stored)
+        for index, inner, outer in pieces(window, self.blocks):
+            box = chunk_box(index, self.blocks, self.shape)
+            out[outer] = self._cached(index, partial(super().read, box))[inner]
+        return out
+
+
 def lazy(array: Any, name: str) -> Any:
     """An array that can be transposed without being read: as it is, or a lazy image of it."""
+    if hasattr(array, "dask"):
+        return LazyImage.of(_DaskLayer(array, f"The layer {name!r}"))
     return array if hasattr(array, "transpose") else LazyImage.of(_Layer(array, f"The layer {name!r}"))
