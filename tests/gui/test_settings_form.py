@@ -123,6 +123,7 @@ def test_advanced_fields_are_folded_away(qtbot, form):
     assert fold.isAncestorOf(form.findChild(QLineEdit, "word"))
     assert not fold.isAncestorOf(form.findChild(NumberBox, "rate"))
     assert not fold.isExpanded()
+    assert fold.sizeHint().height() <= fold.toggleButton().sizeHint().height() + 4, "no gap where nothing is unfolded"
     fold.expand(animate=False)
     assert fold.isExpanded()
 

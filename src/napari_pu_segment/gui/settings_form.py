@@ -199,6 +199,7 @@ def fold(title: str, inner: QWidget) -> QCollapsible:
     layout = folded.layout()
     if layout is not None:
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)  # also above and below a widget of no height, which superqt keeps there
     folded.setContent(inner)
     folded.collapse(animate=False)
     return folded
