@@ -128,8 +128,7 @@ class Session:
     def train(self, method: str, settings: Settings, *, warm: bool, live: Snapshot | None = None) -> None:
         """Train on the current image and its strokes (see also `train_on`), and segment it, in the background.
 
-        `method` is a row of `METHODS`; `warm` continues from the current model; `live` is the image and its strokes in
-        a round of live mode, which gives way to other jobs.
+        `method` is a row of `METHODS`; `warm` continues from the current model; `live` makes it a round of live mode.
 
         Raises
         ------
@@ -162,8 +161,7 @@ class Session:
     def aside(self, job: Work[Any], title: str, on_returned: Callable[[Any], None]) -> Job:
         """Drive long work in the background, beside the main job; errors are said.
 
-        An older job beside the main one with the same title is cancelled. `on_returned` gets the result, on the main
-        thread.
+        An older one of that title beside the main job is cancelled. `on_returned` gets the result, on the main thread.
         """
 
         def connect(job: Job) -> None:
