@@ -3,7 +3,7 @@
 from .plans import BatchPlan, plan, planning, size, time_in_words
 from .report import BatchReport
 from .results import is_large
-from .run import Executor, run_batch
+from .run import Executor, run_batch, told
 from .settings import FORMATS, OUTPUTS, STATES, BatchSettings, Facts, FileReport, FileTask
 from .work import model_of, process, processing
 
@@ -27,4 +27,5 @@ __all__ = [
     "run_batch",
     "size",
     "time_in_words",
+    "told",
 ]

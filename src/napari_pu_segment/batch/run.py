@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeAlias
 
 from ..core.errors import OutputError, PuSegmentError
@@ -80,16 +80,20 @@ def _refused(plan: BatchPlan) -> Iterator[FileReport | str]:
 
 def _one_by_one(tasks: Iterable[FileTask]) -> Iterator[FileReport | str]:
     for task in tasks:
-        work = processing(task)
-        try:
-            while True:
-                progress = next(work)
-                share = f" {100 * progress.step // progress.total} %" if progress.total else ""
-                yield f"{shown(task.name)}: {progress.message}{share}"
-        except StopIteration as end:
-            yield end.value
-        finally:
-            work.close()
+        yield from told(task, processing(task))
+
+
+def told(task: FileTask, work: Work[FileReport]) -> Generator[FileReport | str]:
+    """What happens to a file that is being done, in words, and at the end its report."""
+    try:
+        while True:
+            progress = next(work)
+            share = f" {100 * progress.step // progress.total} %" if progress.total else ""
+            yield f"{shown(task.name)}: {progress.message}{share}"
+    except StopIteration as end:
+        yield end.value
+    finally:
+        work.close()
 
 
 def _elsewhere(executor: Executor, tasks: Iterable[FileTask]) -> Iterator[FileReport | str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 
-from ..batch import Executor, FileReport, FileTask, is_large, processing
-from ..batch.settings import shown
+from ..batch import Executor, FileReport, FileTask, is_large, processing, told
 from ..core.errors import PuSegmentError
-from ..core.progress import Progress
 from ..io import probe
 from .large import segment_on
 from .pool import Lost, Pool
@@ -51,16 +50,6 @@ def _others(pool: Pool, tasks: Iterable[FileTask], large: list[FileTask]) -> Ite
 
 
 def _large(pool: Pool, task: FileTask) -> Iterator[tuple[FileTask, FileReport] | str | None]:
-    work = processing(task, partial(segment_on, pool, task))
-    try:
-        while True:
-            yield _words(task, next(work))
-    except StopIteration as end:
-        yield task, end.value
-    finally:
-        work.close()
-
-
-def _words(task: FileTask, progress: Progress) -> str:
-    share = f" {100 * progress.step // progress.total} %" if progress.total else ""
-    return f"{shown(task.name)}: {progress.message}{share}"
+    with closing(told(task, processing(task, partial(segment_on, pool, task)))) as events:
+        for event in events:
+            yield event if isinstance(event, str) else (task, event)
