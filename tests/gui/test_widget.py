@@ -284,6 +284,27 @@ def test_nothing_is_cut_off_at_the_side(opened, qtbot, width):
                 assert right <= widget.width(), f"{child} reaches {right} px of {widget.width()}"
 
 
+def test_methods_are_readable_in_a_narrow_dock_and_their_settings_give_way(opened, qtbot):
+    _, widget = opened
+    panel, dock = widget.train_panel, widget.parent()
+
+    def narrowed():
+        widget.window().resizeDocks([dock], [300], Qt.Orientation.Horizontal)
+        return dock.width() <= 302
+
+    qtbot.waitUntil(narrowed, timeout=10_000)
+    combo, old = panel.method_combo, panel.form
+    arrow_px = 32
+    for number in range(combo.count()):
+        title = combo.itemText(number)
+        assert combo.fontMetrics().horizontalAdvance(title) <= combo.width() - arrow_px, title
+    assert old.isVisible()
+    combo.setCurrentIndex(1)
+    assert panel.form is not old
+    assert not old.isVisible()
+    qtbot.waitUntil(panel.form.isVisible, timeout=10_000)
+
+
 def test_the_viewer_stays_responsive_while_it_trains(opened, qtbot):
     _, widget = opened
     stroke(widget)

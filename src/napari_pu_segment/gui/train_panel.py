@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.methods import METHODS, Method
@@ -145,10 +145,8 @@ class TrainPanel(QWidget):
         self._train_rows = QVBoxLayout(train)
         self._train_rows.setContentsMargins(5, 9, 5, 5)
         if self.method_combo.count() > 1:  # a choice of one is none
-            method = QFormLayout()
-            method.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-            method.addRow("Method", self.method_combo)
-            self._train_rows.addLayout(method)
+            self._train_rows.addWidget(QLabel("Method"))  # above it: a title takes the width of a narrow dock
+            self._train_rows.addWidget(self.method_combo)
         self._train_rows.addWidget(self.form)
         self._train_rows.addWidget(self.rough_box)
         self._train_rows.addWidget(self.train_on_box)
@@ -178,6 +176,7 @@ class TrainPanel(QWidget):
     def _on_method(self) -> None:
         old, self.form = self.form, self._new_form()
         self._train_rows.replaceWidget(old, self.form)
+        old.hide()  # until it is deleted it would lie over the new one
         old.deleteLater()
         self._on_settings()
         self.rough_box.refresh()

@@ -47,7 +47,7 @@ METHODS: dict[str, Method] = {
         reference="Kiryo et al. 2017, arXiv:1703.00593; Sakai et al. 2017, arXiv:1605.06955",
     ),
     "reweight": Method(
-        title="Unreliable masks and few reliable labels",
+        title="Unreliable masks, few reliable labels",
         settings=reweight.ReweightSettings,
         train=reweight.train,
         needs="unreliable masks of some images; strokes or reliable masks of at least one",
