@@ -66,7 +66,7 @@ SINGLE_HOMES = {
     "subprocess": {"core/crf_child.py"},
     "multiprocessing": set(),
     "threading": {"gui/jobs.py", "core/crf_child.py"},  # the child's one thread only waits for its parent's end
-    "concurrent.futures": set(),
+    "concurrent.futures": {"cluster/workers.py"},  # what waits for the event loop of Dask
     "qtpy.QtCore.QThread": set(),
     "qtpy.QtCore.QThreadPool": set(),
     "superqt.utils.thread_worker": set(),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from napari_pu_segment.cluster import Lost, Pool, local
+from napari_pu_segment.cluster import Lost, Pool, local, workers
 from napari_pu_segment.core.errors import InputError, JobError
 from tests import cluster_work
 
@@ -131,11 +131,31 @@ def test_leaving_kills_the_workers_in_the_middle_of_their_work(tmp_path):
 
 def test_without_any_worker_it_gives_up():
     with local(1) as pool:
-        for nanny in pool.client.cluster.workers.values():
-            nanny.close_gracefully()
-        os.kill(next(iter(pool.client.cluster.workers.values())).pid, signal.SIGKILL)
+        pool.client.retire_workers()
         with pytest.raises(JobError, match="There was no worker for 1 s"):
             list(Pool(pool.client, patience_s=1).map(cluster_work.log, [("/nowhere", 0, 60.0)]))
+
+
+def test_a_worker_that_dies_while_it_starts_is_replaced(monkeypatch):
+    monkeypatch.setattr(workers, "_MISSING_S", 5.0)
+    others = worker_ids()
+    with local(1) as pool:
+        for _ in range(3):  # Dask itself gives up at one of these
+            before = new_worker(others)
+            os.kill(before, signal.SIGKILL)
+            after = new_worker({*others, before})
+            time.sleep(0.1)
+            os.kill(after, signal.SIGKILL)
+            assert results(pool, cluster_work.square, [3]) == {3: 9}
+
+
+def new_worker(others: set[int]) -> int:
+    """A worker process that is none of the others, once there is one."""
+    end = time.monotonic() + 60
+    while not (found := worker_ids() - others):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return min(found)
 
 
 def test_a_scheduler_that_goes_is_told(tmp_path):

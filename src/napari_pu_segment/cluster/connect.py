@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError, JobError
 from .pool import PACKAGES, Pool, compare, versions
+from .workers import Workers
 
 _CONNECT_S = 30.0
 _LOCAL = {
@@ -68,40 +69,30 @@ def local(n_workers: int) -> Iterator[Pool]:
     distributed = _distributed()
     import dask
 
-    with tempfile.TemporaryDirectory(prefix="napari-pu-segment-", ignore_cleanup_errors=True) as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="napari-pu-segment-", ignore_cleanup_errors=True)
+        )
         try:
             with dask.config.set(_LOCAL):
                 cluster = distributed.LocalCluster(
-                    n_workers=n_workers,
-                    threads_per_worker=1,
+                    n_workers=0,
                     processes=True,
                     host="127.0.0.1",
                     security=True,
                     dashboard_address="127.0.0.1:0",  # None would take port 8787
                     scheduler_kwargs={"dashboard": False},
-                    memory_limit=0,  # else a worker that is near its share pauses, for ever if it stays there
-                    local_directory=folder,
                     silence_logs=logging.CRITICAL,
                 )
-        except (RuntimeError, OSError) as error:
-            reason = str(error).rstrip(".")
+            stack.callback(cluster.close)
+            workers = Workers(cluster, n_workers, folder, _LOCAL)
+            stack.callback(workers.end)
+            workers.start()
+        except (RuntimeError, OSError) as error:  # a TimeoutError is one of these
+            reason = str(error).rstrip(".") or "it took too long"
             raise JobError(f"{n_workers} worker processes could not be started: {reason}.") from error
-        try:
-            with distributed.Client(cluster, set_as_default=False) as client:
-                yield Pool(client, n_workers)
-        finally:
-            _end(cluster)
-
-
-def _end(cluster: Any) -> None:
-    """Kill the workers at once, whatever they are doing, and then close their cluster."""
-    import psutil
-
-    for nanny in cluster.workers.values():
-        nanny.close_gracefully()  # it does not start another worker now
-        with suppress(psutil.NoSuchProcess):
-            psutil.Process(nanny.pid).kill() if nanny.pid else None
-    cluster.close()
+        client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
+        yield Pool(client, workers.look_after)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def executor(pool: Pool) -> Executor:
 def _others(pool: Pool, tasks: Iterable[FileTask], large: list[FileTask]) -> Iterator[FileTask]:
     """The tasks whose images are not large; the others are put into a list."""
     for i, task in enumerate(tasks):
-        if i == 0 and not pool.n_local:
+        if i == 0 and pool.look_after is None:
             pool.check_paths([task.settings.model, task.settings.folder, task.settings.out])
         try:
             shape = probe(task.path).shape

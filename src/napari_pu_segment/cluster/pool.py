@@ -47,15 +47,15 @@ class Pool:
     Parameters
     ----------
     client : distributed.Client
-    n_local : int
-        How many worker processes of this computer there shall be; one that is gone for good is replaced. 0 where the
-        workers are elsewhere, and somebody else looks after them.
+    look_after : callable, optional
+        Called now and then to replace workers that are gone for good, where they are processes of this computer.
+        Elsewhere somebody else looks after them.
     patience_s : float
         How long there may be no worker at all.
     """
 
     client: Any
-    n_local: int = 0
+    look_after: Callable[[], None] | None = None
     patience_s: float = 300.0
 
     def map(
@@ -139,8 +139,8 @@ class Pool:
         if self.client.status != "running" or any(future.status == "cancelled" for future in futures):
             raise _scheduler_lost()
         try:
-            if self.n_local:  # Dask starts a worker that died again, but not one that dies while it starts
-                self.client.cluster.scale(self.n_local)
+            if self.look_after is not None:
+                self.look_after()
             return sum(self.client.nthreads().values())
         except (OSError, ValueError, AttributeError, RuntimeError) as error:  # what Dask says if it was lost just now
             raise _scheduler_lost() from error
