@@ -21,7 +21,7 @@ from napari_pu_segment.core.filters import FILTERS
 from napari_pu_segment.core.losses.pu import RISKS
 from napari_pu_segment.core.networks import NETWORKS
 from napari_pu_segment.core.prior import PRIORS
-from napari_pu_segment.io import write_image, write_picture
+from napari_pu_segment.io import create_output, write_image, write_picture
 from napari_pu_segment.synthetic import aurora_frame
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +122,14 @@ def examples(tmp_path) -> Path:
         write_image(tmp_path / f"{name}-truth.tif", frame.truth)
         write_image(tmp_path / f"{name}-clean.tif", frame.truth)
         write_image(tmp_path / f"{name}-rough.tif", corrupt(frame.truth))
+    (tmp_path / "nights").mkdir()
+    write_picture(tmp_path / "nights" / "x.png", frame.image.transpose(1, 2, 0))
+    write_image(tmp_path / "nights" / "x_positive.tif", frame.positive)
+    slide = create_output(
+        tmp_path / "slide.ome.zarr", frame.truth.shape, "uint8", pixel_size=(0.5, 0.5), pixel_unit="um"
+    )
+    slide[:, :] = frame.truth
+    slide.finish()
     for folder, seeds in {"aurora": (1,), "sky": (2,), "frames": (3, 4)}.items():
         (tmp_path / folder).mkdir()
         for seed in seeds:

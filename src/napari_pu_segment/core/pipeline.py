@@ -241,7 +241,7 @@ def train(samples: Sequence[Sample], settings: Settings | None = None, *, start:
 
 
 def predict(model: Model, image: Array, *, tile_px: int = 0, axes: str = "") -> np.ndarray:
-    """Probability ([T,] [Z,] Y, X), float32 in [0, 1], of an image (C, [T,] [Z,] Y, X); waits for it.
+    """Probability ``([T,] [Z,] Y, X)``, float32 in 0..1, of an image ``(C, [T,] [Z,] Y, X)``; waits for it.
 
     `axes` tells time from planes; see `Sample.axes`.
     """

@@ -70,7 +70,7 @@ class Sample:
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
-        """Shape without the channels, ([T,] [Z,] Y, X)."""
+        """Shape without the channels, ``([T,] [Z,] Y, X)``."""
         return tuple(self.image.shape[1:])
 
     @property
@@ -182,7 +182,7 @@ def neighbours(axes: str, *, diagonal: bool) -> np.ndarray:
 def codes_from_masks(
     positive: np.ndarray | None = None, negative: np.ndarray | None = None, ignore: np.ndarray | None = None
 ) -> np.ndarray:
-    """Label codes ([T,] [Z,] Y, X) uint8 from masks, where non-zero means painted.
+    """Label codes ``([T,] [Z,] Y, X)`` uint8 from masks, where non-zero means painted.
 
     A pixel that is painted both positive and negative says nothing: it becomes `IGNORE`, and so does every pixel
     of the ignore mask.
@@ -209,7 +209,7 @@ def codes_from_masks(
 
 
 def to_channels_first(image: Array, axes: str) -> Array:
-    """An image in the package's one axis order, (C, [T,] [Z,] Y, X); `canonical_axes` tells which of them it has.
+    """An image in the package's one axis order, ``(C, [T,] [Z,] Y, X)``; `canonical_axes` tells which it has.
 
     Parameters
     ----------
