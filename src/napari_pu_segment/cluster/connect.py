@@ -43,6 +43,8 @@ def _distributed() -> Any:
         )
     import distributed
 
+    # else it may print a traceback, as information, when a connection closes while something was to be sent
+    logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)
     return distributed
 
 
