@@ -11,7 +11,7 @@ from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.places import Places, dab_radii_px, find_places
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.samples import IGNORE, POSITIVE, Sample
+from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample
 from napari_pu_segment.core.suggest import ACQUISITIONS, SuggestSettings, choose, default_brush_px, explain, suggest
 from tests.helpers import disk_sample, disks, strokes
 
@@ -26,10 +26,12 @@ def trained():
     return sample, predict(model, sample.image), model
 
 
-def places(scores, uncertainty=None, change=None, to_positive=None, to_negative=None, centres=None) -> Places:
+def places(
+    scores, uncertainty=None, change=None, distrust=None, to_positive=None, to_negative=None, centres=None
+) -> Places:
     n = len(scores)
-    given = (uncertainty, change, to_positive, to_negative)
-    fallback = (np.zeros(n), np.zeros(n), np.full(n, np.inf), np.full(n, np.inf))
+    given = (uncertainty, change, distrust, to_positive, to_negative)
+    fallback = (np.zeros(n), np.zeros(n), np.zeros(n), np.full(n, np.inf), np.full(n, np.inf))
     columns = [default if one is None else np.asarray(one, float) for one, default in zip(given, fallback, strict=True)]
     where = np.arange(n)[:, None] * [0, 10] if centres is None else np.asarray(centres)
     return Places(where, np.full(n, 2.0), np.asarray(scores, float), *columns)
@@ -44,11 +46,14 @@ def test_each_acquisition_finds_what_its_name_says():
         [3, -3, -3, -0.1],
         uncertainty=[0.1, 0.2, 0.1, 1],
         change=[0.0, 0.1, 0.6, 0.2],
+        distrust=[0.9, 0.0, 0.2, 0.1],
         to_positive=[1, 1, 5, 2],
         to_negative=[9, 6, 6, 2],
     )
     assert best("uncertain", some) == 3
     assert best("changed", some) == 2
+    assert best("suspect", some) == 0
+    assert np.isneginf(ACQUISITIONS["suspect"].utility(some)[1]), "no rough mask there"
     assert best("unlike", some) == 2  # 5 from the nearest painted pixel; the others 1, 1 and 2
     assert best("missed", some) == 1  # place 0 is nearer still to painted objects, but it is predicted already
     assert np.isneginf(ACQUISITIONS["missed"].utility(some)[0])
@@ -123,7 +128,9 @@ def test_every_acquisition_suggests_free_places_by_seed(trained, acquisition):
     sample, probability, model = trained
     previous = np.clip(probability + np.random.default_rng(0).normal(0, 0.1, probability.shape), 0, 1)
     settings = SuggestSettings(acquisition=acquisition, n=6, brush_px=4)
-    found = run(suggest(sample, probability, model.card.threshold, model, settings, previous=previous))
+    rough = np.where(np.roll(probability >= 0.5, 5, axis=0), POSITIVE, NEGATIVE).astype(np.uint8)
+    known = {"previous": previous, "rough": rough}
+    found = run(suggest(sample, probability, model.card.threshold, model, settings, **known))
     assert 1 <= len(found) <= 6
     y, x = np.indices(sample.spatial_shape)
     for place in found:
@@ -133,9 +140,9 @@ def test_every_acquisition_suggests_free_places_by_seed(trained, acquisition):
         assert np.isfinite(place.score)
         inside = (y - place.centre[0]) ** 2 + (x - place.centre[1]) ** 2 <= 4
         assert not sample.labels[inside].any(), "a dab would paint over strokes"
-    assert run(suggest(sample, probability, model.card.threshold, model, settings, previous=previous)) == found
+    assert run(suggest(sample, probability, model.card.threshold, model, settings, **known)) == found
     other = settings.changed({"seed": 1})
-    assert run(suggest(sample, probability, model.card.threshold, model, other, previous=previous)) != found
+    assert run(suggest(sample, probability, model.card.threshold, model, other, **known)) != found
 
 
 def test_ignored_and_invalid_places_are_not_suggested(trained):
