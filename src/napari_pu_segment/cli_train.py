@@ -80,10 +80,10 @@ def train(
     from .core.methods import METHODS
     from .core.model import load_model, save_model
 
-    for warning in training_doubts(samples):
-        typer.echo(f"Warning: {warning}", err=True)
     began, method_row = time.perf_counter(), METHODS[settings.to_dict()["method"]]
     model = drive(method_row.train(samples, settings, start=load_model(start) if start else None), "Training")
+    for warning in training_doubts(samples):
+        typer.echo(f"Warning: {warning}", err=True)
     make_folder(out.parent)
     save_model(model, out)
     card = model.card

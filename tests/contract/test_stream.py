@@ -45,10 +45,9 @@ def window_at(shape, at, side):
     ids=["image", "stack", "volume", "unet"],
 )
 @pytest.mark.parametrize("cached", [False, True])
-def test_a_window_has_the_bits_of_the_whole(shape, settings, cached, monkeypatch):
+def test_a_window_has_the_bits_of_the_whole(shape, settings, cached):
     if settings.get("network"):
         pytest.importorskip("monai")
-    monkeypatch.setattr(stream_module, "_SIDE_PX", 32)
     sample, cache = textured(shape), FeatureCache()
     model = taught(sample, cache, **settings)
     whole = run(map_tiles(model, sample.image))[0]
@@ -56,7 +55,7 @@ def test_a_window_has_the_bits_of_the_whole(shape, settings, cached, monkeypatch
     spatial = shape[1:]
     window = window_at(spatial, [n // 4 for n in spatial], 40)
     out, done = np.full(spatial, np.nan, np.float32), np.zeros(spatial, bool)
-    for report in stream(model, sample, out, window=window, cache=cache if cached else None):
+    for report in stream(model, sample, out, window=window, cache=cache if cached else None, side_px=32):
         for part in report.parts:
             assert not done[part].any(), "no part comes twice"
             done[part] = True
@@ -68,13 +67,12 @@ def test_a_window_has_the_bits_of_the_whole(shape, settings, cached, monkeypatch
 
 
 def test_what_is_looked_at_comes_first(monkeypatch):
-    monkeypatch.setattr(stream_module, "_SIDE_PX", 32)
     monkeypatch.setattr(stream_module.Ticker, "due", lambda self: True)
     sample = textured((1, 4, 128, 128))
     model = taught(sample, sigmas_px=(0.7,))
     window = (slice(2, 3), slice(96, 128), slice(0, 32))
     out = np.empty(sample.spatial_shape, np.float32)
-    reports = list(stream(model, sample, out, window=window))
+    reports = list(stream(model, sample, out, window=window, side_px=32))
     parts = [part for report in reports for part in report.parts]
     assert len(reports) == len(parts) == 4 * 4 * 4
     assert parts[0] == window

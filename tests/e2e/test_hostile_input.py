@@ -73,7 +73,7 @@ def files(tmp_path, scene) -> Path:
         ("empty.tif", ("--positive", "strokes.npy"), "0 bytes"),
         ("text.png", ("--positive", "strokes.npy"), "not an image"),
         ("cut.png", ("--positive", "strokes.npy"), "cut short"),
-        ("folder", ("--positive", "strokes.npy"), "is a folder"),
+        ("folder", ("--positive", "strokes.npy"), "one form at a time"),
         ("nan.npy", ("--positive", "strokes.npy"), "no finite value"),
         ("complex.npy", ("--positive", "strokes.npy"), "complex"),
         ("good.npy", (), "No strokes"),

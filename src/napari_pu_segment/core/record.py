@@ -182,7 +182,7 @@ def make_record(made: Made) -> Work[Record]:
     if found.refined is not None:
         outputs["refined"] = found.refined
     if made.objects is not None:
-        outputs["objects"] = made.objects[1]
+        outputs["objects"] = made.objects[1].astype(np.int32, copy=False)  # as they are found, however they are shown
     return Record(
         plugin_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -116,9 +116,7 @@ def _objects(
     place = {name: scene[name] for name in ("ignored", "pixel_size", "axes")}
     labels = yield from find_objects(mask, settings, probability=probability, **place)
     if labels.max(initial=0) < FEW_LABELS:
-        labels = labels.astype(
-            np.uint16
-        )  # which napari draws as they are; wider ones it converts while it stands still
+        labels = labels.astype(np.uint16)  # napari draws them as they are; wider ones it converts on the main thread
     planewise = settings.planewise
     return labels, (yield from measure_objects(labels, probability=probability, planewise=planewise, **scene))
 
