@@ -14,7 +14,7 @@ pytest.importorskip("napari")
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
-from napari_pu_segment.gui import masks, scratch, stores
+from napari_pu_segment.gui import boxes, masks, scratch, stores
 from napari_pu_segment.gui.layers import BRUSHES, LayerBook
 from napari_pu_segment.gui.session import Session
 from napari_pu_segment.gui.sparse import SparseLabels
@@ -214,7 +214,7 @@ def test_a_large_array_reads_what_was_written_and_its_coarse_copies_follow(monke
     assert np.array_equal(wide[0][1, 0, 10:20, 7], full[1, 10:20, 7])
     array[0:1, 0:10, 0:10] = 7
     assert (array[0, :10, :10] == 7).all(), "what is kept in memory of it follows"
-    monkeypatch.setattr(stores, "WHOLE_PX", 1000)
+    monkeypatch.setattr(boxes, "WHOLE_PX", 1000)
     with pytest.raises(InputError, match="too large"):
         np.asarray(array)
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from .crf import Refiner
 from .crf_prepare import Figures
-from .errors import OutOfMemoryError, is_out_of_memory
 from .memory import give_back
 from .model import Model
 from .networks import Reach
@@ -23,9 +22,7 @@ from .progress import Progress, Ticker, Work
 from .regions import Slices, block_sides, grown, regions
 from .runtime import set_threads
 from .samples import IGNORE, Array
-from .tiles import sides_of, tile_at
-
-_SMALLEST_TILE_PX = 32
+from .tiles import halving, sides_of, tile_at
 
 
 @dataclass(frozen=True)
@@ -191,17 +188,9 @@ def _predicted(model: Model, image: Array, block: Slices, tile_px: int) -> Work[
     held = Held(np.asarray(image[(slice(None), *outer)]), outer, tuple(image.shape))
     out = Held(np.empty((1, *(part.stop - part.start for part in block)), np.float32), block, (1, *shape))
     sides = sides_of(network, model.n_values, shape, model.n_own(len(shape)), tile_px)
-    while True:
-        try:
-            yield from _tiles(model, held, out, block, sides)
-            return out.part[0]  # type: ignore[no-any-return]
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if tile_px or network.window_px or max(sides) <= _SMALLEST_TILE_PX:
-                raise OutOfMemoryError(f"Memory ran out while predicting tiles of {max(sides)} px.") from error
-        sides = [max(1, side // 2) if side > _SMALLEST_TILE_PX else side for side in sides]
-        yield Progress(0, 0, f"Memory ran out; trying again with tiles of {max(sides)} px")
+    fixed = bool(tile_px or network.window_px)
+    yield from halving(lambda sides: _tiles(model, held, out, block, sides), sides, fixed=fixed)
+    return out.part[0]  # type: ignore[no-any-return]
 
 
 def _tiles(model: Model, held: Held, out: Held, block: Slices, sides: Sequence[int]) -> Work[None]:

@@ -16,9 +16,10 @@ from .intensity import ChannelStats
 from .losses.reweight import Labelled
 from .networks import Network, NetworkSpec
 from .patch_images import PatchImage
+from .patches import patch_sides, turned
 from .progress import Work
 from .samples import NEGATIVE, POSITIVE, Sample
-from .sampling import places_of, usable
+from .sampling import places_of, usable_places
 
 _POOL_PX = 50_000  # pixels that stand for all labelled ones
 
@@ -71,8 +72,7 @@ class LabelledPatches:
     ) -> None:
         self._images, self._samples, self._centres, self._weights = images, samples, centres, weights
         self._n_own, self._n = len(images[0].shape) - ndim, network.n_unlabelled
-        planes = [network.patch_planes or network.patch_px] * (ndim - 2)
-        self._patch = (1,) * self._n_own + (*planes, network.patch_px, network.patch_px)
+        self._patch = patch_sides(network, self._n_own, ndim)
         sizes = np.array([len(part) for part in centres], float)
         self._shares = sizes / sizes.sum()
 
@@ -98,7 +98,8 @@ class LabelledPatches:
         count_of = np.zeros(4, np.float32)
         count_of[[NEGATIVE, POSITIVE]] = self._weights[index]
         weights = np.where(fine, count_of[codes], np.float32(0))
-        return _turned((looks, (codes == POSITIVE).astype(np.float32), weights), rng)
+        looks, targets, weights = turned((looks, (codes == POSITIVE).astype(np.float32), weights), rng)
+        return looks, targets, weights
 
 
 LabelledSampler: TypeAlias = LabelledPixels | LabelledPatches
@@ -151,11 +152,14 @@ def labelled_sampler(
 
 
 def _labelled_places(sample: Sample) -> np.ndarray:
+    """Flat indices of labelled pixels; of a large mask those in some windows, as all of them would fill the memory."""
     if sample.labels is None:
         return np.empty(0, np.int64)
-    places = np.sort(np.concatenate([places_of(sample.labels, code) for code in (POSITIVE, NEGATIVE)]))
-    fine = usable(sample).reshape(-1)[places]
-    kept: np.ndarray = places[fine]
+    if sample.trust == "scribble":
+        return np.sort(np.concatenate([places_of(sample.labels, code) for code in (POSITIVE, NEGATIVE)]))
+    places = usable_places(sample)
+    codes = sample.labels.reshape(-1)[places]
+    kept: np.ndarray = places[(codes == POSITIVE) | (codes == NEGATIVE)]
     return kept
 
 
@@ -167,11 +171,3 @@ def _class_weights(sample: Sample, places: np.ndarray) -> np.ndarray:
     n_positive = np.count_nonzero(sample.labels.reshape(-1)[places] == POSITIVE)
     sizes = np.array([len(places) - n_positive, n_positive])
     return np.asarray(len(places) / np.maximum(2 * sizes, 1), np.float32)
-
-
-def _turned(arrays: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A random one of the eight symmetries of the square, in the plane of rows and columns, the same for all."""
-    turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-    turned = [np.rot90(array, turns, axes=(-2, -1)) for array in arrays]
-    first, second, third = [array[..., ::-1] for array in turned] if mirror else turned
-    return first.copy(), second.copy(), third.copy()

@@ -196,8 +196,7 @@ class PatchSampler:
         self._sizes = {kind: np.array([len(s.pixels) for s in part]) for kind, part in self._strokes.items()}
         self._n_labelled, self._n_unlabelled = network.n_labelled, network.n_unlabelled
         self._n_own = len(images[0].shape) - ndim
-        planes = [network.patch_planes or network.patch_px] * (ndim - 2)
-        self._patch = (1,) * self._n_own + (*planes, network.patch_px, network.patch_px)
+        self._patch = patch_sides(network, self._n_own, ndim)
         self._pool, sizes = list(pool), np.array([images[i].n_usable for i in pool], float)
         self._shares = sizes / sizes.sum()
 
@@ -233,7 +232,8 @@ class PatchSampler:
     def _anywhere(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         image = self._images[self._pool[rng.choice(len(self._pool), p=self._shares)]]
         looks, usable = image.cut(image.anywhere(self._patch, rng), self._patch)
-        return _turned(looks, usable.astype(np.float32), rng)
+        looks, weights = turned((looks, usable.astype(np.float32)), rng)
+        return looks, weights
 
     def _around(self, stroke: Stroke, pixel: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         shape = self._images[stroke.sample].shape
@@ -249,11 +249,17 @@ class PatchSampler:
         mask = painted & usable
         # weights sum to 1, so that the patch of a short stroke counts as much as one of a long stroke
         weights = mask.astype(np.float32) / max(int(mask.sum()), 1)
-        return _turned(looks, weights, rng)
+        looks, weights = turned((looks, weights), rng)
+        return looks, weights
 
 
-def _turned(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A random one of the eight symmetries of the square, in the plane of rows and columns."""
+def patch_sides(network: Network, n_own: int, ndim: int) -> tuple[int, ...]:
+    """Sides of a network's patches: 1 along the leading axes, each on its own, then those along `ndim` spatial ones."""
+    planes = [network.patch_planes or network.patch_px] * (ndim - 2)
+    return (1,) * n_own + (*planes, network.patch_px, network.patch_px)
+
+
+def turned(arrays: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Arrays turned by the same random one of the eight symmetries of a square, in the plane of rows and columns."""
     turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-    image, mask = np.rot90(image, turns, axes=(-2, -1)), np.rot90(mask, turns, axes=(-2, -1))
-    return (image[..., ::-1], mask[..., ::-1]) if mirror else (image, mask)
+    return [np.rot90(array, turns, axes=(-2, -1))[..., :: -1 if mirror else 1] for array in arrays]

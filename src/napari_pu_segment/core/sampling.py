@@ -108,7 +108,7 @@ def draw_pixels(
     -------
     list of ndarray of int, one for each sample, all of them empty where no pixel is usable
     """
-    places = [_usable_places(s) if pool is None or i in pool else np.empty(0, int) for i, s in enumerate(samples)]
+    places = [usable_places(s) if pool is None or i in pool else np.empty(0, int) for i, s in enumerate(samples)]
     weights = [len(p) * _share(sample.spatial_shape) for p, sample in zip(places, samples, strict=True)]
     if not any(weights):
         return places
@@ -116,7 +116,8 @@ def draw_pixels(
     return [p[rng.integers(len(p), size=m)] if m else p[:0] for p, m in zip(places, counts, strict=True)]
 
 
-def _usable_places(sample: Sample) -> np.ndarray:
+def usable_places(sample: Sample) -> np.ndarray:
+    """Flat indices, in rising order, of the pixels that may be trained on; of a large image those in its `windows`."""
     shape = sample.spatial_shape
     if not is_large(shape):
         return np.flatnonzero(usable(sample))

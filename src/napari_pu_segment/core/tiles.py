@@ -12,7 +12,7 @@ import numpy as np
 from .errors import InputError, OutOfMemoryError, is_out_of_memory
 from .model import Model
 from .networks import Network, Reach
-from .progress import Progress, Ticker, Work
+from .progress import Progress, Result, Ticker, Work
 from .runtime import set_threads
 from .samples import Array
 
@@ -154,14 +154,38 @@ def map_tiles(
     if out is not None and tuple(out.shape) != wanted:
         raise InputError(f"The probabilities of {name} have shape {wanted}; they cannot be written to {out.shape}.")
     sides = sides_of(network, model.n_values, shape, n_own, tile_px)
+
+    def predicted(sides: Sequence[int]) -> Work[Array]:
+        target = np.empty(wanted, np.float32) if out is None else out
+        return (yield from map_blocks(model.predict, image, target, network, sides, n_own))
+
+    return (yield from halving(predicted, sides, fixed=bool(tile_px or network.window_px)))
+
+
+def halving(predicted: Callable[[Sequence[int]], Work[Result]], sides: Sequence[int], *, fixed: bool) -> Work[Result]:
+    """Work on tiles, begun again with half their sides whenever memory runs out.
+
+    Parameters
+    ----------
+    predicted : callable
+        The work, for sides of tiles.
+    sides : sequence of int
+        To begin with.
+    fixed : bool
+        The sides may not be changed.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If memory runs out at fixed sides, or at the smallest.
+    """
     while True:
         try:
-            target = np.empty(wanted, np.float32) if out is None else out
-            return (yield from map_blocks(model.predict, image, target, network, sides, n_own))
+            return (yield from predicted(sides))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if tile_px or network.window_px or max(sides) <= _SMALLEST_TILE_PX:
+            if fixed or max(sides) <= _SMALLEST_TILE_PX:
                 raise OutOfMemoryError(f"Memory ran out while predicting tiles of {max(sides)} px.") from error
         sides = [max(1, side // 2) if side > _SMALLEST_TILE_PX else side for side in sides]
         yield Progress(0, 0, f"Memory ran out; trying again with tiles of {max(sides)} px")

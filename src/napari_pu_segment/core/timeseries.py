@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -16,7 +16,6 @@ from .keogram import Frame, Keogram, KeogramSettings, Tracer
 from .measure import Table, ascii_unit, channel_columns
 from .objects import ObjectSettings, find_objects
 from .progress import Progress, Ticker, Work
-from .samples import Array
 
 Result = TypeVar("Result")
 
@@ -107,21 +106,6 @@ def measure_series(
         labels = yield from _reporting(report, ticker, finding)
         rows.add(image, mask, ignored, int(np.count_nonzero(np.unique(labels))), frame.name)
     return Series(rows.table(times), None if tracer is None else tracer.keogram())
-
-
-def frames_along(image: Array, mask: Array, ignored: Array | None = None) -> Iterator[Frame]:
-    """The frames of a series, read one by one.
-
-    Parameters
-    ----------
-    image : array, (C, T, [Z,] Y, X)
-        Numpy or lazy.
-    mask : array, (T, [Z,] Y, X)
-    ignored : array, (T, [Z,] Y, X), optional
-    """
-    for t in range(mask.shape[0]):
-        left_out = None if ignored is None else np.asarray(ignored[t], bool)
-        yield Frame(np.asarray(image[:, t]), np.asarray(mask[t]), left_out)
 
 
 def time_of(name: str) -> np.datetime64 | None:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
+
+import numpy as np
+
+from napari_pu_segment.core.errors import InputError
+
+WHOLE_PX = 2**28  # of more, an array is never read whole
 
 Box: TypeAlias = tuple[slice, ...]
 
@@ -66,3 +73,50 @@ def chunk_box(index: Sequence[int], sides: Sequence[int], shape: Sequence[int]) 
 def meets(one: Box, other: Box) -> bool:
     """Whether two boxes of as many axes share a pixel."""
     return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
+
+
+class Lazily:
+    """What an array has that gives boxes of pixels when it is asked, ``array[key]``, and has a shape and a dtype."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        raise NotImplementedError
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return whole(self, dtype)
+
+    def copy(self) -> Any:
+        """All of it, in memory."""
+        return whole(self)
+
+
+def whole(array: Any, dtype: Any = None) -> np.ndarray:
+    """All of an array, in memory.
+
+    Raises
+    ------
+    InputError
+        If it is too large for that.
+    """
+    if math.prod(array.shape) > WHOLE_PX:
+        raise InputError(
+            f"An image of {math.prod(array.shape) / 1e6:,.0f} million pixels is too large for this here, as it "
+            "would have to be held in memory. Use a part of the image, or a coarser level of it."
+        )
+    found: np.ndarray = array[...]
+    return found if dtype is None else found.astype(dtype, copy=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,11 @@ import numpy as np
 from napari_pu_segment.core.pipeline import threshold_mask
 from napari_pu_segment.core.samples import IGNORE
 
-from .boxes import box_of
-from .stores import LARGE_PX, LargeArray, whole
+from .boxes import Lazily, box_of
+from .stores import LARGE_PX, LargeArray
 
 
-class Thresholded:
+class Thresholded(Lazily):
     """Where a probability reaches a threshold, found when it is looked at."""
 
     dtype = np.dtype(np.uint8)
@@ -23,30 +22,10 @@ class Thresholded:
         self.probability, self.threshold, self._labels = probability, threshold, labels
         self.shape: tuple[int, ...] = tuple(probability.shape)
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of pixels."""
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return whole(self, dtype)
-
     def __getitem__(self, key: Any) -> Any:
         box, then = box_of(key, self.shape)
         labels = None if self._labels is None else self._labels[box]
         return threshold_mask(np.asarray(self.probability[box]), self.threshold, labels)[then]
-
-    def copy(self) -> np.ndarray:
-        """All of it, in memory."""
-        return whole(self)
 
 
 class LargeMask(Thresholded):
@@ -91,7 +70,7 @@ class LargeMask(Thresholded):
             self._kept[...] = self._coarse[-1][...]
 
 
-class Widened:
+class Widened(Lazily):
     """A large array with axes of length one added, as the layer of its image has them.
 
     Parameters
@@ -102,16 +81,9 @@ class Widened:
     """
 
     def __init__(self, array: Any, shape: tuple[int, ...]) -> None:
-        self._array, self.shape, self.dtype, self.ndim = array, shape, array.dtype, len(shape)
-        self.size = math.prod(shape)
+        self._array, self.shape, self.dtype = array, shape, array.dtype
         left = list(array.shape[:-2])
         self._keeps = [bool(left) and n == left[0] and (left.pop(0) or True) for n in shape[:-2]]
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return whole(self, dtype)
 
     def __getitem__(self, key: Any) -> Any:
         box, then = box_of(key, self.shape)

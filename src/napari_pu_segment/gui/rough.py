@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from napari_pu_segment.core.errors import InputError
 
 from .layers import LayerBook
 from .snapshots import Snapshot, own
+from .stores import LARGE_PX
 from .tags import KEY
 
 
@@ -37,11 +39,16 @@ class RoughMasks:
         self._chosen: weakref.WeakKeyDictionary[Image, weakref.ref[Labels]] = weakref.WeakKeyDictionary()
 
     def offered(self, image: Image) -> list[Labels]:
-        """The user's labels layers that have the shape of an image; brush layers and results of ours are left out."""
+        """The user's labels layers that have the shape of an image; brush layers and results of ours are left out.
+
+        So are lazy ones and those of large images: a mask is copied whole, at once, when a training begins.
+        """
         shape = self._book.channels.grid(image).shape
+        if math.prod(shape) > LARGE_PX:
+            return []
         layers = [own(layer) for layer in self._book.viewer.layers]
         masks = [layer for layer in layers if isinstance(layer, Labels) and KEY not in layer.metadata]
-        return [layer for layer in masks if not layer.multiscale and tuple(layer.data.shape) == shape]
+        return [layer for layer in masks if isinstance(layer.data, np.ndarray) and layer.data.shape == tuple(shape)]
 
     def choose(self, image: Image, mask: Labels | None) -> None:
         """Take a labels layer for the rough mask of an image, or none."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from .boxes import Box, box_of, chunk_box, pieces
+from .boxes import Box, Lazily, box_of, chunk_box, pieces
 
 CHUNK_PX = 512
 
 
-class SparseLabels:
+class SparseLabels(Lazily):
     """An array of uint8 that napari paints on as on any other, zero where nobody painted.
 
     A dab of the brush takes as long as on a numpy array; on a zarr array, of which napari writes whole chunks, it takes
@@ -38,19 +37,6 @@ class SparseLabels:
         self._chunk = (*(1 for _ in self.shape[:-2]), CHUNK_PX, CHUNK_PX)
         self._chunks: dict[tuple[int, ...], np.ndarray] = {}
         self._shared: set[tuple[int, ...]] = set()  # chunks that a copy holds too: replaced, not written
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of pixels."""
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole: np.ndarray = self[...]

@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.io import Output, create_output
 
 from . import scratch
-from .boxes import Box, box_of, chunk_box, pieces
+from .boxes import Box, Lazily, box_of, chunk_box, pieces
 
 LARGE_PX = 2**25  # images of more pixels have their results on disk
-WHOLE_PX = 2**28  # of more, an array is never read whole
 COARSE_PX = 2048  # the coarsest view of a plane is no longer than that
 STEP = 4  # from one view to the next
 _CACHED_BYTES = 2**26  # chunks that are kept in memory, of each array
@@ -61,7 +59,7 @@ class Coarse:
             level[(*box[:-2], rows[0], columns[0])] = block[..., rows[1], columns[1]]
 
 
-class LargeArray:
+class LargeArray(Lazily):
     """An array on disk, ([T,] [Z,] Y, X), zero where it has not been written.
 
     It is an OME-Zarr image in a temporary folder, which goes with the last reference to it. Beside it lie coarse copies
@@ -102,22 +100,6 @@ class LargeArray:
         """How many pixels one of each level stands for."""
         return [1, *self._coarse.factors]
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of pixels."""
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return whole(self, dtype)
-
     def __getitem__(self, key: Any) -> Any:
         box, then = box_of(key, self.shape)
         out = np.zeros([part.stop - part.start for part in box], self.dtype)
@@ -138,30 +120,9 @@ class LargeArray:
             self.written.add(index)
         self._coarse.put(box, block)
 
-    def copy(self) -> np.ndarray:
-        """All of it, in memory."""
-        return whole(self)
-
 
 def _read(output: Output, index: tuple[int, ...], _version: int) -> np.ndarray:
     return output[chunk_box(index, output.block_px, output.shape)]
-
-
-def whole(array: Any, dtype: Any = None) -> np.ndarray:
-    """All of an array, in memory.
-
-    Raises
-    ------
-    InputError
-        If it is too large for that.
-    """
-    if math.prod(array.shape) > WHOLE_PX:
-        raise InputError(
-            f"An image of {math.prod(array.shape) / 1e6:,.0f} million pixels is too large for this here, as it "
-            "would have to be held in memory. Use a part of the image, or a coarser level of it."
-        )
-    found: np.ndarray = array[...]
-    return found if dtype is None else found.astype(dtype, copy=False)
 
 
 def _factors(shape: tuple[int, ...]) -> list[int]:
