@@ -63,9 +63,9 @@ NOT_IN_CORE = {*GUI_TOOLKITS, "distributed", "typer", "rich", "tifffile", "image
 # A thing, and the only files that may import it.
 SINGLE_HOMES = {
     "pydensecrf": {"core/crf_backends.py"},
-    "subprocess": {"core/crf_child.py"},
+    "subprocess": {"core/child_process.py"},
     "multiprocessing": set(),
-    "threading": {"gui/jobs.py", "core/crf_child.py"},  # the child's one thread only waits for its parent's end
+    "threading": {"gui/jobs.py", "core/child_process.py"},  # the child's one thread only waits for its parent's end
     "concurrent.futures": {"cluster/workers.py"},  # what waits for the event loop of Dask
     "qtpy.QtCore.QThread": set(),
     "qtpy.QtCore.QThreadPool": set(),

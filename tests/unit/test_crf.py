@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_pu_segment.core import crf, crf_backends, crf_child, crf_compute, crf_windows
+from napari_pu_segment.core import child_process, crf, crf_backends, crf_compute, crf_windows
 from napari_pu_segment.core.crf import BACKENDS, CRF_PRESETS, CrfSettings, refine
 from napari_pu_segment.core.crf_prepare import figures, object_width_px, unary
 from napari_pu_segment.core.crf_prepare import guide as guide_of
@@ -207,7 +207,7 @@ def test_planewise_equals_each_plane_alone_and_differs_from_a_volume():
 )
 def test_bad_input_is_refused_before_a_child_starts(change, words, monkeypatch):
     image, probability, _ = disk()
-    monkeypatch.setattr(crf_child.subprocess, "Popen", lambda *_, **__: pytest.fail("a child was started"))
+    monkeypatch.setattr(child_process.subprocess, "Popen", lambda *_, **__: pytest.fail("a child was started"))
     arguments = {"image": image, "probability": probability, "settings": GRID, **change}
     with pytest.raises(InputError, match=words) as caught:
         run(refine(**arguments))
@@ -265,7 +265,7 @@ def children(monkeypatch):
         started.append(real(*args, **kwargs))
         return started[-1]
 
-    monkeypatch.setattr(crf_child.subprocess, "Popen", spy)
+    monkeypatch.setattr(child_process.subprocess, "Popen", spy)
     return started
 
 
@@ -417,7 +417,9 @@ def test_the_child_does_not_outlive_a_killed_parent():
 def test_a_child_that_dies_gives_one_sentence(code, error, words, monkeypatch):
     image, probability, _ = disk()
     real = subprocess.Popen
-    monkeypatch.setattr(crf_child.subprocess, "Popen", lambda _, **kwargs: real([sys.executable, "-c", code], **kwargs))
+    monkeypatch.setattr(
+        child_process.subprocess, "Popen", lambda _, **kwargs: real([sys.executable, "-c", code], **kwargs)
+    )
     with pytest.raises(error, match=words) as caught:
         run(refine(image, probability, GRID))
     assert "\n" not in str(caught.value)
@@ -429,7 +431,7 @@ def test_what_goes_wrong_inside_the_child_comes_back():
         ({"settings": {"steps": 0}, "threshold": 0.5}, InputError, "steps"),
         ({}, JobError, "KeyError"),
     ):
-        with pytest.raises(kind, match=words), crf_child.Child("napari_pu_segment.core.crf_compute") as child:
+        with pytest.raises(kind, match=words), child_process.Child("napari_pu_segment.core.crf_compute") as child:
             run(child.ask(arrays, parameters))
 
 
@@ -438,7 +440,7 @@ def test_a_full_temporary_disk_gives_one_sentence(monkeypatch):
         raise OSError(28, "No space left on device")
 
     image, probability, _ = disk()
-    monkeypatch.setattr(crf_child.np, "savez", full)
+    monkeypatch.setattr(child_process.np, "savez", full)
     with pytest.raises(JobError, match="No space left"):
         run(refine(image, probability, GRID))
 

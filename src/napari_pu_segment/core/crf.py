@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from .child_process import Child
 from .crf_backends import BACKENDS as BACKENDS
 from .crf_backends import available_backend as available_backend
 from .crf_backends import installed
-from .crf_child import Child
 from .crf_prepare import Figures
 from .crf_settings import CRF_PRESETS as CRF_PRESETS
 from .crf_settings import CrfSettings as CrfSettings

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .child_process import serve
 from .crf import CrfSettings
 from .crf_backends import BACKENDS
-from .crf_child import serve
 from .crf_prepare import Figures, Problem, figures, guide, unary
 from .progress import Progress, Work
 
