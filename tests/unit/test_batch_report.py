@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_pu_segment.batch.page import page
+from napari_pu_segment.batch.page import page, write_report
 from napari_pu_segment.batch.pictures import SIDE_PX, histogram, outliers, thumbnail
 from napari_pu_segment.batch.plans import BatchPlan
-from napari_pu_segment.batch.report import BatchReport, write_report
+from napari_pu_segment.batch.report import BatchReport
 from napari_pu_segment.batch.settings import BatchSettings, Facts, FileReport
 from napari_pu_segment.figures import OUTLINE_RGB
 

@@ -1,11 +1,13 @@
-"""``report.html``: one file that shows all by itself, without a script, a font or a picture from elsewhere."""
+"""The files of a report: ``report.json``, and ``report.html``, which shows all by itself, without anything from elsewhere."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from html import escape
 
-from .markers import read_marker
+from ..core.files import write_atomically
+from .markers import REPORTS, read_marker
 from .pictures import SIDE_PX, histogram
 from .report import BatchReport
 from .settings import STATES, FileReport, shown
@@ -25,6 +27,19 @@ table { border-collapse: collapse; width: 100%; font-size: 0.85rem; }
 td, th { text-align: left; vertical-align: top; padding: 0.25rem 0.6rem; border-bottom: 1px solid var(--line); }
 td { overflow-wrap: anywhere; } td:nth-child(2), .number { white-space: nowrap; } .number { text-align: right; }
 """.strip()
+
+
+def write_report(report: BatchReport) -> None:
+    """Write ``report.json`` and ``report.html`` into the folder of results.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be written.
+    """
+    told = json.dumps(report.to_dict(), indent=1, allow_nan=False)
+    for name, text in zip(REPORTS, (told, page(report)), strict=True):
+        write_atomically(report.plan.settings.out / name, text.encode("utf-8", "backslashreplace"))
 
 
 def page(report: BatchReport) -> str:

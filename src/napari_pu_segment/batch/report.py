@@ -1,4 +1,4 @@
-"""What became of every file: ``report.json`` for programs, ``report.html`` for people.
+"""What became of every file, to be told by ``report.json`` for programs and ``report.html`` for people; see `page`.
 
 The only figures that differ from run to run are those called "seconds"; and what is "ok" in a run is "skipped" when it
 is run again.
@@ -6,13 +6,10 @@ is run again.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.files import write_atomically
-from .markers import REPORTS
 from .pictures import outliers
 from .plans import BatchPlan
 from .settings import FORMATS, STATES, FileReport, shown
@@ -96,19 +93,3 @@ def _row(file: FileReport, plan: BatchPlan, apart: tuple[str, ...]) -> dict[str,
         "outlier_in": list(apart),
         "seconds": file.seconds,
     }
-
-
-def write_report(report: BatchReport) -> None:
-    """Write ``report.json`` and ``report.html`` into the folder of results.
-
-    Raises
-    ------
-    OutputError
-        If they cannot be written.
-    """
-    from .page import page
-
-    out = report.plan.settings.out
-    told, shown_page = json.dumps(report.to_dict(), indent=1, allow_nan=False), page(report)
-    for name, text in zip(REPORTS, (told, shown_page), strict=True):
-        write_atomically(out / name, text.encode("utf-8", "backslashreplace"))

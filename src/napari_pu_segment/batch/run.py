@@ -9,8 +9,9 @@ from typing import TypeAlias
 from ..core.errors import OutputError, PuSegmentError
 from ..core.progress import Progress, Work
 from . import markers
+from .page import write_report
 from .plans import BatchPlan
-from .report import BatchReport, write_report
+from .report import BatchReport
 from .settings import FileReport, FileTask, shown
 from .work import process, processing
 

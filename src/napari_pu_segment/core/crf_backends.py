@@ -13,7 +13,7 @@ from .crf_prepare import Problem
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from .crf import CrfSettings
+    from .crf_settings import CrfSettings
 
 Backend: TypeAlias = Callable[[Problem, "CrfSettings"], Iterator[np.ndarray]]
 """Yields the positive probability ([Z,] Y, X), float32, after each step."""
