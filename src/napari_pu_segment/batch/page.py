@@ -1,4 +1,4 @@
-"""The files of a report: ``report.json``, and ``report.html``, which shows all by itself, without anything from elsewhere."""
+"""Files of a report: ``report.json``; ``report.html``, which shows all by itself, without anything from elsewhere."""
 
 from __future__ import annotations
 
