@@ -87,7 +87,7 @@ class Results:
             self._grow_large(parts, refined)
         else:
             fill_mask(self.present, parts)
-            # napari finds the outlines of a mask anew each time it is drawn: 50 ms for 1024 x 1024
+            # the outlines of a mask are found anew each time it is drawn, and it is a second layer to draw
             now = time.monotonic()
             outlined = now >= self._outlined_s + OUTLINES_S
             self._outlined_s = now if outlined else self._outlined_s
