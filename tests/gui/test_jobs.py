@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ pytest.importorskip("napari")
 
 from napari_pu_segment.core.errors import InputError, JobError, OutOfMemoryError
 from napari_pu_segment.core.progress import Progress
+from napari_pu_segment.gui import jobs
 from napari_pu_segment.gui.jobs import Job, JobRunner, as_ours
 
 MAIN = threading.main_thread()
@@ -222,6 +224,7 @@ import time
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 from napari_pu_segment.core.progress import Progress
+from napari_pu_segment.gui import jobs
 from napari_pu_segment.gui.jobs import JobRunner
 def endless():
     while True:
@@ -236,3 +239,16 @@ app.exec()
     done = subprocess.run([sys.executable, "-c", script], timeout=60, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority of each thread")
+def test_a_job_lets_the_viewer_go_first(qtbot):
+    def work():
+        yield Progress(0, 1, "it")
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before, job = os.getpriority(os.PRIO_PROCESS, 0), Job(work(), "it")
+    with qtbot.waitSignal(job.returned, timeout=20_000) as blocker:
+        job.start()
+    assert blocker.args == [min(19, before + jobs.NICER)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before < 19
