@@ -199,6 +199,25 @@ def test_folds_do_not_see_the_strokes_they_judge(monkeypatch):
         assert left == {"positive": 2, "negative": 2}
 
 
+def test_strokes_beside_a_rough_mask_are_judged_and_the_mask_is_learnt_from(monkeypatch):
+    sample, truth = disk_sample()
+    rough = replace(sample, labels=np.where(truth, POSITIVE, NEGATIVE).astype(np.uint8), trust="noisy")
+    row = METHODS["reweight"]
+    model, seen = run(row.train([sample, rough], row.settings(n_steps=30, threads=1))), []
+
+    def train(samples, settings, *, start=None, cache=None):
+        seen.append(samples)
+        assert settings.n_steps == 10
+        return row.train(samples, settings, start=start, cache=cache)
+
+    monkeypatch.setitem(METHODS, "reweight", replace(row, train=train))
+    found = run(judge([sample, rough], model))
+    assert len(found.strokes) == 6, "the parts of the mask are no strokes"
+    assert found.agreement > 0.7
+    assert [len(samples) for samples in seen] == [2] * N_FOLDS
+    assert all(samples[1] is rough for samples in seen)
+
+
 def test_the_same_seed_gives_the_same_judgement_with_or_without_a_cache():
     sample, _ = disk_sample()
     (_, first), (_, second) = judged(sample), judged(sample, cache=FeatureCache())

@@ -42,7 +42,7 @@ def judge(
     Parameters
     ----------
     samples : sequence of Sample
-        What the model was trained on.
+        What the model was trained on. Judged are the strokes; masks (any other trust) are learnt from in every fold.
     model : Model
     threshold : float in 0..1, optional
         The operating threshold, instead of the model's own.
@@ -57,24 +57,26 @@ def judge(
     method = pick(METHODS, model.card.method, "method")
     settings = method.settings(**model.card.settings)
     steps = max(1, int(model.card.settings["n_steps"]) // _STEPS_DIVISOR)
-    settings = settings.changed({"prior": "fixed", "class_prior": model.card.class_prior, "n_steps": steps})
+    values = {"prior": "fixed", "class_prior": model.card.class_prior, "n_steps": steps}
+    settings = settings.changed({name: values[name] for name in values.keys() & method.settings.model_fields.keys()})
+    masks = [sample for sample in samples if sample.trust != "scribble"]
+    samples = [sample for sample in samples if sample.trust == "scribble"]
     rng = np.random.default_rng(int(model.card.settings["seed"]))
     pool = draw_pixels(samples, _POOL_PX, rng)
-    own = np.concatenate([values[0] for values in (yield from _at(model, samples, [[p] for p in pool], cache))])
+    own = np.concatenate([part[0] for part in (yield from _at(model, samples, [[p] for p in pool], cache))])
     mask = own >= (model.card.threshold if threshold is None else threshold)
     strokes: list[HeldStroke] = []
     steadiness: list[float] = []
     folds = _deal(find_strokes(samples), rng)
     for number, held in enumerate(folds):
         yield Progress(number, len(folds), "Judging")
-        seen = _without(samples, held)
-        fold = yield from method.train(seen, settings, cache=cache)
+        fold = yield from method.train([*_without(samples, held), *masks], settings, cache=cache)
         asked = [[s.pixels for _, s in held if s.sample == i] + [pool[i]] for i in range(len(samples))]
-        values = yield from _at(fold, samples, asked, cache)
-        drawn = np.concatenate([part[-1] for part in values])
+        found = yield from _at(fold, samples, asked, cache)
+        drawn = np.concatenate([part[-1] for part in found])
         least = np.quantile(drawn, 1 - mask.mean())
         steadiness.append(kappa(drawn >= least, mask))
-        rest = [iter(part) for part in values]
+        rest = [iter(part) for part in found]
         for kind, stroke in held:
             right = (next(rest[stroke.sample]) >= least) == (kind == "positive")
             strokes.append(HeldStroke(stroke.sample, kind, stroke.pixels, float(right.mean())))

@@ -260,5 +260,4 @@ def _judging(old: Result | None, known: Judgement | None, new: Result, cache: Fe
 
 def _judged(result: Result, cache: FeatureCache) -> Work[Judgement]:
     at = result.segmentation.threshold
-    painted = [sample for sample in (result.sample, *result.others) if sample.trust == "scribble"]
-    return (yield from judge(painted, result.model, threshold=at, cache=cache))
+    return (yield from judge((result.sample, *result.others), result.model, threshold=at, cache=cache))
