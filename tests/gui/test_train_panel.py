@@ -12,10 +12,10 @@ pytest.importorskip("napari")
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.gui import preferences as prefs
-from napari_pu_segment.gui.channels_box import MAX_LETTERS
 from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.preferences import Preferences
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.ticks import MAX_LETTERS
 from napari_pu_segment.gui.train_panel import TrainPanel
 from napari_pu_segment.synthetic import aurora_frame
 
@@ -45,7 +45,7 @@ def make_panel(viewer, qtbot):
 
 
 def names(box):
-    return [check.text() for check, _ in box.layer_boxes]
+    return [check.text() for check, _ in box.boxes]
 
 
 def test_channels_are_offered_where_there_is_a_choice(viewer, make_panel):
@@ -62,11 +62,11 @@ def test_channels_are_offered_where_there_is_a_choice(viewer, make_panel):
     assert not box.isHidden()
     assert box.axis_box.isHidden()
     assert names(box) == ["dapi && co", "RFP"], "what fits, by name; no results of ours"
-    for check, _ in box.layer_boxes:
+    for check, _ in box.boxes:
         check.click()
     assert book.snapshot(image).sample().channel_names == ("GFP", "dapi & co", "RFP")
     assert box.fold.text() == "Channels: 3"
-    box.layer_boxes[0][0].click()
+    box.boxes[0][0].click()
     assert book.snapshot(image).sample().channel_names == ("GFP", "RFP")
 
 
@@ -75,18 +75,18 @@ def test_ticks_follow_renaming_removal_and_the_image(viewer, make_panel):
     panel = make_panel()
     box, book = panel.channels_box, panel._session.book
     panel.image_combo.set_value(first)
-    box.layer_boxes[0][0].click()
+    box.boxes[0][0].click()
     second.name = "a name that is so long that a narrow dock has no room for it"
     (text,) = names(box)
     assert text.startswith("a name that")
     assert len(text) == MAX_LETTERS
-    assert box.layer_boxes[0][0].isChecked()
+    assert box.boxes[0][0].isChecked()
     viewer.layers.move(0, 2)
-    assert box.layer_boxes[0][0].isChecked()
+    assert box.boxes[0][0].isChecked()
     panel.image_combo.set_value(second)
-    assert not box.layer_boxes[0][0].isChecked(), "of this image nothing was chosen"
+    assert not box.boxes[0][0].isChecked(), "of this image nothing was chosen"
     panel.image_combo.set_value(first)
-    assert box.layer_boxes[0][0].isChecked()
+    assert box.boxes[0][0].isChecked()
     viewer.layers.remove(second)
     assert box.isHidden()
     assert book.snapshot(first).sample().channel_names == ()
@@ -120,11 +120,11 @@ def test_a_layer_that_no_longer_fits_is_refused_in_words(viewer, make_panel):
     panel = make_panel()
     panel.image_combo.set_value(first)
     second.data = np.zeros((3, 4))
-    panel.channels_box.layer_boxes[0][0].click()
+    panel.channels_box.boxes[0][0].click()
     assert panel.said
     assert panel.said[-1][1]
     assert "'b'" in panel.said[-1][0]
-    assert panel.channels_box.layer_boxes == []
+    assert panel.channels_box.boxes == []
 
 
 def test_one_click_ignores_what_lies_outside_the_rim(viewer, make_panel, qtbot):
@@ -135,7 +135,7 @@ def test_one_click_ignores_what_lies_outside_the_rim(viewer, make_panel, qtbot):
     book.stamp(image, "ignore", (128, 128), 3)
     painted = book.member(image, "ignore").data.copy()
     assert not painted[0, 0]
-    with qtbot.waitSignal(book.painted, timeout=20_000):
+    with qtbot.waitSignal(book.painted):
         panel.rim_button.click()
     layer = book.member(image, "ignore")
     assert ((layer.data != 0) == (~frame.valid | (painted != 0))).mean() > 0.97
@@ -148,7 +148,7 @@ def test_one_click_ignores_what_lies_outside_the_rim(viewer, make_panel, qtbot):
 def test_where_there_is_no_rim_a_sentence_says_so(viewer, make_panel, qtbot):
     image = viewer.add_image(np.random.default_rng(0).normal(size=(64, 64)), name="noise")
     panel = make_panel()
-    with qtbot.waitSignal(panel._session.said, timeout=20_000):
+    with qtbot.waitSignal(panel._session.said):
         panel.rim_button.click()
     assert "'noise' has no circular rim" in panel.said[-1][0]
     assert panel._session.book.member(image, "ignore") is None
@@ -161,7 +161,7 @@ def test_an_image_that_is_removed_while_its_rim_is_looked_for_is_left_alone(view
     aside = panel._session.aside
     panel._session.aside = lambda *args: jobs.append(aside(*args))
     panel.rim_button.click()
-    with qtbot.waitSignal(jobs[0].finished, timeout=20_000):
+    with qtbot.waitSignal(jobs[0].finished):
         viewer.layers.remove(image)
     assert len(viewer.layers) == 0
     assert panel.said == []

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from napari.layers import Image
-from qtpy.QtWidgets import QCheckBox, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.errors import InputError
 
 from .session import Session
-from .settings_form import fold
-
-MAX_LETTERS = 30  # of a name, in a narrow dock
+from .ticks import Ticks
 
 
-class ChannelsBox(QWidget):
+class ChannelsBox(Ticks):
     """Whether the first axis holds channels, and which further layers are channels; hidden where there is no choice.
 
     Parameters
@@ -24,7 +21,7 @@ class ChannelsBox(QWidget):
     """
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__("Channels", parent)
         self._session = session
         self.axis_box = QCheckBox("First axis holds channels")
         self.axis_box.setToolTip(
@@ -32,18 +29,10 @@ class ChannelsBox(QWidget):
         )
         self.names_label = QLabel()
         self.names_label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # widens no dock
-        self.layer_boxes: list[tuple[QCheckBox, Image]] = []
-        inner = QWidget()
-        self._rows = QVBoxLayout(inner)
-        self._rows.setContentsMargins(8, 0, 0, 0)
-        self._rows.setSpacing(2)
-        self._rows.addWidget(self.axis_box)
-        self._rows.addWidget(self.names_label)
-        self.fold = fold("Channels", inner)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.fold)
+        self.add_row(self.axis_box)
+        self.add_row(self.names_label)
         self.axis_box.clicked.connect(self._choose_axis)
+        self.clicked.connect(self._choose_layers)
         session.image_changed.connect(self.refresh)
         session.book.changed.connect(self.refresh)
         self.refresh()
@@ -62,7 +51,7 @@ class ChannelsBox(QWidget):
         with signals_blocked(self.axis_box):
             self.axis_box.setChecked(channels.axis is not None)
         self.axis_box.setVisible(may_have_axis)
-        self._show_layers(fitting, channels.layers)
+        self.show_layers(fitting, channels.layers, "Use the layer {} as a further channel")
         n, own = len(channels.names), channels.names[: len(channels.names) - len(channels.layers)]
         order = f"Used in this order: {', '.join(channels.names)}"
         self.fold.setText(f"Channels: {n}" if n else "Channels")
@@ -71,27 +60,7 @@ class ChannelsBox(QWidget):
         self.names_label.setToolTip(order)
         self.names_label.setVisible(len(own) > 1)
         self.setVisible(bool(fitting) or may_have_axis or n > 1)
-        if self.fold.isExpanded():
-            self.fold.expand(animate=False)  # takes the height of what is in it now
-
-    def _show_layers(self, fitting: list[Image], ticked: tuple[Image, ...]) -> None:
-        if [layer for _, layer in self.layer_boxes] != fitting:
-            for box, _ in self.layer_boxes:
-                self._rows.removeWidget(box)
-                box.deleteLater()
-            self.layer_boxes = [(self._new_box(), layer) for layer in fitting]
-        for box, layer in self.layer_boxes:
-            box.setText(short(layer.name).replace("&", "&&"))  # a single & would mark a key
-            box.setToolTip(f"Use the layer {layer.name!r} as a further channel")
-            box.setChecked(any(layer is one for one in ticked))
-
-    def _new_box(self) -> QCheckBox:
-        box = QCheckBox()
-        box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        box.clicked.connect(self._choose_layers)
-        self._rows.addWidget(box)
-        box.show()  # now, so that the height is right
-        return box
+        self.fit()
 
     def _choose_axis(self, on: bool) -> None:
         image = self._session.image
@@ -102,13 +71,7 @@ class ChannelsBox(QWidget):
         image = self._session.image
         try:
             if image is not None:
-                ticked = [layer for box, layer in self.layer_boxes if box.isChecked()]
-                self._session.book.set_channels(image, ticked)
+                self._session.book.set_channels(image, self.ticked())
         except InputError as error:  # the layer changed its shape meanwhile
             self._session.said.emit(str(error), True)
             self.refresh()
-
-
-def short(name: str) -> str:
-    """A name that fits into a narrow dock."""
-    return name if len(name) <= MAX_LETTERS else f"{name[: MAX_LETTERS // 2 - 1]}…{name[-MAX_LETTERS // 2 :]}"

@@ -11,10 +11,10 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.trust import label_trust
 
-from .channels_box import short
 from .session import Result, Session
 from .settings_form import narrow
 from .snapshots import Snapshot
+from .ticks import short
 
 NONE = "None"
 TITLE = "Looking for suspect labels"
