@@ -46,8 +46,6 @@ def refuse(number: int) -> int:
     raise InputError(f"Number {number} cannot be used.")
 
 
-def die_of_image2(task: FileTask) -> FileReport:
-    """In place of a batch's `process`: a file that no worker survives."""
-    if task.name == "image2.tif":
-        os.kill(os.getpid(), signal.SIGKILL)
+def done(task: FileTask) -> FileReport:
+    """In place of a batch's `process`."""
     return FileReport(task.name, "ok")
