@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -181,9 +182,9 @@ def over_budget(text: str) -> Iterator[str]:
                 yield f"{node.name}: {len(methods)} public methods"
 
 
-def trees() -> Iterator[tuple[str, ast.AST]]:
-    for file, path in FILES.items():
-        yield file, ast.parse(path.read_text(encoding="utf-8"), filename=file)
+@cache
+def trees() -> list[tuple[str, ast.AST]]:
+    return [(file, ast.parse(path.read_text(encoding="utf-8"), filename=file)) for file, path in FILES.items()]
 
 
 def test_every_room_is_known():

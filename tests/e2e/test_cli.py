@@ -415,13 +415,13 @@ def test_gui_without_napari_or_without_a_screen_says_so(cli, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
-def test_a_terminal_gets_a_progress_bar_and_a_pipe_none(scene, tmp_path, quick):
-    args = ["train", "image.png", "--positive", "positive.png", *quick, "--out", str(tmp_path / "m")]
-    command = [sys.executable, "-m", "napari_pu_segment", *args]
-    piped = subprocess.run(command, cwd=scene, capture_output=True, text=True, timeout=120)
-    assert (piped.returncode, piped.stderr) == (0, "")
+def test_a_terminal_gets_a_progress_bar_and_a_pipe_none(scene, cli, tmp_path, quick):
+    words = ["train", scene / "image.png", "--positive", scene / "positive.png", *quick, "--out", tmp_path / "m"]
+    done = cli(*words)
+    assert (done.code, done.err) == (0, "")
+    command = [sys.executable, "-m", "napari_pu_segment", *map(str, words)]
     controller, terminal = os.openpty()
-    subprocess.run(command, cwd=scene, stdout=subprocess.DEVNULL, stderr=terminal, timeout=120, check=True)
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=terminal, timeout=120, check=True)
     os.close(terminal)
     assert b"Training" in os.read(controller, 100_000)
     os.close(controller)

@@ -259,7 +259,7 @@ def test_mutated_models_raise_only_our_error(files, model):
         except ModelFileError:  # anything else fails the test
             bad += 1
     assert bad > 250
-    assert time.perf_counter() - start < 20
+    assert time.perf_counter() - start < 120
 
 
 # --- strange, but handled: a result, or one sentence

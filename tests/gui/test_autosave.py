@@ -75,12 +75,12 @@ def files(folder):
 
 def is_saved(qtbot, session, autosave):
     """Until the strokes of the session's image have been saved for the first time."""
-    qtbot.waitUntil(lambda: autosave._last.get(session.image) is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: autosave._last.get(session.image) is not None)
 
 
 def looked(qtbot, session):
     """Until no job beside the main one runs any more."""
-    qtbot.waitUntil(lambda: not any(job.running for job in session.runner._jobs), timeout=10_000)
+    qtbot.waitUntil(lambda: not any(job.running for job in session.runner._jobs))
 
 
 def test_strokes_are_saved_and_offered_when_the_image_is_opened_again(qtbot, opened, tmp_path):
@@ -96,14 +96,15 @@ def test_strokes_are_saved_and_offered_when_the_image_is_opened_again(qtbot, ope
     assert len(files(tmp_path)) == 1
     expected = masks(session)
     assert bar.isHidden(), "one's own strokes are not offered"
+    saved_at = autosave._last[session.image].saved.astimezone()
 
     again, autosave, bar = opened(tmp_path)
     panels = TrainPanel(again, {}), RefineBox(again)
     for panel in panels:
         qtbot.addWidget(panel)
     assert (again.threshold, again.crf) == (None, CRF_PRESETS["default"])
-    qtbot.waitUntil(lambda: not bar.isHidden(), timeout=10_000)
-    assert bar.label.text().startswith(f"Strokes of {datetime.now():%H}")
+    qtbot.waitUntil(lambda: not bar.isHidden())
+    assert bar.label.text().startswith(f"Strokes of {saved_at:%H}")
     assert masks(again) == {}
     bar.restore_button.click()
     found = masks(again)
@@ -127,7 +128,7 @@ def test_restoring_is_undone_by_one_step_each(qtbot, opened, tmp_path):
     paint(session)
     is_saved(qtbot, session, autosave)
     again, _, bar = opened(tmp_path)
-    qtbot.waitUntil(lambda: not bar.isHidden(), timeout=10_000)
+    qtbot.waitUntil(lambda: not bar.isHidden())
     again.book.stamp(again.image, "positive", (50, 10), 4)  # painted meanwhile
     mine = masks(again)["positive"]
     bar.restore_button.click()
@@ -142,7 +143,7 @@ def test_what_is_not_taken_stays_until_it_is_discarded(qtbot, opened, tmp_path):
     is_saved(qtbot, session, autosave)
     (first,) = files(tmp_path)
     again, second, bar = opened(tmp_path)
-    qtbot.waitUntil(lambda: not bar.isHidden(), timeout=10_000)
+    qtbot.waitUntil(lambda: not bar.isHidden())
     again.book.stamp(again.image, "positive", (50, 10), 4)
     is_saved(qtbot, again, second)
     assert first in files(tmp_path)
@@ -168,7 +169,7 @@ def test_strokes_that_are_in_the_layers_already_are_not_offered(qtbot, opened, t
     paint(session)
     is_saved(qtbot, session, autosave)
     again, second, bar = opened(tmp_path)
-    qtbot.waitUntil(lambda: not bar.isHidden(), timeout=10_000)
+    qtbot.waitUntil(lambda: not bar.isHidden())
     paint(again)
     second._look(again.image)
     looked(qtbot, again)
@@ -181,7 +182,7 @@ def test_undo_is_saved_too(qtbot, opened, tmp_path):
     is_saved(qtbot, session, autosave)
     assert autosave._last[session.image].masks((60, 80))["positive"].any()
     session.book.member(session.image, "positive").undo()
-    qtbot.waitUntil(lambda: not autosave._last[session.image].masks((60, 80))["positive"].any(), timeout=10_000)
+    qtbot.waitUntil(lambda: not autosave._last[session.image].masks((60, 80))["positive"].any())
 
 
 def test_closing_saves_what_has_not_been_saved_yet(qtbot, opened, tmp_path, monkeypatch):
@@ -222,7 +223,7 @@ def test_a_full_disk_and_a_read_only_folder_are_said_once_and_painting_goes_on(
     said = []
     session.said.connect(lambda text, failed: said.append((text, failed)))
     paint(session)
-    qtbot.waitUntil(lambda: len(said) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: len(said) == 1)
     text, failed = said[0]
     assert failed
     assert "\n" not in text
@@ -252,7 +253,7 @@ def test_damaged_and_foreign_files_are_left_out(qtbot, opened, tmp_path):
     assert bar.isHidden()
     (tmp_path / name).write_bytes(good)
     again, _, bar = opened(tmp_path)
-    qtbot.waitUntil(lambda: not bar.isHidden(), timeout=10_000)
+    qtbot.waitUntil(lambda: not bar.isHidden())
 
 
 def test_where_strokes_are_saved(monkeypatch, tmp_path):
@@ -369,7 +370,7 @@ def test_strokes_survive_a_kill(painted_screen, tmp_path):
     _, errors = first.communicate(timeout=60)
     assert line, errors
     assert first.returncode == -signal.SIGKILL
-    assert float(line) < 8, "seconds from the stroke to the file"
+    assert float(line) < 30, "seconds from the stroke to the file"
     assert not (tmp_path / "restored.npy").exists()
     second = start(SECOND, tmp_path / "restored.npy")
     _, errors = second.communicate(timeout=120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +91,7 @@ def press(scene, button):
 
 def press_and_wait(scene, button):
     press(scene, button)
-    scene.qtbot.waitUntil(lambda: not scene.panel.running, timeout=60_000)
+    scene.qtbot.waitUntil(lambda: not scene.panel.running)
 
 
 def states(panel):
@@ -101,21 +102,20 @@ def cell(panel, row, column, role=Qt.ItemDataRole.DisplayRole):
     return panel.model.data(panel.model.index(row, column), role)
 
 
-def slowed(monkeypatch, seconds=0.05):
-    """Make every file of a batch take a while; the files that were begun."""
+def held(monkeypatch, n_free):
+    """Hold up all files of a batch but the first ones: those that were begun, and what lets the others go on."""
     from napari_pu_segment.batch import run as module
 
-    begun, real = [], module.processing
+    begun, go, real = [], threading.Event(), module.processing
 
     def processing(task):
         begun.append(task.name)
-        for _ in range(6):
-            yield Progress(0, 0, "Slowly")
-            time.sleep(seconds / 6)
+        while len(begun) > n_free and not go.wait(0.005):
+            yield Progress(0, 0, "Held up")
         return (yield from real(task))
 
     monkeypatch.setattr(module, "processing", processing)
-    return begun
+    return begun, go
 
 
 def test_a_dry_run_tells_and_writes_nothing(scene):
@@ -141,7 +141,7 @@ def test_a_batch_from_start_to_report(scene, monkeypatch):
     assert panel.cancel_button.isVisible()
     assert not panel.start_button.isVisible()
     assert not scene.form.isEnabled()
-    scene.qtbot.waitUntil(lambda: not panel.running, timeout=60_000)
+    scene.qtbot.waitUntil(lambda: not panel.running)
     assert sorted(states(panel).values()) == ["ok"] * N_GOOD + ["refused"] * 2
     assert panel.only_combo.itemText(0) == "All files (8)"
     covered = [cell(panel, row, 2) for row in range(8) if cell(panel, row, 0) == "ok"]
@@ -176,38 +176,38 @@ def test_it_writes_what_the_command_line_writes(scene, model):
 
 
 def test_a_pause_holds_and_goes_on(scene, monkeypatch):
-    panel, begun = scene.panel, slowed(monkeypatch, 0.3)
+    panel, (begun, go) = scene.panel, held(monkeypatch, 1)
     press(scene, panel.start_button)
-    scene.qtbot.waitUntil(lambda: panel.model.counts()["ok"] >= 1, timeout=60_000)
+    scene.qtbot.waitUntil(lambda: panel.model.counts()["ok"] == 1 and len(begun) == 2)
     press(scene, panel.pause_button)
     assert panel.pause_button.text() == "Go on"
-    scene.qtbot.waitUntil(lambda: panel.file_label.text() == "Paused", timeout=10_000)
+    scene.qtbot.waitUntil(lambda: panel.file_label.text() == "Paused")
     before = list(begun), panel.model.counts()
-    scene.qtbot.wait(700)  # longer than two files take
+    go.set()
+    scene.qtbot.wait(500)  # longer than two files take
     assert (begun, panel.model.counts()) == before
     assert panel.running
     press(scene, panel.pause_button)
-    scene.qtbot.waitUntil(lambda: not panel.running, timeout=60_000)
+    scene.qtbot.waitUntil(lambda: not panel.running)
     assert panel.model.counts()["ok"] == N_GOOD
 
 
 def test_cancel_keeps_what_is_done_and_resume_does_the_rest(scene, monkeypatch):
-    panel, begun = scene.panel, slowed(monkeypatch, 0.2)
+    panel, (begun, go) = scene.panel, held(monkeypatch, 2)
     press(scene, panel.start_button)
-    scene.qtbot.waitUntil(lambda: panel.model.counts()["ok"] >= 2, timeout=60_000)
+    scene.qtbot.waitUntil(lambda: panel.model.counts()["ok"] == 2 and len(begun) == 3)
     press(scene, panel.cancel_button)
     assert not panel.running
-    scene.qtbot.waitUntil(lambda: (scene.folder / "out" / "report.json").exists(), timeout=10_000)
+    scene.qtbot.waitUntil(lambda: (scene.folder / "out" / "report.json").exists())
     n_done = panel.model.counts()["ok"]
-    assert 2 <= n_done < N_GOOD
+    assert n_done == 2
     assert panel.start_button.text() == "Resume"
     assert "Resume goes on" in scene.said[-1][0]
-    scene.qtbot.waitUntil(lambda: not panel._job.alive, timeout=10_000)
-    del begun[:]
+    scene.qtbot.waitUntil(lambda: not panel._job.alive)
+    go.set()
     press_and_wait(scene, panel.start_button)
     counts = panel.model.counts()
-    assert counts["ok"] + counts["skipped"] == N_GOOD
-    assert counts["skipped"] >= n_done
+    assert (counts["ok"], counts["skipped"]) == (N_GOOD - n_done, n_done)
     assert panel.start_button.text() == "Start"
 
 
@@ -252,7 +252,7 @@ def test_the_present_model_goes_into_the_results(scene, model):
 def test_what_cannot_be_done_is_said_in_a_sentence(scene, change, says):
     change(scene.form)
     press_and_wait(scene, scene.panel.start_button)
-    scene.qtbot.waitUntil(lambda: any(failed for _, failed in scene.said), timeout=10_000)
+    scene.qtbot.waitUntil(lambda: any(failed for _, failed in scene.said))
     text = next(text for text, failed in scene.said if failed)
     assert says in text
     assert scene.panel.start_button.isVisible()
@@ -273,7 +273,7 @@ def test_a_double_click_opens_image_and_mask(scene):
     press_and_wait(scene, scene.panel.start_button)
     assert len(scene.viewer.layers) == 0
     double_click(scene, "plate_3.png")
-    scene.qtbot.waitUntil(lambda: len(scene.viewer.layers) == 2, timeout=10_000)
+    scene.qtbot.waitUntil(lambda: len(scene.viewer.layers) == 2)
     image, mask = scene.viewer.layers
     assert (image.name, mask.name) == ("plate_3", "plate_3 mask")
     assert np.array_equal(image.data, np.asarray(Picture.open(scene.folder / "in" / "plate_3.png")))
@@ -291,8 +291,8 @@ def test_what_is_opened_takes_the_place_of_what_was_opened_before(scene):
     def look(name):
         last = scene.viewer.layers[-1]
         double_click(scene, name)
-        scene.qtbot.waitUntil(lambda: scene.viewer.layers[-1] is not last, timeout=10_000)
-        scene.qtbot.waitUntil(lambda: scene.viewer.layers[-1].name == f"{name[:7]} mask", timeout=10_000)
+        scene.qtbot.waitUntil(lambda: scene.viewer.layers[-1] is not last)
+        scene.qtbot.waitUntil(lambda: scene.viewer.layers[-1].name == f"{name[:7]} mask")
 
     press_and_wait(scene, scene.panel.start_button)
     mine = scene.viewer.add_image(np.zeros((9, 9)), name="mine")
@@ -389,7 +389,7 @@ def test_tens_of_thousands_of_files_are_listed_at_once(qtbot, qtmodeltester, pla
     for i in range(0, 50_000, 10):
         table.put(FileReport(f"{i:05d}.tif", "ok"))
     table.counts()
-    assert time.perf_counter() - start < 3
+    assert time.perf_counter() - start < 15  # where every file looks at all others, it takes minutes
     assert table.rowCount() == 50_000
     assert table.counts()["ok"] == 5_000
     table.set_only("ok")

@@ -155,7 +155,7 @@ def session(viewer):
 
 
 def wait(qtbot, session):
-    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=60_000)
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing)
 
 
 def test_a_model_learns_from_all_channels_and_keeps_their_names(viewer, session, qtbot):

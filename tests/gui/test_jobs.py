@@ -17,6 +17,7 @@ from napari_pu_segment.core.errors import InputError, JobError, OutOfMemoryError
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.gui import jobs
 from napari_pu_segment.gui.jobs import Job, JobRunner, as_ours
+from tests.patience import SOON_S
 
 MAIN = threading.main_thread()
 
@@ -62,7 +63,7 @@ def test_a_result_comes_back_on_the_main_thread(qtbot):
     listener = Listener(job)
     assert not job.running
     assert listener.heard == []
-    with qtbot.waitSignal(job.finished, timeout=5000):
+    with qtbot.waitSignal(job.finished):
         job.start()
         assert job.running
     assert listener.names[0] == "progress"
@@ -87,7 +88,7 @@ def test_a_result_comes_back_on_the_main_thread(qtbot):
 def test_no_error_is_swallowed(qtbot, error, ours):
     job = Job(failing(error), "Training")
     listener = Listener(job)
-    with qtbot.waitSignal(job.finished, timeout=5000):
+    with qtbot.waitSignal(job.finished):
         job.start()
     assert listener.names[-2:] == ["failed", "finished"]
     assert "returned" not in listener.names
@@ -99,7 +100,7 @@ def test_no_error_is_swallowed(qtbot, error, ours):
 
 def test_an_unforeseen_error_names_its_type_and_is_logged(qtbot, caplog):
     job = Job(failing(RuntimeError("odd\nthing")), "Training")
-    with qtbot.waitSignal(job.failed, timeout=5000) as caught:
+    with qtbot.waitSignal(job.failed) as caught:
         job.start()
     assert "RuntimeError: odd thing" in str(caught.args[0])
     assert any(record.exc_info for record in caplog.records)
@@ -109,14 +110,14 @@ def test_cancel_closes_the_generator_within_a_second(qtbot):
     closed = []
     job = Job(count_to(100_000, closed=closed), "Counting")
     listener = Listener(job)
-    with qtbot.waitSignal(job.progress, timeout=5000):
+    with qtbot.waitSignal(job.progress):
         job.start()
     assert closed == []
     begin = time.monotonic()
-    with qtbot.waitSignal(job.finished, timeout=5000):
+    with qtbot.waitSignal(job.finished):
         job.cancel()
-    assert job.join(1.0)
-    assert time.monotonic() - begin < 1.0
+    assert job.join(SOON_S)
+    assert time.monotonic() - begin < SOON_S
     assert listener.names[-2:] == ["cancelled", "finished"]
     assert closed[0] is not MAIN
     assert closed[0] is not None
@@ -127,18 +128,18 @@ def test_what_a_cancelled_job_still_says_is_stale(qtbot):
 
     def stubborn():
         yield Progress(1, 2, "Begun")
-        release.wait(10)
+        release.wait(60)
         return "late"
 
     job = Job(stubborn(), "Waiting")
     listener = Listener(job)
-    with qtbot.waitSignal(job.progress, timeout=5000):
+    with qtbot.waitSignal(job.progress):
         job.start()
     job.cancel()
     before = list(listener.names)
     assert before[-2:] == ["cancelled", "finished"]
     release.set()
-    assert job.join(5.0)
+    assert job.join(60)
     qtbot.wait(20)  # the late result is in the queue; let it be delivered
     assert listener.names == before
 
@@ -146,7 +147,7 @@ def test_what_a_cancelled_job_still_says_is_stale(qtbot):
 def test_a_generator_without_pause_does_not_flood_the_event_loop(qtbot):
     job = Job(count_to(50_000, pause_s=0), "Counting")
     listener = Listener(job)
-    with qtbot.waitSignal(job.finished, timeout=30_000):
+    with qtbot.waitSignal(job.finished):
         job.start()
     assert listener.heard[-2][0] == "returned"
     assert len(listener.heard) < 1000
@@ -158,7 +159,7 @@ def test_remaining_time_counts_within_a_phase(qtbot):
     time.sleep(0.05)
     first = job.remaining_s(Progress(5, 10, "features"))
     assert first is not None
-    assert 0.03 < first < 2
+    assert 0.03 < first < 20
     assert job.remaining_s(Progress(1, 100, "training")) is None  # a new phase: nothing is known yet
     assert job.remaining_s(Progress(1, 0, "no total")) is None
 
@@ -174,7 +175,7 @@ def test_one_job_at_a_time(qtbot):
     assert runner.current is None
     second = runner.start(count_to(2), "Prediction", lambda job: None)
     assert second.id != job.id
-    qtbot.waitUntil(lambda: runner.current is None, timeout=5000)
+    qtbot.waitUntil(lambda: runner.current is None)
     assert runner.close()
 
 
@@ -185,14 +186,14 @@ def test_a_result_in_the_queue_is_not_lost_when_another_job_starts(qtbot):
         job.returned.connect(heard.append)
 
     runner.start(count_to(1), "Counting", connect)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(thread.name.startswith("pu-segment job") for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.005)  # without the event loop: the thread has ended, and its result waits in the queue
     assert heard == []
     runner.start(count_to(2), "Beside", connect, "beside")
     gc.collect()
-    qtbot.waitUntil(lambda: len(heard) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: len(heard) == 2)
     assert sorted(heard) == [1, 2]
 
 
@@ -202,13 +203,13 @@ def test_closing_waits_a_bounded_time(qtbot):
     def stubborn():
         yield Progress(1, 2, "Begun")
         inside.set()
-        release.wait(10)
+        release.wait(60)
 
     runner.start(stubborn(), "Waiting", lambda job: None)
-    assert inside.wait(5.0)  # in the middle of a step, where no stop is seen
+    assert inside.wait(60)  # in the middle of a step, where no stop is seen
     begin = time.monotonic()
     assert not runner.close()
-    assert 1.0 < time.monotonic() - begin < 2.0
+    assert 1.0 < time.monotonic() - begin < SOON_S
     release.set()
     assert runner.close()
 
@@ -248,7 +249,7 @@ def test_a_job_lets_the_viewer_go_first(qtbot):
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     before, job = os.getpriority(os.PRIO_PROCESS, 0), Job(work(), "it")
-    with qtbot.waitSignal(job.returned, timeout=20_000) as blocker:
+    with qtbot.waitSignal(job.returned) as blocker:
         job.start()
     assert blocker.args == [min(19, before + jobs.NICER)]
     assert os.getpriority(os.PRIO_PROCESS, 0) == before < 19

@@ -76,7 +76,7 @@ def session(viewer):
 
 
 def wait(qtbot, session):
-    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=120_000)
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing)
 
 
 def big_disks():
@@ -294,7 +294,7 @@ def test_cancelling_keeps_what_is_there(viewer, session, qtbot, small, monkeypat
     session.result_changed.connect(seen.append)
     session.choose_image(image)
     session.train("pu", QUICK, warm=False)
-    qtbot.waitUntil(lambda: bool(seen) and not session.showing, timeout=60_000)
+    qtbot.waitUntil(lambda: bool(seen) and not session.showing)
     assert seen[0].preview
     session.cancel()
     held.clear()
@@ -349,7 +349,7 @@ def test_a_threshold_moves_a_large_mask_and_ignored_pixels_stay_out(viewer, sess
         mask = session.result.segmentation.mask
         assert np.array_equal(np.asarray(mask), expected)
         assert np.array_equal(np.asarray(mask.levels[1]), expected[2::4, 2::4])
-        qtbot.waitUntil(lambda: not session.showing, timeout=10_000)
+        qtbot.waitUntil(lambda: not session.showing)
         assert session.book.member(image, "mask").data[0] is mask
 
 
@@ -448,7 +448,7 @@ def test_suggestions_in_a_large_image_lie_where_one_looks(viewer, session, qtbot
     viewer.canvas.size = (40, 40)
     viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 240, 200), 1.0
     guide.take_there()
-    qtbot.waitUntil(lambda: guide.place is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: guide.place is not None)
     row, column = guide.place.centre
     assert 180 <= row < 300
     assert 140 <= column < 260
@@ -475,7 +475,7 @@ def test_a_large_result_is_kept_in_files(viewer, session, qtbot, small, tmp_path
     train(qtbot, session, image)
     assert button.isVisibleTo(None)
     button.keep(tmp_path / f"it{suffix}", suffix)
-    qtbot.waitUntil(lambda: "was written" in said[-1][0], timeout=30_000)
+    qtbot.waitUntil(lambda: "was written" in said[-1][0])
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"it_mask{suffix}", f"it_probability{suffix}"]
     found = session.result.segmentation
     assert np.array_equal(read_probability(tmp_path / f"it_probability{suffix}"), np.asarray(found.probability))
@@ -574,7 +574,7 @@ def test_a_record_of_a_model_of_several_images_begins_with_that_model(viewer, se
     session.train_on.choose([second])
     train(qtbot, session, first)
     recorder.save(tmp_path / "record.json")
-    qtbot.waitUntil(lambda: "Record of" in said[-1], timeout=30_000)
+    qtbot.waitUntil(lambda: "Record of" in said[-1])
     assert "begins with an embedded model" in said[-1]
     record = load_record(tmp_path / "record.json")
     assert [step.kind for step in record.steps] == ["segment"]
@@ -583,7 +583,7 @@ def test_a_record_of_a_model_of_several_images_begins_with_that_model(viewer, se
     session.train("pu", QUICK, warm=True)
     wait(qtbot, session)
     recorder.save(tmp_path / "second.json")
-    qtbot.waitUntil(lambda: "second" in said[-1], timeout=30_000)
+    qtbot.waitUntil(lambda: "second" in said[-1])
     record = load_record(tmp_path / "second.json")
     assert [step.kind for step in record.steps] == ["train", "segment"]
     assert run(replay(record, disks()[0])).differing == []

@@ -67,7 +67,7 @@ def loaded(panel, session, model, tmp_path, monkeypatch, qtbot):
     monkeypatch.setattr(f"{DIALOGS}.getOpenFileName", lambda *args: (str(path), ""))
     click(qtbot, panel.load_button)
     assert session.model is None, "it is read in the background"
-    qtbot.waitUntil(lambda: session.model is not None and not session.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: session.model is not None and not session.busy)
     return panel
 
 
@@ -81,7 +81,7 @@ def applied(qtbot, panel, session, layer):
     panel.apply_combo.set_value(layer)
     click(qtbot, panel.apply_button)
     shown = lambda: session.book.member(layer, "mask") is not None  # noqa: E731
-    qtbot.waitUntil(lambda: shown() and session.runner.current is None and not session.showing, timeout=30_000)
+    qtbot.waitUntil(lambda: shown() and session.runner.current is None and not session.showing)
 
 
 def test_without_a_model_it_says_what_to_do(panel):
@@ -127,13 +127,13 @@ def test_save_and_load_through_the_dialogs(loaded, session, said, tmp_path, monk
     assert path.is_file()
     first = session.model
     click(qtbot, loaded.load_button)
-    qtbot.waitUntil(lambda: not session.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not session.busy)
     assert session.model is not first
     assert session.model.card == first.card
     Path(path).write_bytes(b"damaged")
     second = session.model
     click(qtbot, loaded.load_button)
-    qtbot.waitUntil(lambda: not session.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not session.busy)
     assert session.model is second
     assert said[-1][1]
     assert "not a model" in said[-1][0]
@@ -171,7 +171,7 @@ def test_other_channels_are_refused_before_anything_runs(loaded, session, said, 
     session.job_started.connect(jobs.append)
     loaded.apply_combo.set_value(colour)
     click(qtbot, loaded.apply_button)
-    qtbot.waitUntil(lambda: any(failed for _, failed in said), timeout=10_000)
+    qtbot.waitUntil(lambda: any(failed for _, failed in said))
     assert said[-1][0].startswith("The image 'colour' has 3 channel")
     assert "DAPI" in said[-1][0]
     assert jobs == []
@@ -182,7 +182,7 @@ def test_an_image_that_goes_away_meanwhile_is_survived(loaded, session, said, im
     loaded.apply_combo.set_value(layer)
     click(qtbot, loaded.apply_button)
     session.book.viewer.layers.remove(layer)
-    qtbot.waitUntil(lambda: any(failed for _, failed in said), timeout=10_000)
+    qtbot.waitUntil(lambda: any(failed for _, failed in said))
     assert "removed" in said[-1][0]
     assert not loaded.apply_button.isEnabled()
 
@@ -193,7 +193,7 @@ def test_nothing_is_cut_off(loaded, qtbot, width):
     loaded.doubts_label.show()
     assert loaded.minimumSizeHint().width() <= 280
     loaded.resize(width, 500)
-    qtbot.waitUntil(lambda: loaded.width() == width, timeout=5000)
+    qtbot.waitUntil(lambda: loaded.width() == width)
     for child in loaded.findChildren(QWidget):
         if child.isVisible():
             assert child.mapTo(loaded, child.rect().topRight()).x() <= width, child

@@ -63,7 +63,7 @@ def give_result(scene, mask, refined=None, **more):
     segmentation = Segmentation(mask * np.float32(0.75), mask, 0.5, refined)
     result = Result(scene.image, sample, MODEL, segmentation, None, 0.5, **more)
     scene.session.adopt(result)
-    scene.qtbot.waitUntil(lambda: not scene.session.showing, timeout=10_000)
+    scene.qtbot.waitUntil(lambda: not scene.session.showing)
     return result
 
 
@@ -72,7 +72,7 @@ def press(scene, button=None):
     button = button or panel.find_button
     assert button.isEnabled()
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not panel.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not panel.running)
 
 
 def cell(panel, row, title):
@@ -212,13 +212,13 @@ def test_export_writes_all_columns(scene, tmp_path, monkeypatch):
     assert not path.exists()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(path), ""))
     press(scene, scene.panel.export_button)
-    scene.qtbot.waitUntil(lambda: str(path) in scene.said[-1][0], timeout=10_000)
+    scene.qtbot.waitUntil(lambda: str(path) in scene.said[-1][0])
     with open(path, newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     assert [(row["area_px"], row["area_um2"]) for row in rows] == [("12", "3"), ("100", "25")]
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(tmp_path / "no" / "o.csv"), ""))
     press(scene, scene.panel.export_button)
-    scene.qtbot.waitUntil(lambda: scene.said[-1][1], timeout=10_000)
+    scene.qtbot.waitUntil(lambda: scene.said[-1][1])
     assert "Cannot write" in scene.said[-1][0]
 
 
@@ -232,7 +232,7 @@ def test_a_labels_layer_of_the_users_is_measured_as_it_is(scene):
     assert panel.source_combo.isVisible()
     panel.measure_layer(layer)
     assert panel.source_combo.currentText() == "mine"
-    scene.qtbot.waitUntil(lambda: panel.model.rowCount() == 2, timeout=10_000)
+    scene.qtbot.waitUntil(lambda: panel.model.rowCount() == 2)
     assert [cell(panel, row, "Label") for row in (0, 1)] == ["1", "9"]
     assert cell(panel, 0, "Area\n(µm²)") == "4", "12 + 4 px share a label"
     assert "Mean intensity" in [panel.model.headerData(i, Qt.Orientation.Horizontal) for i in range(30)]
@@ -248,7 +248,7 @@ def test_a_labels_layer_of_the_users_is_measured_as_it_is(scene):
 def test_a_labels_layer_with_one_label_is_taken_for_a_mask(scene):
     layer = scene.viewer.add_labels(boxes() * 255, name="mine")
     scene.panel.measure_layer(layer)
-    scene.qtbot.waitUntil(lambda: scene.panel.model.rowCount() == 2, timeout=10_000)
+    scene.qtbot.waitUntil(lambda: scene.panel.model.rowCount() == 2)
     assert scene.session.book.member(layer, "objects").data.max() == 2
     assert layer.data.max() == 255
 
@@ -260,7 +260,7 @@ def test_objects_corrected_by_hand_and_their_duplicate_are_measured_as_they_are(
     layer.fill((45, 65), 1)
     assert scene.panel.model.rowCount() == 2
     scene.panel.measure_layer(layer)
-    scene.qtbot.waitUntil(lambda: scene.panel.model.rowCount() == 1, timeout=10_000)
+    scene.qtbot.waitUntil(lambda: scene.panel.model.rowCount() == 1)
     assert cell(scene.panel, 0, "Area\n(µm²)") == "28", "12 + 100 px; one label, but no mask"
     copy = scene.viewer.add_layer(Labels(layer.data.copy(), name="kept", metadata=layer.metadata))
     scene.panel.measure_layer(copy)
@@ -276,7 +276,7 @@ def test_the_menu_entry_measures_the_selected_labels_or_the_result(make_viewer, 
     execute().result()
     (widget,) = viewer.window.dock_widgets.values()
     assert widget.tabs.tabText(widget.tabs.currentIndex()) == "Objects"
-    qtbot.waitUntil(lambda: widget.objects_panel.model.rowCount() > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: widget.objects_panel.model.rowCount() > 0)
     assert widget.objects_panel.model.rowCount() == len(np.unique(labels.data)) - 1
     viewer.layers.selection.active = image
     widget.tabs.setCurrentIndex(0)
@@ -296,7 +296,7 @@ def test_a_labels_layer_without_an_image_is_measured_in_its_own_units(make_viewe
     panel = ObjectsPanel(session)
     qtbot.addWidget(panel)
     panel.measure_layer(layer)
-    qtbot.waitUntil(lambda: panel.model.rowCount() == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: panel.model.rowCount() == 2)
     assert cell(panel, 0, "Area\n(µm²)") == "0.12"
     assert cell(panel, 1, "Plane") == "0"
     five = viewer.add_labels(np.ones((2, 2, 2, 5, 5), int), name="five")
@@ -345,10 +345,10 @@ def test_finding_can_be_cancelled_and_what_was_there_stays(scene, monkeypatch):
     monkeypatch.setattr(measuring, "find_objects", slow)
     scene.qtbot.mouseClick(panel.find_button, Qt.MouseButton.LeftButton)
     assert panel.running
-    scene.qtbot.waitUntil(lambda: panel.find_button.text() == "Cancel (25\N{NO-BREAK SPACE}%)", timeout=10_000)
+    scene.qtbot.waitUntil(lambda: panel.find_button.text() == "Cancel (25\N{NO-BREAK SPACE}%)")
     press(scene)
     assert panel.find_button.text() == "Find objects"
-    scene.qtbot.waitUntil(lambda: going[-1] == "closed", timeout=10_000)
+    scene.qtbot.waitUntil(lambda: going[-1] == "closed")
     assert panel.model.rowCount() == 2
 
 
@@ -358,7 +358,7 @@ def test_an_image_removed_meanwhile_is_said_and_nothing_breaks(scene):
     scene.qtbot.mouseClick(scene.panel.find_button, Qt.MouseButton.LeftButton)
     for layer in list(scene.viewer.layers):
         scene.viewer.layers.remove(layer)
-    scene.qtbot.waitUntil(lambda: not scene.panel.running, timeout=10_000)
+    scene.qtbot.waitUntil(lambda: not scene.panel.running)
     assert "was removed" in scene.said[-1][0]
     assert scene.said[-1][1]
     click_row(scene, 0)
@@ -370,7 +370,7 @@ def test_settings_that_cannot_be_used_are_said(scene):
     scene.panel.form.set_value(scene.panel.form.value().changed({"splitter": "probability"}))
     layer = scene.viewer.add_labels(boxes(), name="mine")
     scene.panel.measure_layer(layer)
-    scene.qtbot.waitUntil(lambda: bool(scene.said) and scene.said[-1][1], timeout=10_000)
+    scene.qtbot.waitUntil(lambda: bool(scene.said) and scene.said[-1][1])
     assert "no probability" in scene.said[-1][0]
 
 
@@ -382,6 +382,7 @@ def test_an_empty_mask_is_told_in_words(scene):
 
 
 def test_a_french_locale_has_commas_on_screen_and_points_in_the_file(scene, tmp_path, monkeypatch):
+    before = QLocale()
     QLocale.setDefault(QLocale(QLocale.Language.French, QLocale.Country.France))
     try:
         give_result(scene, boxes())
@@ -391,10 +392,10 @@ def test_a_french_locale_has_commas_on_screen_and_points_in_the_file(scene, tmp_
         path = tmp_path / "t.csv"
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(path), ""))
         press(scene, scene.panel.export_button)
-        scene.qtbot.waitUntil(lambda: str(path) in scene.said[-1][0], timeout=10_000)
+        scene.qtbot.waitUntil(lambda: str(path) in scene.said[-1][0])
         assert ",22.25," in path.read_text("utf-8")
     finally:
-        QLocale.setDefault(QLocale.c())
+        QLocale.setDefault(before)
 
 
 def test_picking_after_the_session_closed_is_harmless(scene):

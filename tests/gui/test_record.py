@@ -13,7 +13,9 @@ pytest.importorskip("napari")
 
 import tifffile
 from qtpy.QtWidgets import QFileDialog
+from typer.testing import CliRunner
 
+from napari_pu_segment.cli import app
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
@@ -76,7 +78,7 @@ def dialogs(monkeypatch):
 
 
 def rest(qtbot, session):
-    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=60_000)
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing)
 
 
 def train(qtbot, session, *, warm, settings=QUICK):
@@ -90,21 +92,21 @@ def record(qtbot, panel, said, dialogs, path):
     dialogs[0].append((str(path), ""))
     assert not path.exists()
     panel.record_button.click()
-    qtbot.waitUntil(path.exists, timeout=20_000)
-    qtbot.waitUntil(lambda: said[-1][0].startswith("Record of"), timeout=20_000)
+    qtbot.waitUntil(path.exists)
+    qtbot.waitUntil(lambda: said[-1][0].startswith("Record of"))
     assert not said[-1][1]
     return load_record(path)
 
 
 def hears(qtbot, said, text):
     """Wait until that was said last, and forget it."""
-    qtbot.waitUntil(lambda: bool(said) and text in said[-1][0], timeout=10_000)
+    qtbot.waitUntil(lambda: bool(said) and text in said[-1][0])
     said.clear()
 
 
 def replay(*args):
-    command = [sys.executable, "-m", "napari_pu_segment", "replay", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    """The command, in this process."""
+    return CliRunner().invoke(app, ["replay", *map(str, args)])
 
 
 def test_two_rounds_are_replayed_to_the_byte_by_the_command_line(qtbot, session, panel, said, dialogs, tmp_path):
@@ -122,7 +124,9 @@ def test_two_rounds_are_replayed_to_the_byte_by_the_command_line(qtbot, session,
     assert len(found.strokes) == 2
     np.save(tmp_path / "square.npy", session.image.data)
 
-    done = replay(tmp_path / "card.json", tmp_path / "square.npy", "--out", tmp_path / "out", "--json")
+    words = ["replay", tmp_path / "card.json", tmp_path / "square.npy", "--out", tmp_path / "out", "--json"]
+    command = [sys.executable, "-m", "napari_pu_segment", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["same"] is True
     segmentation = session.result.segmentation
@@ -141,20 +145,18 @@ def test_rounds_of_live_mode_are_replayed_to_the_byte(qtbot, session, panel, sai
     session.model_changed.connect(lambda model: models.append(model) if model not in models else None)
     session.set_live(True)
     for rounds, place in enumerate(((44, 20), (20, 60), (58, 64)), start=1):
-        qtbot.waitUntil(lambda: live.state == DONE, timeout=60_000)
+        qtbot.waitUntil(lambda n=rounds: len(models) >= n and live.state == DONE)
         rest(qtbot, session)
-        assert len(models) >= rounds
         assert not session.result.preview
         if rounds < 3:
             session.book.stamp(session.image, "negative", place, 2)
-            qtbot.waitUntil(lambda: live.state != DONE, timeout=10_000)
     session.set_live(False)
     found = record(qtbot, panel, said, dialogs, tmp_path / "card.json")
     assert [getattr(step, "warm", None) for step in found.steps] == [False, True, True, None]
     assert len(found.strokes) == 3
     np.save(tmp_path / "square.npy", session.image.data)
     done = replay(tmp_path / "card.json", tmp_path / "square.npy", "--out", tmp_path / "out")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "")
     again = tifffile.imread(tmp_path / "out/square_probability.tif")
     assert np.array_equal(again, session.book.member(session.image, "probability").data)
 
@@ -164,13 +166,13 @@ def test_objects_are_part_of_the_record(qtbot, session, panel, said, dialogs, tm
     qtbot.addWidget(objects)
     objects.found.connect(panel.recorder.note_objects)
     train(qtbot, session, warm=False)
-    with qtbot.waitSignal(objects.found, timeout=20_000):
+    with qtbot.waitSignal(objects.found):
         objects.find_button.click()
     found = record(qtbot, panel, said, dialogs, tmp_path / "card.json")
     assert [step.kind for step in found.steps] == ["train", "segment", "refine", "objects"]
     np.save(tmp_path / "square.npy", session.image.data)
     done = replay(tmp_path / "card.json", tmp_path / "square.npy", "--out", tmp_path / "out")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert "probability, mask, refined, objects" in done.stdout
     again = tifffile.imread(tmp_path / "out/square_objects.tif")
     assert again.max() > 0
@@ -187,11 +189,11 @@ def test_another_image_is_refused_and_forced_differs(qtbot, session, panel, said
     record(qtbot, panel, said, dialogs, tmp_path / "card.json")
     np.save(tmp_path / "other.npy", session.image.data[::-1])
     done = replay(tmp_path / "card.json", tmp_path / "other.npy", "--out", tmp_path / "out")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "not the image of the record" in done.stderr
     assert not (tmp_path / "out").exists()
     done = replay(tmp_path / "card.json", tmp_path / "other.npy", "--out", tmp_path / "out", "--force")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "not the same as recorded: training 1, probability" in done.stdout
     assert done.stderr.startswith("Warning: ")
     assert (tmp_path / "out/other_mask.tif").exists()
@@ -251,7 +253,7 @@ def test_a_long_chain_begins_with_an_embedded_model(qtbot, session, panel, said,
     assert [step.kind for step in found.steps] == ["train", "train", "segment"]
     np.save(tmp_path / "square.npy", session.image.data)
     done = replay(tmp_path / "card.json", tmp_path / "square.npy", "--out", tmp_path / "out")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert "the same as recorded, to the byte" in done.stdout
 
 
@@ -262,7 +264,7 @@ def test_what_cannot_be_recorded_is_said(qtbot, session, panel, said, dialogs, t
     train(qtbot, session, warm=False)
     dialogs[0].append((str(tmp_path / "missing/card.json"), ""))
     panel.record_button.click()
-    qtbot.waitUntil(lambda: said[-1][1], timeout=10_000)
+    qtbot.waitUntil(lambda: said[-1][1])
     assert "Cannot write" in said[-1][0]
     session.train("pu", QUICK, warm=False)
     dialogs[0].append((str(tmp_path / "card.json"), ""))
@@ -330,7 +332,7 @@ def test_files_that_cannot_be_imported_change_nothing(qtbot, session, panel, sai
         dialogs[0].append((str(tmp_path / name), ""))
         said.clear()
         panel.import_button.click()
-        qtbot.waitUntil(lambda: bool(said), timeout=10_000)
+        qtbot.waitUntil(lambda: bool(said))
         assert said[-1][1]
         assert "\n" not in said[-1][0]
     assert all(np.array_equal(mask, masks(session)[role]) for role, mask in before.items())

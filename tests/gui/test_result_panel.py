@@ -71,15 +71,16 @@ def shown(panel, session, sample, model, qtbot):
     """The panel, with a result that has been measured."""
     assert panel.coverage is None
     session.adopt(result_of(session, sample, model))
-    qtbot.waitUntil(lambda: panel.coverage is not None and not session.showing, timeout=10_000)
+    qtbot.waitUntil(lambda: panel.coverage is not None and not session.showing)
     return panel
 
 
 @pytest.fixture
 def french():
+    before = QLocale()
     QLocale.setDefault(QLocale(QLocale.Language.French, QLocale.Country.France))
     yield
-    QLocale.setDefault(QLocale.c())
+    QLocale.setDefault(before)
 
 
 def area(session):
@@ -120,7 +121,7 @@ def test_the_threshold_moves_mask_and_area(shown, session, qtbot):
     assert area(session) > before
     assert shown.area_box.value() == pytest.approx(100 * area(session), rel=0.01)
     assert shown.area_slider.value() > shown_before
-    qtbot.waitUntil(lambda: layer.data.mean() == session.result.segmentation.mask.mean(), timeout=5000)
+    qtbot.waitUntil(lambda: layer.data.mean() == session.result.segmentation.mask.mean())
     shown.threshold_box.setValue(0.9)
     assert session.threshold == 0.9
     assert shown.histogram.threshold() == 0.9
@@ -145,7 +146,7 @@ def test_the_area_moves_mask_and_threshold(shown, session, qtbot):
     assert area(session) == pytest.approx(0.027, abs=0.002)
     assert shown.threshold_box.value() > before
     assert shown.area_box.value() == pytest.approx(2.7, abs=0.2)
-    qtbot.waitUntil(lambda: layer.data.mean() == pytest.approx(area(session)), timeout=5000)
+    qtbot.waitUntil(lambda: layer.data.mean() == pytest.approx(area(session)))
     type_in(qtbot, shown.area_box, "40")
     assert area(session) == pytest.approx(0.4, abs=0.002)
     assert shown.threshold_slider.value() < 500
@@ -164,7 +165,7 @@ def test_numbers_are_those_of_the_locale(french, session, sample, model, qtbot):
     panel = ResultPanel(session)
     qtbot.addWidget(panel)
     session.adopt(result_of(session, sample, model))
-    qtbot.waitUntil(lambda: panel.coverage is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: panel.coverage is not None)
     type_in(qtbot, panel.threshold_box, "0,25")
     assert session.threshold == 0.25
     assert panel.threshold_box.text() == "0,25"
@@ -172,7 +173,7 @@ def test_numbers_are_those_of_the_locale(french, session, sample, model, qtbot):
     assert area(session) == pytest.approx(0.062, abs=0.001)
     assert "," in panel.area_box.text()
     panel.extras.boxes["band"].setChecked(True)
-    qtbot.waitUntil(lambda: "\N{NO-BREAK SPACE}%" in panel.extras.legend.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "\N{NO-BREAK SPACE}%" in panel.extras.legend.text())
     assert "6,2\N{NO-BREAK SPACE}%" in panel.extras.legend.text()
     assert "." not in panel.extras.legend.text()
 
@@ -192,7 +193,7 @@ def test_ignored_pixels_do_not_count_for_the_area(panel, session, sample, model,
     labels = sample.labels.copy()
     labels[:48] = IGNORE
     session.adopt(result_of(session, replace(sample, labels=labels), model))
-    qtbot.waitUntil(lambda: panel.coverage is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: panel.coverage is not None)
     assert panel.coverage.n_pixels == labels.size / 2
     assert panel.area_box.value() == pytest.approx(200 * area(session), rel=0.01)
 
@@ -202,7 +203,7 @@ def test_a_new_result_is_measured_anew_but_not_one_with_another_mask(shown, sess
     session.set_threshold(0.3)
     assert shown.coverage is first
     session.adopt(result_of(session, sample, model, seed=1))
-    qtbot.waitUntil(lambda: shown.coverage is not first, timeout=10_000)
+    qtbot.waitUntil(lambda: shown.coverage is not first)
     assert shown.histogram.value() is shown.coverage
 
 
@@ -212,7 +213,7 @@ def test_previews_are_not_measured(shown, session, sample, model, qtbot):
     assert session.result.preview
     assert shown._measured is not result.segmentation.probability
     session.adopt(result)
-    qtbot.waitUntil(lambda: shown.coverage is not first, timeout=10_000)
+    qtbot.waitUntil(lambda: shown.coverage is not first)
 
 
 def test_the_histogram_shows_the_threshold_and_moves_it(shown, session, qtbot):
@@ -249,13 +250,13 @@ def test_the_band_has_three_nested_levels_and_a_legend(shown, session, qtbot):
     assert book.member(image, "band") is None
     assert not shown.extras.legend.isVisible()
     box.click()
-    qtbot.waitUntil(lambda: book.member(image, "band") is not None, timeout=5000)
+    qtbot.waitUntil(lambda: book.member(image, "band") is not None)
     band = book.member(image, "band").data
     assert [float((band >= level).mean()) for level in (1, 2, 3)] == pytest.approx([0.2, 0.1, 0.05], abs=0.003)
     assert np.array_equal(band >= 2, session.result.segmentation.mask > 0)
     assert all(f"{number}\N{NO-BREAK SPACE}%" in shown.extras.legend.text() for number in ("5", "10", "20"))
     shown.area_box.setValue(4)
-    qtbot.waitUntil(lambda: (book.member(image, "band").data > 0).mean() < 0.09, timeout=5000)
+    qtbot.waitUntil(lambda: (book.member(image, "band").data > 0).mean() < 0.09)
     box.click()
     assert book.member(image, "band") is None
     assert not shown.extras.legend.isVisible()
@@ -265,11 +266,11 @@ def test_uncertainty_follows_the_threshold_and_goes_when_it_is_switched_off(show
     box, book, image = shown.extras.boxes["uncertainty"], session.book, session.image
     assert book.member(image, "uncertainty") is None
     box.click()
-    qtbot.waitUntil(lambda: book.member(image, "uncertainty") is not None, timeout=5000)
+    qtbot.waitUntil(lambda: book.member(image, "uncertainty") is not None)
     layer, probability = book.member(image, "uncertainty"), session.result.segmentation.probability
     assert np.array_equal(layer.data, uncertainty(probability, session.result.segmentation.threshold))
     shown.threshold_box.setValue(0.1)
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, uncertainty(probability, 0.1)), timeout=5000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, uncertainty(probability, 0.1)))
     box.click()
     assert book.member(image, "uncertainty") is None
 
@@ -277,7 +278,7 @@ def test_uncertainty_follows_the_threshold_and_goes_when_it_is_switched_off(show
 def test_a_layer_that_the_user_deletes_stays_away(shown, session, qtbot):
     box, book, image = shown.extras.boxes["uncertainty"], session.book, session.image
     box.click()
-    qtbot.waitUntil(lambda: book.member(image, "uncertainty") is not None, timeout=5000)
+    qtbot.waitUntil(lambda: book.member(image, "uncertainty") is not None)
     book.viewer.layers.remove(book.member(image, "uncertainty"))
     assert not box.isChecked()
     shown.threshold_box.setValue(0.1)
@@ -287,11 +288,11 @@ def test_a_layer_that_the_user_deletes_stays_away(shown, session, qtbot):
 def test_extras_move_with_the_result_to_another_image(shown, session, sample, model, qtbot):
     book, first = session.book, session.image
     shown.extras.boxes["band"].click()
-    qtbot.waitUntil(lambda: book.member(first, "band") is not None, timeout=5000)
+    qtbot.waitUntil(lambda: book.member(first, "band") is not None)
     second = book.viewer.add_image(sample.image[0] + 1, name="second")
     session.choose_image(second)
     session.adopt(result_of(session, sample, model, seed=1))
-    qtbot.waitUntil(lambda: book.member(second, "band") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: book.member(second, "band") is not None)
     assert book.member(first, "band") is None
 
 
@@ -322,7 +323,7 @@ def test_refinement_is_switched_and_set(shown, session, qtbot):
     assert book.member(session.image, "refined") is None
     box.crf_box.setChecked(True)
     assert session.crf == CRF_PRESETS[box.preset_combo.currentText()]
-    qtbot.waitUntil(lambda: book.member(session.image, "refined") is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: book.member(session.image, "refined") is not None)
     assert "backend" in box.refined_label.text()
     assert box.refined_label.isVisible()
     box.preset_combo.setCurrentText("aurora original")
@@ -330,18 +331,18 @@ def test_refinement_is_switched_and_set(shown, session, qtbot):
     assert session.crf == CRF_PRESETS["aurora original"]
     box.crf_form.set_value(CRF_PRESETS["aurora original"].changed({"steps": 2}))
     assert box.preset_combo.currentText() == CUSTOM
-    qtbot.waitUntil(lambda: session.result.crf is not None and session.result.crf.steps == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: session.result.crf is not None and session.result.crf.steps == 2)
     box.crf_box.setChecked(False)
-    qtbot.waitUntil(lambda: book.member(session.image, "refined") is None, timeout=10_000)
+    qtbot.waitUntil(lambda: book.member(session.image, "refined") is None)
 
 
 @pytest.mark.parametrize("width", [280, 340])
 def test_nothing_is_cut_off(shown, qtbot, width):
     shown.extras.boxes["band"].click()
-    qtbot.waitUntil(lambda: shown.extras.legend.isVisible(), timeout=5000)
+    qtbot.waitUntil(lambda: shown.extras.legend.isVisible())
     assert shown.minimumSizeHint().width() <= 280
     shown.resize(width, 500)
-    qtbot.waitUntil(lambda: shown.width() == width, timeout=5000)
+    qtbot.waitUntil(lambda: shown.width() == width)
     for child in shown.findChildren(QWidget):
         if child.isVisible():
             assert child.mapTo(shown, child.rect().topRight()).x() <= width, child

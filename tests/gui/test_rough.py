@@ -50,7 +50,7 @@ def choose_method(panel, name: str) -> None:
 
 
 def train(session, qtbot, settings=QUICK) -> None:
-    with qtbot.waitSignal(session.result_changed, timeout=60_000):
+    with qtbot.waitSignal(session.result_changed):
         session.train("reweight", settings, warm=False)
 
 
@@ -70,7 +70,7 @@ def test_rough_masks_are_offered_to_the_method_that_takes_them(scene):
 def test_without_a_mask_the_sentence_says_what_is_missing(scene, qtbot):
     _, session, panel, _ = scene
     choose_method(panel, "reweight")
-    with qtbot.waitSignal(session.said, check_params_cb=lambda text, failed: failed, timeout=60_000) as said:
+    with qtbot.waitSignal(session.said, check_params_cb=lambda text, failed: failed) as said:
         panel.train_button.click()
     assert "no unreliable mask" in said.args[0]
     assert session.result is None
@@ -108,7 +108,7 @@ def test_suspect_labels_are_shown_and_follow_the_switch(scene, qtbot):
     train(session, qtbot)
     assert session.book.member(session.image, "suspect") is None
     panel.rough_box.suspect_box.click()
-    qtbot.waitUntil(lambda: session.book.member(session.image, "suspect") is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: session.book.member(session.image, "suspect") is not None)
     shown = session.book.member(session.image, "suspect").data
     wrong = (viewer.layers["rough"].data != 0) != truth
     assert shown[wrong].mean() > shown[~wrong].mean() + 0.3
@@ -124,7 +124,7 @@ def test_one_is_led_to_suspect_labels_and_answers_mend_them(scene, qtbot):
     train(session, qtbot)
     guide.choose("suspect")
     guide.take_there()
-    qtbot.waitUntil(lambda: guide.place is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: guide.place is not None)
     assert guide.place.reason == "the rough mask is suspect"
     centre = guide.place.centre
     labelled = bool(viewer.layers["rough"].data[centre])

@@ -87,7 +87,7 @@ def train(qtbot, panel, session):
     """A round from training to verdict; returns its result."""
     before = len(panel.rounds.track.rounds)
     session.train("pu", QUICK, warm=False)
-    qtbot.waitUntil(lambda: len(panel.rounds.track.rounds) == before + 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(panel.rounds.track.rounds) == before + 1)
     new = panel.rounds.track.new
     settle(qtbot, panel, session)
     return new
@@ -95,9 +95,7 @@ def train(qtbot, panel, session):
 
 def settle(qtbot, panel, session):
     rounds = panel.rounds
-    qtbot.waitUntil(
-        lambda: rounds.track.judged and not rounds.judging and not session.busy and not session.showing, timeout=60_000
-    )
+    qtbot.waitUntil(lambda: rounds.track.judged and not rounds.judging and not session.busy and not session.showing)
 
 
 def click(qtbot, button):
@@ -110,7 +108,7 @@ def column(panel, number):
 
 
 def shown_mask(qtbot, session):
-    qtbot.waitUntil(lambda: not session.showing, timeout=10_000)
+    qtbot.waitUntil(lambda: not session.showing)
     return np.array(session.book.member(session.image, "mask").data)
 
 
@@ -149,7 +147,7 @@ def test_judging_is_beside_the_sessions_work(qtbot, session, panel, monkeypatch)
 
     monkeypatch.setattr(rounds_module, "judge", judge)
     session.train("pu", QUICK, warm=False)
-    qtbot.waitUntil(lambda: panel.rounds.judging, timeout=60_000)
+    qtbot.waitUntil(lambda: panel.rounds.judging)
     assert not session.busy
     assert "Judging round 1" in panel.verdict_label.text()
     monkeypatch.setattr(rounds_module, "judge", real_judge)
@@ -319,20 +317,23 @@ def test_a_stroke_without_support_is_shown(qtbot, viewer, session, panel, verdic
 
 
 def test_live_mode_is_judged_when_the_strokes_rest(qtbot, session, panel, verdicts, monkeypatch):
-    monkeypatch.setattr(rounds_module, "REST_MS", 400)
+    monkeypatch.setattr(rounds_module, "REST_MS", 50)
     verdicts += [GOOD, GOOD]
     live, models, merged = Live(session), [], []
     session.result_changed.connect(lambda result: models.append(result.model))
     session.set_live(True)
-    qtbot.waitUntil(lambda: len(panel.rounds.track.rounds) == 1 and panel.rounds.track.judged, timeout=60_000)
-    assert live.state
+    qtbot.waitUntil(lambda: len(panel.rounds.track.rounds) == 1 and panel.rounds.track.judged)
+    monkeypatch.setattr(rounds_module, "REST_MS", 10**6)
     panel.rounds.changed.connect(lambda: merged.append(len(panel.rounds.track.rounds)))
     add_stroke(session, 18)
-    qtbot.waitUntil(lambda: len(panel.rounds.track.rounds) == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: len(panel.rounds.track.rounds) == 2)
     assert not panel.rounds.track.judged
     trained = panel.rounds.track.new.model
     add_stroke(session, 22)
-    qtbot.waitUntil(lambda: panel.rounds.track.new.model is not trained, timeout=60_000)
+    qtbot.waitUntil(lambda: panel.rounds.track.new.model is not trained)
+    qtbot.waitUntil(lambda: not session.busy and not live.waiting)
+    monkeypatch.setattr(rounds_module, "REST_MS", 50)
+    panel.rounds._soon.start(0)
     settle(qtbot, panel, session)
     assert len(panel.rounds.track.rounds) == 2, "what nobody judged is one round with what came next"
     assert panel.rounds.track.rounds[-1].n_positive == 4
@@ -360,7 +361,7 @@ def test_a_model_applied_elsewhere_is_no_round(qtbot, viewer, session, panel, ve
     train(qtbot, panel, session)
     other = viewer.add_image(np.asarray(session.image.data), name="other")
     session.apply(other)
-    qtbot.waitUntil(lambda: not session.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not session.busy)
     session.choose_image(other)
     assert panel.rounds.track.rounds == []
 
@@ -369,7 +370,7 @@ def test_nothing_begins_after_the_session_is_closed(qtbot, session, panel, monke
     begun = []
     monkeypatch.setattr(session, "aside", lambda *args: begun.append(args))
     session.train("pu", QUICK, warm=False)
-    qtbot.waitUntil(lambda: len(panel.rounds.track.rounds) == 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(panel.rounds.track.rounds) == 1)
     assert panel.rounds._soon.isActive()
     session.close()
     assert not panel.rounds._soon.isActive()

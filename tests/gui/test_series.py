@@ -40,7 +40,7 @@ def session(viewer):
 
 
 def wait(qtbot, session):
-    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=240_000)
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def press_train(qtbot, widget):
     session = widget.session
     assert session.runner.current is not None, widget.status_label.text()
     wait(qtbot, session)
-    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=240_000)
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing)
 
 
 def check_layers(widget, image, axes):

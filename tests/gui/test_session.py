@@ -20,6 +20,7 @@ from napari_pu_segment.core.model import load_model
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.gui.layers import RESULTS, LayerBook
 from napari_pu_segment.gui.session import Session
+from tests.patience import SOON_S
 
 QUICK = METHODS["pu"].settings(n_steps=20, prior="fixed", class_prior=0.1, threads=1)
 SQUARE = (slice(10, 30), slice(10, 30))
@@ -77,9 +78,9 @@ def hashes(viewer):
     }
 
 
-def wait(qtbot, session, timeout=60_000):
+def wait(qtbot, session):
     """Until no job runs and all results are shown."""
-    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=timeout)
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing)
 
 
 def trained(qtbot, session):
@@ -139,7 +140,7 @@ def test_an_image_without_contrast_is_doubted(qtbot, viewer, session, said):
     session.book.add_brushes(image)
     session.book.member(image, "positive").data[20, 12:28] = 1
     assert not any("no contrast" in text for text, _ in said)
-    with qtbot.waitSignal(session.result_changed, timeout=60_000):
+    with qtbot.waitSignal(session.result_changed):
         session.train("pu", QUICK, warm=False)
     assert "'flat' has no contrast" in said[-1][0]
 
@@ -171,12 +172,12 @@ def test_cancel_keeps_model_and_results(qtbot, viewer, session, said, slow):
     model = trained(qtbot, session)
     before, result = hashes(viewer), session.result
     session.train("slow", QUICK, warm=False)
-    qtbot.waitUntil(slow[0].is_set, timeout=5000)
+    qtbot.waitUntil(slow[0].is_set)
     assert session.busy
     begin = time.monotonic()
     session.cancel()
-    wait(qtbot, session, 1000)
-    assert time.monotonic() - begin < 1
+    wait(qtbot, session)
+    assert time.monotonic() - begin < SOON_S
     assert session.model is model
     assert session.result is result
     assert hashes(viewer) == before

@@ -48,9 +48,10 @@ def form(qtbot):
 
 @pytest.fixture
 def french():
+    before = QLocale()
     QLocale.setDefault(QLocale(QLocale.Language.French, QLocale.Country.France))
     yield
-    QLocale.setDefault(QLocale.c())
+    QLocale.setDefault(before)
 
 
 def other(kind):

@@ -92,7 +92,7 @@ def test_a_large_file_is_opened_lazily_with_an_overview(make_viewer, qtbot, tmp_
     assert viewer.layers.selection.active.name == "big · positive"
     assert viewer.layers["big · positive"].data.shape == (300, 260)
     if suffix == ".tif":
-        qtbot.waitUntil(lambda: bool(np.asarray(layer.data[-1]).all()), timeout=30_000)
+        qtbot.waitUntil(lambda: bool(np.asarray(layer.data[-1]).all()))
         assert np.array_equal(layer.data[1], image[2::4, 2::4])
     else:
         assert tuple(layer.scale) == (0.5, 0.5)

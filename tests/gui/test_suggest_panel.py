@@ -52,11 +52,11 @@ def click(qtbot, button):
 
 def train(qtbot, session):
     session.train("pu", QUICK, warm=False)
-    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=60_000)
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing)
 
 
 def arrive(qtbot, panel):
-    qtbot.waitUntil(lambda: panel.guide.place is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: panel.guide.place is not None)
 
 
 def rings(viewer):
@@ -166,7 +166,7 @@ def test_a_new_result_brings_new_places_but_does_not_move_the_user(opened, qtbot
     place = panel.guide.place
     assert not panel.guide.looking
     train(qtbot, session)
-    qtbot.waitUntil(lambda: not panel.guide.looking, timeout=30_000)
+    qtbot.waitUntil(lambda: not panel.guide.looking)
     assert panel.guide.place is place
     click(qtbot, panel.skip_button)
     following = panel.guide.place
@@ -181,7 +181,7 @@ def test_another_kind_of_place_can_be_asked_for(opened, qtbot):
     click(qtbot, panel.go_button)
     arrive(qtbot, panel)
     panel.kind_combo.setCurrentIndex(panel.kind_combo.findData("missed"))
-    qtbot.waitUntil(lambda: panel.guide.place is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: panel.guide.place is not None)
     assert "Likely missed object" in panel.reason_label.text()
     assert session.result.segmentation.mask[panel.guide.place.centre] == 0
 
@@ -275,7 +275,7 @@ def test_a_result_of_which_only_a_part_is_new_brings_no_places(opened, qtbot):
     probability = whole.segmentation.probability.copy()
     session.result_changed.emit(replace(whole, segmentation=replace(whole.segmentation, probability=probability)))
     assert panel.guide.looking
-    qtbot.waitUntil(lambda: not panel.guide.looking, timeout=30_000)
+    qtbot.waitUntil(lambda: not panel.guide.looking)
 
 
 def test_the_panel_fits_a_narrow_dock_and_explains_itself(opened, qtbot):
@@ -286,7 +286,7 @@ def test_the_panel_fits_a_narrow_dock_and_explains_itself(opened, qtbot):
     viewer.window.resize(1200, 850)
     dock = panel.parent()
     panel.window().resizeDocks([dock], [300], Qt.Orientation.Horizontal)
-    qtbot.waitUntil(lambda: panel.width() <= 330, timeout=5000)
+    qtbot.waitUntil(lambda: panel.width() <= 330)
     for child in panel.findChildren(QWidget):
         if isinstance(child, QPushButton):
             assert child.width() >= child.fontMetrics().horizontalAdvance(child.text()) + 8, child.text()

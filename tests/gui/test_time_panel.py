@@ -63,14 +63,14 @@ def give_result(scene, mask, **more):
     sample = scene.session.book.snapshot(scene.image).sample()
     segmentation = Segmentation(mask * np.float32(0.75), mask, 0.5, None)
     scene.session.adopt(Result(scene.image, sample, MODEL, segmentation, None, 0.5, **more))
-    scene.qtbot.waitUntil(lambda: not scene.session.showing, timeout=10_000)
+    scene.qtbot.waitUntil(lambda: not scene.session.showing)
 
 
 def press(scene, button=None):
     panel, button = scene.panel, button or scene.panel.measure_button
     assert button.isEnabled()
     scene.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    scene.qtbot.waitUntil(lambda: not panel.running, timeout=30_000)
+    scene.qtbot.waitUntil(lambda: not panel.running)
 
 
 def test_from_a_result_to_a_plot_with_times(scene):
@@ -228,7 +228,7 @@ def test_table_and_keogram_are_written(scene, tmp_path, monkeypatch):
     for button in (scene.panel.table_button, scene.panel.keogram_button, scene.panel.keogram_button):
         n_said = len(scene.said)
         scene.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-        scene.qtbot.waitUntil(lambda n_said=n_said: len(scene.said) > n_said, timeout=10_000)
+        scene.qtbot.waitUntil(lambda n_said=n_said: len(scene.said) > n_said)
         assert not scene.said[-1][1], scene.said[-1]
     assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "k.png", "v.tif", "v_mask.tif"}
     rows = list(csv.DictReader((tmp_path / "a.csv").open(encoding="utf-8")))
@@ -239,15 +239,15 @@ def test_table_and_keogram_are_written(scene, tmp_path, monkeypatch):
 
 def test_measuring_can_be_cancelled(scene, monkeypatch):
     def slowly(*_args):
-        for step in range(10**6):
-            yield Progress(step, 10**6, "Measuring frames")
+        while True:
+            yield Progress(1, 4, "Measuring frames")
 
     give_result(scene, growing())
     monkeypatch.setattr("napari_pu_segment.gui.time_panel.measured", slowly)
     scene.qtbot.mouseClick(scene.panel.measure_button, Qt.MouseButton.LeftButton)
-    scene.qtbot.waitUntil(lambda: scene.panel.measure_button.text().startswith("Cancel ("), timeout=10_000)
+    scene.qtbot.waitUntil(lambda: scene.panel.measure_button.text().startswith("Cancel ("))
     scene.qtbot.mouseClick(scene.panel.measure_button, Qt.MouseButton.LeftButton)
-    scene.qtbot.waitUntil(lambda: scene.panel.measure_button.text() == MEASURE, timeout=10_000)
+    scene.qtbot.waitUntil(lambda: scene.panel.measure_button.text() == MEASURE)
     assert scene.panel.value() is None
 
 
@@ -343,7 +343,7 @@ def test_files_on_disk_are_measured(scene, tmp_path):
     form = panel.line_form
     form.set_value(form.value().changed({"angle_deg": 90}))
     panel.draw_line()
-    scene.qtbot.waitUntil(lambda: not panel.running, timeout=20_000)
+    scene.qtbot.waitUntil(lambda: not panel.running)
     assert panel.value().series.keogram.mask.shape == (30, 5)
     scene.viewer.add_labels(growing(), name="mine")
     assert panel.files_form.isVisible(), "another layer changes nothing of that"

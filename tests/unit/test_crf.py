@@ -20,6 +20,7 @@ from napari_pu_segment.core.crf_prepare import guide as guide_of
 from napari_pu_segment.core.errors import InputError, JobError, OutOfMemoryError
 from napari_pu_segment.core.progress import Progress, run
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
+from tests.patience import SOON_S
 
 GRID = CrfSettings(backend="grid")
 UNARY_ALONE = CrfSettings(backend="grid", gaussian_weight=0, bilateral_weight=0)
@@ -287,7 +288,7 @@ def test_cancelling_kills_the_child_at_once_and_leaves_nothing(backend, children
     assert folder.is_dir()
     start = time.monotonic()
     work.close()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < SOON_S
     assert child.returncode is not None
     assert not folder.exists()
 
@@ -396,7 +397,7 @@ def test_the_child_does_not_outlive_a_killed_parent():
             assert parent.stdout.readline() == "working\n"
         assert alive(pid)
         parent.kill()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while (alive(pid) or Path(folder).exists()) and time.monotonic() < end:
         time.sleep(0.02)
     assert not alive(pid)

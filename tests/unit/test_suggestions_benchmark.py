@@ -62,6 +62,7 @@ def test_arms_ask_where_nothing_is_painted(case, arm):
 
 def test_it_runs_and_sums_up(case, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(suggestions, "SETTINGS", PuSettings(n_steps=20, prior="fixed", class_prior=0.15, threads=1))
+    monkeypatch.setattr(suggestions, "N_ANSWERS", 3)
     monkeypatch.setattr(suggestions, "find_cases", lambda folder, plan: iter([case]))
     target, plot = tmp_path / "s.csv", tmp_path / "s.png"
     suggestions.main([str(tmp_path), "--arms", "mixed", "random", "--csv", str(target), "--plot", str(plot)])
