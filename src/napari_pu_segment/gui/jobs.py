@@ -135,7 +135,9 @@ class Job(QObject):
             self._post("returned", end.value)
         except BaseException as error:
             if not isinstance(error, PuSegmentError):
-                LOG.exception("%s failed", self.title)
+                # What fails while it is told to stop concerns nobody: the process may be about to end.
+                level = logging.DEBUG if self._stop.is_set() else logging.ERROR
+                LOG.log(level, "%s failed", self.title, exc_info=True)
             self._post("failed", as_ours(error, self.title))
 
     def _post(self, what: str, value: object) -> None:
