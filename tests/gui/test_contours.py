@@ -38,10 +38,10 @@ def test_masks_have_the_outlines_of_napari(thickness_px):
     assert np.array_equal(found, get_contours(mask, thickness_px, 0))
 
 
-def test_a_layer_draws_them_and_follows_changes(make_napari_viewer):
+def test_a_layer_draws_them_and_follows_changes(make_viewer):
     mask = np.zeros((40, 40), np.uint8)
     mask[10:30, 10:30] = 1
-    viewer, layer = make_napari_viewer(), Labels(mask)
+    viewer, layer = make_viewer(), Labels(mask)
     viewer.add_layer(layer)
     assert np.count_nonzero(layer._slice.image.view) == 400
     outline(layer, 1)
