@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from scipy import ndimage
-from skimage.data import immunohistochemistry
+from skimage.data import coins, immunohistochemistry
+from skimage.filters import threshold_otsu
 from window import Window
 
 from napari_pu_segment.core.objects import ObjectSettings
@@ -35,6 +36,9 @@ SEAMS = [  # between glands that touch
 ]
 # On the aurora's frame: the halo of the moon, and cloud in its light, that the first strokes do not tell of.
 NOT_AURORA = [[(222, 208), (236, 224), (256, 224)], [(210, 135), (240, 140)], [(274, 108), (300, 132)]]
+# On the coins: some of them, and the table where it is bright, dark, and scratched.
+COINS = [[(55, 40), (52, 50)], [(120, 270), (128, 280)], [(262, 170), (256, 180)], [(190, 340), (184, 352)]]
+TABLE = [[(14, 20), (10, 60)], [(12, 110), (8, 150)], [(82, 60), (84, 120)], [(150, 215), (156, 240)]]
 
 
 def glands(out: Path, width: int, saved: Path) -> None:
@@ -148,19 +152,47 @@ def aurora(out: Path, theme: str, width: int) -> None:
     window.close()
 
 
+def rough_mask(out: Path, theme: str, width: int) -> None:
+    """Learning from a rough mask: a threshold takes the bright part of the table for coins."""
+    window, image = Window(out, "coins", theme, width), coins()
+    widget, viewer = window.widget, window.viewer
+    layer = viewer.add_labels((image > threshold_otsu(image)).astype(np.uint8), name="threshold", opacity=0.3)
+    panel = widget.train_panel
+    panel.method_combo.setCurrentIndex(panel.method_combo.findData("reweight"))
+    panel.rough_box.combo.setCurrentIndex(1)
+    window.stroke("positive", *COINS)
+    window.stroke("negative", *TABLE)
+    window.take(f"rough-mask-{theme}")
+    panel.train_button.click()
+    window.settle()
+    layer.visible = False
+    panel.rough_box.suspect_box.click()
+    window.settle()
+    window.take(f"suspect-{theme}")
+    suggestions = widget.suggest_panel
+    suggestions.kind_combo.setCurrentIndex(suggestions.kind_combo.findData("suspect"))
+    suggestions.go_button.click()
+    window.settle()
+    widget.tabs.currentWidget().ensureWidgetVisible(suggestions)
+    window.take(f"suspect-place-{theme}")
+    window.close()
+
+
 def main() -> None:
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=IMAGES)
-    parser.add_argument("--only", choices=["glands", "aurora"], help="take the pictures of one tutorial")
+    parser.add_argument("--only", choices=["glands", "aurora", "rough"], help="take the pictures of one tutorial")
     parser.add_argument("--width", type=int, default=350, help="of the widget, px")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.only != "aurora":
+    if options.only in (None, "rough"):
+        rough_mask(options.out, "dark", options.width)
+    if options.only in (None, "glands"):
         saved = Path(tempfile.mkdtemp())
         glands(options.out, options.width, saved)
         restore(options.out, options.width, saved)
-    if options.only != "glands":
+    if options.only in (None, "aurora"):
         for theme in ("dark", "light"):
             aurora(options.out, theme, options.width)
 

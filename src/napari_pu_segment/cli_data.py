@@ -28,8 +28,8 @@ def pairs_of(images: Sequence[Path], strokes: Mapping[str, Sequence[Path]]) -> l
     """Images with their strokes: as they were given, or as they lie in folders.
 
     In a folder, the strokes of ``x.tif`` are ``x_positive.*``, ``x_negative.*`` and ``x_ignore.*``; or
-    ``x_scribbles.*`` with label codes; or ``x.geojson``; masks of all of it ``x_noisy.*`` and ``x_clean.*``. An image
-    without any of them serves as unlabelled.
+    ``x_scribbles.*`` with label codes; or ``x.geojson``; masks of all of it ``x_noisy.*`` and ``x_clean.*``, or files
+    called as the image in folders ``noisy`` and ``clean``. An image without any of them serves as unlabelled.
 
     Parameters
     ----------
@@ -65,10 +65,12 @@ def _pairs_in(folder: Path) -> list[Pair]:
     stems = [_stem(file) for file in files]
     strokes: dict[str, dict[str, Path]] = {}
     drawn = [file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".geojson"]
-    for file in [*files, *drawn]:
-        name, _, kind = _stem(file).rpartition("_")
-        if file in drawn and kind != _DRAWN:
-            name, kind = _stem(file), _DRAWN
+    named = [(file, *_stem(file).rpartition("_")[::2]) for file in files]
+    named += [(file, _stem(file).removesuffix(f"_{_DRAWN}"), _DRAWN) for file in drawn]
+    for trust in _MASKS:
+        masks = list_images(folder / trust) if (folder / trust).is_dir() else []
+        named += [(file, _stem(file), trust) for file in masks]
+    for file, name, kind in named:
         if kind in _STROKES:
             _check_strokes(file, stems.count(name), strokes.get(name, {}), kind)
             strokes.setdefault(name, {})[kind] = file

@@ -75,6 +75,16 @@ def test_a_folder_holds_images_and_masks_and_training_goes_on(files, cli):
     assert (done.code, done.err) == (0, "")
     hashes = [load_model(path).card.tensors_sha256 for path in (first, later)]
     assert hashes[0] != hashes[1]
+    for kind in ("noisy", "clean"):
+        (folder / kind).mkdir()
+        for path in folder.glob(f"?_{kind}.tif"):
+            path.rename(folder / kind / path.name.replace(f"_{kind}", ""))
+    assert cli("train", folder, "--method", "reweight", *QUICK, "--out", later).code == 0
+    assert load_model(later).card.tensors_sha256 == hashes[0], "the same masks, in folders of their own"
+    (folder / "a.tif").unlink()
+    refused = cli("train", folder, "--method", "reweight", *QUICK, "--out", later)
+    assert refused.code == 1
+    assert "no such image" in refused.err
 
 
 @pytest.mark.parametrize(("n_noisy", "n_clean"), [(2, 2), (4, 0), (1, 1), (3, 1)])

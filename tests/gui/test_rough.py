@@ -101,37 +101,72 @@ def test_strokes_overrule_the_rough_mask(scene):
     assert (codes[92:, 76:] == IGNORE).all()
 
 
-def test_suspect_labels_are_shown_and_follow_the_switch(scene, qtbot):
+def test_suspect_labels_are_shown_and_follow_switch_mask_and_strokes(scene, qtbot):
     viewer, session, panel, truth = scene
     choose_method(panel, "reweight")
     panel.rough_box.combo.setCurrentIndex(1)
     train(session, qtbot)
-    assert session.book.member(session.image, "suspect") is None
-    panel.rough_box.suspect_box.click()
-    qtbot.waitUntil(lambda: session.book.member(session.image, "suspect") is not None)
-    shown = session.book.member(session.image, "suspect").data
-    wrong = (viewer.layers["rough"].data != 0) != truth
+    rough, box = viewer.layers["rough"], panel.rough_box.suspect_box
+
+    def layer():
+        return session.book.member(session.image, "suspect")
+
+    assert layer() is None
+    box.click()
+    qtbot.waitUntil(lambda: layer() is not None)
+    shown, wrong = layer().data, (rough.data != 0) != truth
     assert shown[wrong].mean() > shown[~wrong].mean() + 0.3
-    panel.rough_box.suspect_box.click()
-    assert session.book.member(session.image, "suspect") is None
+    rough.data_setitem(np.nonzero(wrong), truth[wrong])
+    qtbot.waitUntil(lambda: layer().data[wrong].mean() < 0.3)
+    rough.undo()
+    qtbot.waitUntil(lambda: np.array_equal(layer().data, shown))
+    worst = np.unravel_index(shown.argmax(), shown.shape)
+    assert shown[worst] > 0.5
+    session.book.stamp(session.image, "positive", worst, 2)
+    qtbot.waitUntil(lambda: layer().data[worst] == 0)
+    box.click()
+    assert layer() is None
+    box.click()
+    qtbot.waitUntil(lambda: layer() is not None)
+    viewer.layers.remove(layer())
+    assert not box.isChecked(), "what the user deleted is not brought back"
 
 
 def test_one_is_led_to_suspect_labels_and_answers_mend_them(scene, qtbot):
     viewer, session, panel, truth = scene
     choose_method(panel, "reweight")
     panel.rough_box.combo.setCurrentIndex(1)
-    guide = Guide(session)
+    guide, rough = Guide(session), viewer.layers["rough"]
     train(session, qtbot)
     guide.choose("suspect")
-    guide.take_there()
-    qtbot.waitUntil(lambda: guide.place is not None)
-    assert guide.place.reason == "the rough mask is suspect"
-    centre = guide.place.centre
-    labelled = bool(viewer.layers["rough"].data[centre])
-    assert labelled != truth[centre]
-    guide.answer("positive" if truth[centre] else "negative")
+
+    def arrive():
+        guide.take_there()
+        qtbot.waitUntil(lambda: guide.place is not None and not guide.looking)
+        return guide.place
+
+    mended = arrive()
+    assert mended.reason == "suspect label"
+    assert mended.rough == bool(rough.data[mended.centre]) != truth[mended.centre]
+    guide.answer("positive" if truth[mended.centre] else "negative")
     codes = session.rough.added(session.book.snapshot(session.image), session.image).rough_codes()
-    assert codes[centre] == UNLABELED, "the answer overrules the mask"
+    assert codes[mended.centre] == UNLABELED, "the answer overrules the mask"
+    accepted = arrive()
+    guide.answer("positive" if accepted.rough else "negative")
+    assert [step.settled for step in guide.done] == [False, True]
+    painted_over = arrive()
+    session.book.stamp(session.image, "positive", painted_over.centre, 3)
+    assert guide.place is None, "an answer by hand"
+    by_hand = arrive()
+    rows, columns = (slice(at - 3, at + 4) for at in by_hand.centre)
+    spot = np.argwhere(np.ones((7, 7))).T + np.array([[rows.start], [columns.start]])
+    rough.data_setitem(tuple(spot), truth[tuple(spot)])
+    assert guide.place is None, "the mask was mended"
+    following = arrive()
+    for other in (mended, accepted, painted_over, by_hand):
+        assert np.hypot(*np.subtract(following.centre, other.centre)) > 3
+    train(session, qtbot)
+    assert [step.place for step in guide._dealt_with] == [accepted]
 
 
 def test_a_mask_that_is_deleted_is_no_longer_learnt_from(scene):

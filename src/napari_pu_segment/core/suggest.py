@@ -19,7 +19,7 @@ from .patches import find_strokes
 from .places import Places, find_places
 from .progress import Progress, Work
 from .runtime import set_threads
-from .samples import Sample
+from .samples import NEGATIVE, POSITIVE, UNLABELED, Sample
 from .settings import OneOf, Settings, advanced
 
 _LEAST = 1e-3  # added before a logarithm
@@ -72,8 +72,8 @@ def _changed(places: Places) -> np.ndarray:
 
 
 def _suspect(places: Places) -> np.ndarray:
-    """log of the probability that the label of a rough mask is wrong."""
-    return np.where(places.distrust > 0, np.log(places.distrust + _LEAST), -np.inf)
+    """log of the probability that the label of a rough mask is wrong, where that is likelier than not."""
+    return np.where(places.distrust > 0.5, np.log(places.distrust + _LEAST), -np.inf)
 
 
 def _mixed(places: Places) -> np.ndarray:
@@ -94,7 +94,7 @@ ACQUISITIONS: dict[str, Acquisition] = {
     "unlike": Acquisition("Unlike anything painted", "unlike anything painted", _unlike),
     "missed": Acquisition("Likely missed", "likely missed object", _missed),
     "changed": Acquisition("Large change", "large change since the last round", _changed),
-    "suspect": Acquisition("Suspect in the rough mask", "the rough mask is suspect", _suspect),
+    "suspect": Acquisition("Suspect labels", "suspect label", _suspect),
 }
 
 
@@ -128,12 +128,15 @@ class Suggestion:
         Why there, in a few words for the user.
     score : float
         Higher is more useful; comparable within one list only.
+    rough : bool or None
+        What the rough mask says of the middle; None where it says nothing, or there is none.
     """
 
     centre: tuple[int, ...]
     radius_px: float
     reason: str
     score: float
+    rough: bool | None = None
 
 
 def suggest(
@@ -198,10 +201,16 @@ def suggest(
     row = pick(ACQUISITIONS, settings.acquisition, "acquisition function")
     chosen = choose(places, row, settings, shape, n_painted, skipped, np.random.default_rng(seed))
     reasons = explain(places) if not row.reason else [row.reason] * len(places)
+    centres = [tuple(map(int, centre)) for centre in places.centres]
     return [
-        Suggestion(tuple(map(int, places.centres[i])), float(places.radii_px[i]), reasons[i], score)
+        Suggestion(centres[i], float(places.radii_px[i]), reasons[i], score, _said(rough, centres[i]))
         for i, score in chosen
     ]
+
+
+def _said(rough: np.ndarray | None, centre: tuple[int, ...]) -> bool | None:
+    code = UNLABELED if rough is None else rough[centre]
+    return bool(code == POSITIVE) if code in (POSITIVE, NEGATIVE) else None
 
 
 def default_brush_px(shape: Sequence[int]) -> int:

@@ -37,9 +37,7 @@ def dab(layer: Labels, centre: Sequence[float], radius_px: float, factor: int = 
         How many pixels of the image a pixel of the layer is high and wide.
     """
     shape = layer.data.shape
-    place = np.array(widened(centre, shape))
-    place[-2:] = (place[-2:] - (factor - 1) / 2) / factor
-    middle, radius_px = np.round(place).astype(int), radius_px / factor
+    middle, radius_px = _pixel(layer, centre, factor), radius_px / factor
     reach = int(radius_px)
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disk = rows**2 + columns**2 <= max(radius_px, 0.5) ** 2
@@ -49,6 +47,18 @@ def dab(layer: Labels, centre: Sequence[float], radius_px: float, factor: int = 
     inside = ((indices >= 0) & (indices < np.array(shape)[:, None])).all(axis=0)
     with layer.block_history():  # so that those who hear of the stroke already see it
         layer.data_setitem(tuple(indices[:, inside]), PAINTED)
+
+
+def painted_at(layer: Labels, centre: Sequence[float], factor: int = 1) -> bool:
+    """Whether the pixel at a place of the image is painted on a brush layer; see `dab`."""
+    return bool(layer.data[tuple(_pixel(layer, centre, factor))])
+
+
+def _pixel(layer: Labels, centre: Sequence[float], factor: int) -> np.ndarray:
+    """The pixel of a brush layer, (D,) int, at a place of the image."""
+    place = np.array(widened(centre, layer.data.shape))
+    place[-2:] = (place[-2:] - (factor - 1) / 2) / factor
+    return np.asarray(np.round(place).astype(int))
 
 
 def fitted(mask: np.ndarray, grid: Grid) -> tuple[np.ndarray, int]:

@@ -12,11 +12,14 @@ from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.progress import Work
 from napari_pu_segment.core.suggest import Suggestion, SuggestSettings, suggest
 
+from .brushes import painted_at
+from .layers import BRUSHES
 from .marker import Marker
 from .scope import Scope
 from .session import Result, Session
 
 TITLE = "Looking for places"
+SUSPECT = "suspect"  # the row of `core.suggest.ACQUISITIONS` that asks about the rough mask
 _VIEW_RADII = 8  # so many radii of the brush shall be large enough on screen to be judged
 
 
@@ -26,6 +29,11 @@ class Step:
 
     place: Suggestion
     role: str
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody shall be asked there again, whatever the next result: skipped, or the rough mask is right."""
+        return not self.role or (self.role == "positive") == self.place.rough
 
 
 class Guide:
@@ -60,7 +68,7 @@ class Guide:
         self._result: Result | None = None  # the last whole one, from which the places come
         self._previous: np.ndarray | None = None  # the probability of the one before
         self._to_come: list[Suggestion] = []
-        self._skipped: list[tuple[int, ...]] = []
+        self._dealt_with: list[Step] = []  # so that nobody is asked there again
         self._stamping = False
         self.place: Suggestion | None = None
         self.looking = False
@@ -69,6 +77,7 @@ class Guide:
         session.result_changed.connect(self._on_result)
         session.image_changed.connect(self.start)
         session.book.painted.connect(self._on_painted)
+        session.rough.edited.connect(self._on_mended)
         session.book.changed.connect(self._on_layers)
 
     def start(self) -> None:
@@ -119,9 +128,8 @@ class Guide:
             return
         finally:
             self._stamping = False
-        if not role:
-            self._skipped.append(place.centre)
         self.done.append(Step(place, role))
+        self._dealt_with.append(self.done[-1])
         self.place = None
         self.take_there()
 
@@ -135,8 +143,7 @@ class Guide:
             self._stamping = True
             layer.undo()
             self._stamping = False
-        elif not step.role:
-            self._skipped.remove(step.place.centre)
+        self._dealt_with = [other for other in self._dealt_with if other is not step]
         if self.place is not None:
             self._to_come.insert(0, self.place)
         self._go(step.place)
@@ -144,7 +151,7 @@ class Guide:
     def stop(self) -> None:
         """Forget all places, and take the ring away."""
         self._marker.remove()
-        self._to_come, self._skipped, self.done = [], [], []
+        self._to_come, self._dealt_with, self.done = [], [], []
         self.place, self.looking = None, False
         self._result = self._previous = None
         self.changed.emit()
@@ -165,14 +172,39 @@ class Guide:
             return
         self._previous = old if old is not None and old.shape == new.shape else None
         self._to_come = []  # they were those of the former result
+        self._dealt_with = [step for step in self._dealt_with if step.settled]
         if self.place is not None or self.looking:
             self._look()
         self.changed.emit()
 
     def _on_painted(self, image: Image) -> None:
-        if image is self._image and not self._stamping and self.done:
+        if image is self._image and not self._stamping:
             self.done = []  # the last thing to undo is the user's own stroke now, not our dab
+            self._to_come = self._unpainted(self._to_come)
+            if self.place is not None and not self._unpainted([self.place]):
+                self._forget()  # answered by hand
             self.changed.emit()
+
+    def _on_mended(self, image: Image) -> None:
+        """Another rough mask is suspect elsewhere."""
+        if image is self._image and self.acquisition == SUSPECT:
+            self._to_come = []
+            self._forget()
+            if self.looking:
+                self._look()
+            self.changed.emit()
+
+    def _forget(self) -> None:
+        self.place = None
+        self._marker.remove()
+
+    def _unpainted(self, places: list[Suggestion]) -> list[Suggestion]:
+        """Those of the places whose middle is not painted."""
+        image, book = self._image, self._session.book
+        assert image is not None
+        layers = [layer for role in BRUSHES if isinstance(layer := book.member(image, role), Labels)]
+        factor = book.channels.grid(image).brush_factor
+        return [place for place in places if not any(painted_at(layer, place.centre, factor) for layer in layers)]
 
     def _on_layers(self) -> None:
         if self._image is not None and not self._session.book.contains(self._image):
@@ -194,7 +226,9 @@ class Guide:
         settings = SuggestSettings(acquisition=self.acquisition, brush_px=brush_px)
         probability, threshold = result.segmentation.probability, result.segmentation.threshold
         previous = self._previous
-        left_out = [*self._skipped, *([self.place.centre] if self.place is not None else [])]
+        suspicious = self.acquisition == SUSPECT
+        left_out = [step.place.centre for step in self._dealt_with if suspicious or not step.role]
+        left_out += [self.place.centre] if self.place is not None else []
 
         window = book.window(result.layer) if result.large else None
 
@@ -218,8 +252,8 @@ class Guide:
     def _on_places(self, image: Image, places: list[Suggestion]) -> None:
         if image is not self._image:
             return
-        self.looking, self._to_come = False, places
-        if self.place is None and places:
+        self.looking, self._to_come = False, self._unpainted(places)
+        if self.place is None and self._to_come:
             self._go(self._to_come.pop(0))
         elif self.place is None:
             self._marker.remove()

@@ -20,7 +20,7 @@ class Preferences:
     network : str
         A row of `NETWORKS`.
     n_steps, threads : int
-        Of training.
+        Of training; what was not changed here is each method's own.
     live : bool
         Whether live mode is on when the widget opens.
     refine : bool
@@ -54,8 +54,8 @@ class Preferences:
     def settings(self, kind: type[SettingsT]) -> SettingsT:
         """Settings of a method as they are preferred."""
         wanted: dict[str, Any] = {"network": self.network, "n_steps": self.n_steps, "threads": self.threads}
-        known = {name: value for name, value in wanted.items() if name in kind.model_fields}
-        return kind().changed(known)
+        chosen = {name: value for name, value in wanted.items() if value != getattr(Preferences, name)}
+        return kind().changed({name: value for name, value in chosen.items() if name in kind.model_fields})
 
     @property
     def autosave_path(self) -> Path | None:

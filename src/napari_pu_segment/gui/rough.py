@@ -6,6 +6,7 @@ import math
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -13,6 +14,7 @@ from psygnal import Signal
 
 from napari_pu_segment.core.errors import InputError
 
+from .brushes import StrokeWatch
 from .layers import LayerBook
 from .snapshots import Snapshot, own
 from .stores import LARGE_PX
@@ -30,13 +32,17 @@ class RoughMasks:
     ----------
     changed : Signal()
         Another one was chosen.
+    edited : Signal(Image)
+        The pixels of that image's mask are others now.
     """
 
     changed = Signal()
+    edited = Signal(object)
 
     def __init__(self, book: LayerBook) -> None:
         self._book = book
         self._chosen: weakref.WeakKeyDictionary[Image, weakref.ref[Labels]] = weakref.WeakKeyDictionary()
+        self._watches: weakref.WeakKeyDictionary[Image, StrokeWatch] = weakref.WeakKeyDictionary()
 
     def offered(self, image: Image) -> list[Labels]:
         """The user's labels layers that have the shape of an image; brush layers and results of ours are left out.
@@ -52,10 +58,14 @@ class RoughMasks:
 
     def choose(self, image: Image, mask: Labels | None) -> None:
         """Take a labels layer for the rough mask of an image, or none."""
+        watch = self._watches.pop(image, None)
+        if watch is not None:
+            watch.stop()
         if mask is None:
             self._chosen.pop(image, None)
         else:
             self._chosen[image] = weakref.ref(mask)
+            self._watches[image] = StrokeWatch(mask, partial(self._on_edited, weakref.ref(image)))
         self.changed.emit()
 
     def of(self, image: Image) -> Labels | None:
@@ -86,3 +96,8 @@ class RoughMasks:
             raise InputError(
                 f"The rough mask {mask.name!r} does not fit into memory. Choose a smaller image."
             ) from None
+
+    def _on_edited(self, ref: weakref.ref[Image]) -> None:
+        image = ref()
+        if image is not None:
+            self.edited.emit(image)

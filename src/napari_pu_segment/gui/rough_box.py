@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari.layers import Image, Labels
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QWidget
 from superqt.utils import signals_blocked
 
@@ -18,6 +19,7 @@ from .ticks import short
 
 NONE = "None"
 TITLE = "Looking for suspect labels"
+DEBOUNCE_MS = 150  # mask and strokes are copied each time
 
 
 class RoughBox(QWidget):
@@ -35,6 +37,10 @@ class RoughBox(QWidget):
         self._masks: list[Labels] = []
         self._over: Image | None = None  # the image that our layer lies over
         self._from: tuple[object, object] = (None, None)  # probability and mask that it was, or is being, found from
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(DEBOUNCE_MS)
+        self._soon.timeout.connect(self._again)
         self.combo = narrow(QComboBox())
         self.combo.setToolTip(
             "A labels layer that marks the objects roughly: a threshold, polygons, another program's result. Its "
@@ -42,8 +48,8 @@ class RoughBox(QWidget):
         )
         self.suspect_box = QCheckBox("Show suspect labels")
         self.suspect_box.setToolTip(
-            "A layer that is the stronger, the less likely the rough mask is right there. Take me there, set to "
-            "Suspect in the rough mask, leads from one such place to the next."
+            "A layer that is the stronger, the less likely the rough mask is right there; it follows what you mend. "
+            "Take me there, set to Suspect labels, leads from one such place to the next."
         )
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -54,7 +60,10 @@ class RoughBox(QWidget):
         self.suspect_box.toggled.connect(self._update)
         session.image_changed.connect(self.refresh)
         session.book.changed.connect(self.refresh)
+        session.book.changed.connect(self._on_layers)
+        session.book.painted.connect(self._on_edited)
         session.rough.changed.connect(self._update)
+        session.rough.edited.connect(self._on_edited)
         session.result_changed.connect(self._update)
         self.refresh()
 
@@ -99,18 +108,40 @@ class RoughBox(QWidget):
             return
         self._session.aside(_suspicion(result, snapshot), TITLE, lambda array: self._show(result, array))
 
+    def _on_edited(self, image: Image) -> None:
+        result = self._session.result
+        if result is not None and image is result.layer and self.suspect_box.isChecked():
+            self._soon.start()
+
+    def _again(self) -> None:
+        self._from = (None, None)
+        self._update()
+
+    def _on_layers(self) -> None:
+        """A layer that the user deleted is not brought back: its switch goes off."""
+        if self._over is not None and self._session.book.member(self._over, "suspect") is None:
+            self._over = None
+            self.suspect_box.setChecked(False)
+
     def _show(self, result: Result, array: object) -> None:
-        if self._session.result is not None and self._session.result.layer is result.layer:
-            try:
-                self._session.book.show(result.layer, "suspect", array)
-                self._over = result.layer
-            except PuSegmentError as error:
-                self._session.said.emit(str(error), True)
+        if self._from[0] is not result.segmentation.probability:  # switched off meanwhile, or of an older result
+            return
+        if self._over is not result.layer:
+            self._take_away()
+        try:
+            self._session.book.show(result.layer, "suspect", array)
+            self._over = result.layer
+        except PuSegmentError as error:
+            self._session.said.emit(str(error), True)
 
     def _hide(self) -> None:
-        if self._over is not None and self._session.book.contains(self._over):
-            self._session.book.hide(self._over, "suspect")
-        self._over, self._from = None, (None, None)
+        self._from = (None, None)
+        self._take_away()
+
+    def _take_away(self) -> None:
+        over, self._over = self._over, None
+        if over is not None and self._session.book.contains(over):
+            self._session.book.hide(over, "suspect")
 
 
 def _suspicion(result: Result, snapshot: Snapshot) -> Work[object]:

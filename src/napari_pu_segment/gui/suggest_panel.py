@@ -117,7 +117,9 @@ class SuggestPanel(QWidget):
             button.setEnabled(guide.place is not None)
         self.back_button.setEnabled(bool(guide.done))
         if guide.place is not None:
-            text = f"<b>{guide.place.reason.capitalize()}.</b> Is the middle an object?"
+            label = {None: "", True: "object", False: "background"}[guide.place.rough]
+            says = f" The rough mask says {label}." if label else ""
+            text = f"<b>{guide.place.reason.capitalize()}.</b>{says} Is the middle an object?"
         elif guide.looking:
             text = "Looking for places …"
         elif guide.ready:

@@ -19,6 +19,7 @@ from ..losses.reweight import GRADIENTS, Labelled, Parameters, mean_loss, pixel_
 from ..model import Model
 from ..network_settings import NetworkSettings
 from ..networks import Network
+from ..patches import find_strokes
 from ..prior import Estimate
 from ..progress import Progress, Work
 from ..runtime import set_threads
@@ -103,9 +104,9 @@ def train(
         gently = settings.changed({"learning_rate": settings.learning_rate / 3})
         step = _step(network, settings.changed({"learner": "clean"}), None, clean)
         yield from fit(network, step, gently, n_steps=max(1, n_steps // 3), message="Fine-tuning")
-    positive = sum(sample.count(POSITIVE) > 0 for sample in samples)
-    negative = sum(sample.count(NEGATIVE) > 0 for sample in samples)
-    return basis.model(network, _prior(samples), n_positive_strokes=positive, n_negative_strokes=negative)
+    strokes = find_strokes([sample for sample in samples if sample.trust == "scribble"])
+    counts = {f"n_{kind}_strokes": len(part) for kind, part in strokes.items()}
+    return basis.model(network, _prior(samples), **counts)
 
 
 def _sampler(basis: Basis, network: Network, noisy: bool, cache: FeatureCache | None) -> Work[LabelledSampler | None]:
