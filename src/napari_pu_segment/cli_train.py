@@ -87,11 +87,12 @@ def train(
     make_folder(out.parent)
     save_model(model, out)
     card = model.card
+    n_positive, n_negative = card.n_positive_strokes, card.n_negative_strokes
+    strokes_text = f"{n_positive} positive and {n_negative} negative strokes, " if n_positive + n_negative else ""
     low, high = card.class_prior_interval
     typer.echo(
-        f"{out}: {card.n_positive_strokes} positive and {card.n_negative_strokes} negative strokes, "
-        f"class prior {card.class_prior:.3f} in {low:.3f}..{high:.3f} ({card.class_prior_source}), "
-        f"{time.perf_counter() - began:.1f} s"
+        f"{out}: {strokes_text}class prior {card.class_prior:.3f} in {low:.3f}..{high:.3f} "
+        f"({card.class_prior_source}), {time.perf_counter() - began:.1f} s"
     )
 
 
