@@ -10,7 +10,7 @@ from .doubts import SCALE_LIMIT
 from .errors import InputError
 from .intensity import ChannelStats, measure
 from .model import Model, make_card
-from .network_settings import NetworkSettings
+from .network_settings import NetworkSettings, SeeingSettings
 from .networks import NETWORKS, Network, NetworkSpec, build_network
 from .prior import Estimate
 from .runtime import choose_device
@@ -24,7 +24,7 @@ class Basis:
     Parameters
     ----------
     samples : sequence of Sample
-    settings : NetworkSettings
+    settings : SeeingSettings
     spec : NetworkSpec
     intensity : tuple of ChannelStats
         Statistics of all samples together.
@@ -35,7 +35,7 @@ class Basis:
     """
 
     samples: Sequence[Sample]
-    settings: NetworkSettings
+    settings: SeeingSettings
     spec: NetworkSpec
     intensity: tuple[ChannelStats, ...]
     stats: tuple[tuple[ChannelStats, ...], ...]

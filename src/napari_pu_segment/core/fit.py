@@ -22,11 +22,22 @@ from .settings import OneOf, Settings, advanced
 _CACHE_BYTES = 2**30
 
 
-class TrainSettings(Settings):
-    """Settings of every method that trains a network."""
+class RunSettings(Settings):
+    """Settings of every method: chance, and where to compute."""
+
+    seed: int = advanced(default=0, ge=0, le=2**31 - 1, title="Seed", description="Same seed, same result.")
+    device: Annotated[str, OneOf(DEVICES)] = advanced(
+        default="auto", title="Device", description="Where to compute; automatic takes a GPU if there is one."
+    )
+    threads: int = advanced(
+        default=0, ge=0, le=256, title="Threads", description="Processor threads; 0 leaves one core to the viewer."
+    )
+
+
+class TrainSettings(RunSettings):
+    """Settings of every method that trains a network step by step."""
 
     n_steps: int = Field(150, ge=1, le=100_000, title="Training steps", description="Optimiser steps; more is slower.")
-    seed: int = advanced(default=0, ge=0, le=2**31 - 1, title="Seed", description="Same seed, same result.")
     learning_rate: float = advanced(
         default=1e-2,
         gt=0,
@@ -36,12 +47,6 @@ class TrainSettings(Settings):
     )
     weight_decay: float = advanced(
         default=1e-2, ge=0, le=1, title="Weight decay", description="Pull of the weights towards zero (AdamW)."
-    )
-    device: Annotated[str, OneOf(DEVICES)] = advanced(
-        default="auto", title="Device", description="Where to compute; automatic takes a GPU if there is one."
-    )
-    threads: int = advanced(
-        default=0, ge=0, le=256, title="Threads", description="Processor threads; 0 leaves one core to the viewer."
     )
 
 

@@ -1,4 +1,4 @@
-"""Settings that all methods share which train one of `NETWORKS`."""
+"""Settings that methods share: how images are seen, and which of `NETWORKS` is trained."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .filters import FILTERS
-from .fit import TrainSettings
+from .fit import RunSettings, TrainSettings
 from .intensity import TRANSFORMS, Statistics
 from .networks import NETWORKS
 from .settings import OneOf, advanced, only_if
 
 
-class NetworkSettings(TrainSettings):
-    """Which network, and how it sees images."""
+class SeeingSettings(RunSettings):
+    """How a method sees images."""
 
-    network: Annotated[str, OneOf(NETWORKS)] = Field(
-        "pixel", title="Network", description="The filter bank is best for a few strokes; U-Nets want many, or a GPU."
-    )
     intensity: Annotated[str, OneOf(TRANSFORMS)] = advanced(
         default="linear", title="Intensity scale", description="Asinh shows faint sources beside bright ones."
     )
@@ -42,6 +39,14 @@ class NetworkSettings(TrainSettings):
         title="Distance of planes (px)",
         description="How many pixels wide the distance between two planes is, for volumes. 0 takes it from the image's "
         "pixel size, or 1 where that is not known; 1 treats planes and pixels alike.",
+    )
+
+
+class NetworkSettings(SeeingSettings, TrainSettings):
+    """Which network is trained, and how."""
+
+    network: Annotated[str, OneOf(NETWORKS)] = Field(
+        "pixel", title="Network", description="The filter bank is best for a few strokes; U-Nets want many, or a GPU."
     )
     filters: Annotated[tuple[Annotated[str, OneOf(FILTERS)], ...], Field(min_length=1)] = advanced(
         default=("gaussian", "gradient", "hessian", "opening"), title="Filters", description="Of the filter bank."

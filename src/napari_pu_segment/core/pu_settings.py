@@ -10,16 +10,15 @@ from pydantic import Field
 from .losses.pu import RISKS, SURROGATES
 from .network_settings import NetworkSettings
 from .prior import PRIORS
-from .settings import OneOf, advanced, only_if
+from .settings import OneOf, Settings, advanced, only_if
 from .threshold import THRESHOLDS
 
 _AUTO = {"auto": "Automatic"}
 
 
-class PuSettings(NetworkSettings):
-    """Settings of positive-unlabelled and positive-negative-unlabelled training."""
+class CoverSettings(Settings):
+    """How much of the images is expected to be objects, and how much of them the mask covers."""
 
-    method: Literal["pu"] = Field("pu", title="Method", description="Tag of these settings.")
     prior: Annotated[str, OneOf(ChainMap({"fixed": "Fixed"}, PRIORS))] = Field(
         "auto", title="Class prior", description="How the expected positive fraction of the image is found."
     )
@@ -31,6 +30,15 @@ class PuSettings(NetworkSettings):
         title="Fixed prior (fraction)",
         description="Positive fraction of the image, used where the prior is fixed. Rather too high than too low.",
     )
+    threshold: Annotated[str, OneOf(THRESHOLDS)] = advanced(
+        default="plateau", title="Threshold rule", description="How much of the training images the mask covers."
+    )
+
+
+class PuSettings(NetworkSettings, CoverSettings):
+    """Settings of positive-unlabelled and positive-negative-unlabelled training."""
+
+    method: Literal["pu"] = Field("pu", title="Method", description="Tag of these settings.")
     risk: Annotated[str, OneOf(ChainMap(RISKS, _AUTO))] = advanced(
         default="auto", title="Risk", description="Automatic: PNU where there are negative strokes, else nnPU."
     )
@@ -56,7 +64,4 @@ class PuSettings(NetworkSettings):
         le=10,
         title="Generosity",
         description="Training takes the odds of the class prior times this: scores then rank pixels better.",
-    )
-    threshold: Annotated[str, OneOf(THRESHOLDS)] = advanced(
-        default="plateau", title="Threshold rule", description="How much of the training images the mask covers."
     )
