@@ -7,6 +7,7 @@ processes of this computer, which listen on the loopback address only; the user'
 
 from .connect import local, remote
 from .files import executor
+from .jobs import keep_jobs
 from .pool import Lost, Pool
 
-__all__ = ["Lost", "Pool", "executor", "local", "remote"]
+__all__ = ["Lost", "Pool", "executor", "keep_jobs", "local", "remote"]

@@ -48,8 +48,8 @@ class Pool:
     ----------
     client : distributed.Client
     look_after : callable, optional
-        Called now and then to replace workers that are gone for good, where they are processes of this computer.
-        Elsewhere somebody else looks after them.
+        Called now and then to replace workers that are gone for good: processes of this computer, or jobs of a queue
+        (`keep_jobs`). Elsewhere somebody else looks after them.
     patience_s : float
         How long there may be no worker at all.
     """
