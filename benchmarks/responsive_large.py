@@ -178,11 +178,12 @@ class Desk:
         self.table.add(self.image, name, **figures, seconds=round(seconds, 1), filled_mpx=round(filled, 1))
 
     def paint(self) -> None:
-        """One more negative stroke, of 100 px, somewhere on screen."""
-        middle = self.options.side / 2
-        start = middle + np.array([-300 + 20 * (self.n_painted % 30), -300 + 7 * (self.n_painted % 77)])
+        """One more negative stroke, of 100 px, somewhere on screen: outside it would drag the docks' borders."""
+        canvas = canvas_of(self.viewer, self.widget)
+        room = np.array([canvas.height() - 80, canvas.width() - 150])
+        start = self.options.side / 2 - room / 2 + np.array([7 * self.n_painted, 20 * self.n_painted]) % room
         path = start + np.linspace(0, 100, 6)[:, None] * np.array([[0.3, 1.0]])
-        paint(self.viewer, canvas_of(self.viewer, self.widget), path)
+        paint(self.viewer, canvas, path)
         self.n_painted += 1
 
     def picture(self, name: str) -> None:

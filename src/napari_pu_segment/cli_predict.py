@@ -102,7 +102,7 @@ def _predict(
     file = read_image(path)
     where = f"Image {str(path)!r}"
     model.check_image(tuple(file.image.shape), where, file.channel_names, file.axes)
-    warnings = doubts(model.card, file.sample(str(path)))
+    warnings = drive(doubts(model.card, file.sample(str(path))), path.name)
     for warning in warnings:
         typer.echo(f"Warning: {warning}", err=True)
     labels = None if ignore is None else _Ignored(ignore, tuple(file.image.shape[1:]), str(path))
@@ -141,7 +141,7 @@ def _written(file: ImageFile, paths: Mapping[str, Path], work: Any) -> Any:
             stack.callback(outs[kind].discard)  # of one that is finished, nothing is left to throw away
         result = work(outs)
         for output in outs.values():
-            output.finish()
+            drive(output.finishing(), output.path.name)
     return result
 
 

@@ -82,7 +82,7 @@ def train(
 
     began, method_row = time.perf_counter(), METHODS[settings.to_dict()["method"]]
     model = drive(method_row.train(samples, settings, start=load_model(start) if start else None), "Training")
-    for warning in training_doubts(samples):
+    for warning in drive(training_doubts(samples), "Looking at the images"):
         typer.echo(f"Warning: {warning}", err=True)
     make_folder(out.parent)
     save_model(model, out)

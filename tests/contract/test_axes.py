@@ -218,13 +218,13 @@ def test_a_large_image_is_read_in_parts(name, axes, shape, monkeypatch):
     assert model.card == again.card.model_copy(update={"created": model.card.created})
     assert seen.largest <= image.size / 10
     first = seen.total
-    measure([Sample(seen, axes=axes)])
+    run(measure([Sample(seen, axes=axes)]))
     assert 0 < seen.total - first < image.size / 4
 
 
 def test_blocks_of_a_large_image_make_the_patches_of_the_whole(monkeypatch):
     sample = Sample(noise((2, 30, 150, 170)))
-    stats = measure([sample])
+    stats = run(measure([sample]))
     whole = patch_images.PatchImage(sample, stats)
     monkeypatch.setattr(patch_images, "is_large", lambda shape: True)
     parts = patch_images.PatchImage(sample, stats)
@@ -244,8 +244,10 @@ def test_statistics_of_each_image():
     np.testing.assert_allclose(before, after, atol=2e-3)
     assert np.abs(run(map_tiles(fixed, dim)) - run(map_tiles(fixed, bright))).max() > 0.1
     np.testing.assert_array_equal(run(map_tiles(own, bright, tile_px=32)), after)
-    np.testing.assert_array_equal(run(map_tiles(own.for_image(bright), bright[:, :, :55]))[..., :20], after[..., :20])
-    assert own.for_image(dim).card.intensity != own.for_image(bright).card.intensity
-    assert fixed.for_image(bright) is fixed
+    np.testing.assert_array_equal(
+        run(map_tiles(run(own.for_image(bright)), bright[:, :, :55]))[..., :20], after[..., :20]
+    )
+    assert run(own.for_image(dim)).card.intensity != run(own.for_image(bright)).card.intensity
+    assert run(fixed.for_image(bright)) is fixed
     with pytest.raises(InputError, match="cannot continue"):
         run(train([Sample(dim, labels)], QUICK, start=own))

@@ -17,6 +17,7 @@ from napari_pu_segment.batch.pictures import SIDE_PX, histogram, outliers, thumb
 from napari_pu_segment.batch.plans import BatchPlan
 from napari_pu_segment.batch.report import BatchReport
 from napari_pu_segment.batch.settings import BatchSettings, Facts, FileReport
+from napari_pu_segment.core.progress import run
 from napari_pu_segment.figures import OUTLINE_RGB
 
 EVIL = "<script>alert(1)</script>\"'&\udcff\n.tif"
@@ -71,7 +72,7 @@ def test_thumbnails_are_small_and_outline_the_mask(shape):
     image, mask = np.random.default_rng(0).normal(100, 5, shape), np.zeros(shape[1:], np.uint8)
     mask[..., shape[-2] // 4 : -(shape[-2] // 4) or None, shape[-1] // 4 : -(shape[-1] // 4) or None] = 1
     pictures = [
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(thumbnail(image, which))))).astype(int)
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(run(thumbnail(image, which)))))).astype(int)
         for which in (mask, np.zeros_like(mask))
     ]
     assert max(pictures[0].shape[:2]) <= SIDE_PX
@@ -82,7 +83,7 @@ def test_thumbnails_are_small_and_outline_the_mask(shape):
 
 def test_thumbnails_of_odd_values():
     for image in (np.full((1, 9, 9), np.nan), np.full((1, 9, 9), 7), np.full((1, 9, 9), np.inf)):
-        assert thumbnail(image, np.ones((9, 9), np.uint8))
+        assert run(thumbnail(image, np.ones((9, 9), np.uint8)))
 
 
 def test_the_report_counts_files_and_flags_outliers(report_of):

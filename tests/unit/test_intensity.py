@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from napari_pu_segment.core.intensity import measure, normalise
+from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
 
 
 def test_percentiles_of_a_ramp():
     image = np.arange(1001.0).reshape(1, 7, 143)
-    (stats,) = measure([Sample(image)])
+    (stats,) = run(measure([Sample(image)]))
     assert (stats.low, stats.high) == pytest.approx((10.0, 995.0))
     out = normalise(image, [stats])
     assert out.dtype == np.float32
@@ -22,7 +23,7 @@ def test_percentiles_of_a_ramp():
 def test_any_dtype(transform, dtype):
     image = np.random.default_rng(0).random((2, 30, 30)) * 200
     image = image > 100 if dtype is bool else image.astype(dtype)
-    out = normalise(image, measure([Sample(image)], transform))
+    out = normalise(image, run(measure([Sample(image)], transform)))
     assert out.dtype == np.float32
     assert np.isfinite(out).all()
     assert out.std() > 0.1
@@ -33,7 +34,7 @@ def test_nan_inf_and_outliers_change_nothing_much(transform):
     clean = np.random.default_rng(0).normal(1e-10, 1e-11, (1, 64, 64)).astype(np.float32)
     dirty = clean.copy()
     dirty[0, 0, :5] = [np.nan, np.inf, -np.inf, 1, -1]
-    (a,), (b,) = measure([Sample(clean)], transform), measure([Sample(dirty)], transform)
+    (a,), (b,) = run(measure([Sample(clean)], transform)), run(measure([Sample(dirty)], transform))
     assert b.low == pytest.approx(a.low, rel=0.02)
     assert b.high == pytest.approx(a.high, rel=0.02)
     out = normalise(dirty, [b])
@@ -45,13 +46,13 @@ def test_nan_inf_and_outliers_change_nothing_much(transform):
 @pytest.mark.parametrize("value", [0, 7.5, np.nan])
 def test_constant_and_empty_of_sense(value):
     image = np.full((1, 5, 5), value)
-    assert normalise(image, measure([Sample(image)])).tolist() == np.zeros((1, 5, 5)).tolist()
+    assert normalise(image, run(measure([Sample(image)]))).tolist() == np.zeros((1, 5, 5)).tolist()
 
 
 def test_asinh_shows_faint_sources():
     image = np.random.default_rng(0).normal(0, 1, (1, 100, 100))
     image[0, 10, :50] = 5  # faint
     image[0, 50:60, 50:60] = 1000  # bright
-    linear, asinh = (normalise(image, measure([Sample(image)], t)) for t in ("linear", "asinh"))
+    linear, asinh = (normalise(image, run(measure([Sample(image)], t))) for t in ("linear", "asinh"))
     assert linear[0, 10, 5] < 0.02
     assert asinh[0, 10, 5] > 0.2

@@ -8,8 +8,9 @@ from napari_pu_segment.core.intensity import ChannelStats
 from napari_pu_segment.core.networks import NetworkSpec, build_network
 from napari_pu_segment.core.patch_images import PatchImage
 from napari_pu_segment.core.patches import PatchSampler, PixelSampler, find_strokes
+from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
-from napari_pu_segment.core.sampling import is_unlabelled, usable
+from napari_pu_segment.core.sampling import is_unlabelled, n_usable, usable
 
 
 def network_of(name):
@@ -57,7 +58,9 @@ def test_patches_carry_their_stroke_and_every_pixel_is_as_likely():
     sample = Sample(image, labels)
     network = network_of("cnn")
     stats = ChannelStats(low=0.0, high=2000.0, softening=1.0, transform="linear")
-    sampler = PatchSampler([PatchImage(sample, [stats])], find_strokes([sample]), [0], 2, network)
+    sampler = PatchSampler(
+        [PatchImage(sample, [stats])], find_strokes([sample]), {0: run(n_usable(sample))}, 2, network
+    )
     batches = [sampler.draw(rng) for _ in range(60)]
     side = network.patch_px
     assert batches[0].features.shape == (network.n_labelled + network.n_unlabelled, 1, side, side)

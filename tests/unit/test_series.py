@@ -144,17 +144,17 @@ def test_a_series_is_recorded_and_replayed(case, tmp_path):
 
 def test_doubts_about_planes_and_statistics(case):
     sample, _, model, _ = case
-    assert doubts(model.card, sample) == ()
+    assert run(doubts(model.card, sample)) == ()
     bright = Sample(sample.image * 1000, axes=sample.axes)
-    assert "intensities" in doubts(model.card, bright)[0]
+    assert "intensities" in run(doubts(model.card, bright))[0]
     own = model.card.model_copy(update={"statistics": "image"})
-    assert doubts(own, bright) == ()
+    assert run(doubts(own, bright)) == ()
     spec = model.card.network.model_copy(update={"ndim": 3, "plane_px": 5.0})
     card = model.card.model_copy(update={"network": spec, "pixel_size": (2.5, 0.5, 0.5), "pixel_unit": "µm"})
     stack = np.zeros((1, 3, 9, 9)) + sample.image.mean()
     near, far = (Sample(stack, pixel_size=(d, 0.5, 0.5), pixel_unit="µm") for d in (2.5, 10.0))
-    assert not any("planes" in sentence for sentence in doubts(card, near))
-    assert any("planes" in sentence and "20 px" in sentence for sentence in doubts(card, far))
+    assert not any("planes" in sentence for sentence in run(doubts(card, near)))
+    assert any("planes" in sentence and "20 px" in sentence for sentence in run(doubts(card, far)))
 
 
 def test_what_is_no_image_is_refused():

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.errors import ModelFileError
+from ..core.progress import Progress, Ticker, Work
 from .settings import Stored, Strict
 
+_READ_BYTES = 2**24  # so much of a result is read at once
 _SAMPLE_BYTES = 2**16  # read at both ends of an image to know it again
 
 
@@ -57,23 +59,28 @@ def identity(path: Path) -> Identity:
     return Identity(n_bytes=n_bytes, mtime_ns=mtime_ns, sha256=digest.hexdigest())
 
 
-def stored(path: Path) -> Stored:
+def stored(path: Path) -> Work[Stored]:
     """An output as it lies on the disk."""
     if not path.is_dir():
-        return Stored(n_bytes=path.stat().st_size, sha256=_digest(path).hex())
-    digest, n_bytes = hashlib.sha256(), 0
+        return Stored(n_bytes=path.stat().st_size, sha256=(yield from _digest(path, Ticker())).hex())
+    digest, n_bytes, ticker = hashlib.sha256(), 0, Ticker()
     for name, file in _contents(path):
         digest.update(f"{name}\0".encode("utf-8", "surrogatepass"))
-        digest.update(_digest(file))
+        digest.update((yield from _digest(file, ticker)))
         n_bytes += file.stat().st_size
     return Stored(n_bytes=n_bytes, sha256=digest.hexdigest())
 
 
-def _digest(path: Path) -> bytes:
+def _digest(path: Path, ticker: Ticker) -> Work[bytes]:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise OSError(errno.EINVAL, "not an ordinary file", str(path))
+    digest = hashlib.sha256()
     with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").digest()
+        while part := handle.read(_READ_BYTES):
+            digest.update(part)
+            if ticker.due():
+                yield Progress(0, 0, "Checking the results")
+    return digest.digest()
 
 
 def _contents(path: Path) -> Iterator[tuple[str, Path]]:

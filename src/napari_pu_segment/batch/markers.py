@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from ..core.crf import available_backend
 from ..core.errors import InputError, OutputError
 from ..core.files import PART, write_atomically
+from ..core.progress import Work
 from ..core.settings import OneOf
 from .identity import Identity, identity, stored
 from .settings import FORMATS, OUTPUTS, BatchSettings, Facts, FileReport, FileTask, Stored, Strict, shown
@@ -97,14 +98,8 @@ def _read(path: Path, kind: type[StrictT]) -> StrictT | None:
         return None
 
 
-def done(task: FileTask, *, quick: bool = False) -> FileReport | None:
-    """The report of a file whose results are there and whole, else None.
-
-    Parameters
-    ----------
-    quick : bool
-        Look only whether the results are there and files have their sizes, not at their bytes.
-    """
+def done(task: FileTask) -> FileReport | None:
+    """The report of a file whose results are there, and files of their sizes, else None; see `whole`."""
     marker, outputs = read_marker(task.settings.out, task.stem), task.outputs()
     if marker is None or marker.key != task.key or set(marker.outputs) != set(outputs):
         return None
@@ -112,14 +107,26 @@ def done(task: FileTask, *, quick: bool = False) -> FileReport | None:
         if marker.image != identity(task.path):
             return None
         for kind, path in outputs.items():
-            known = marker.outputs[kind]
-            whole = path.is_dir() or path.stat().st_size == known.n_bytes if quick else stored(path) == known
-            if not whole:
+            if not path.is_dir() and path.stat().st_size != marker.outputs[kind].n_bytes:
                 return None
     except OSError:
         return None
     reason = "Done before, with the same model, settings and image."
     return FileReport(task.name, "skipped", reason, task.stem, dict(marker.outputs), marker.facts)
+
+
+def whole(task: FileTask) -> Work[FileReport | None]:
+    """The report of a file whose results are there with the bytes that were written, else None."""
+    report = done(task)
+    if report is None:
+        return None
+    try:
+        for kind, path in task.outputs().items():
+            if (yield from stored(path)) != report.outputs[kind]:
+                return None
+    except OSError:
+        return None
+    return report
 
 
 def forget(task: FileTask) -> None:
@@ -196,7 +203,7 @@ def check_owner(settings: BatchSettings, key: str, tasks: Sequence[FileTask]) ->
 def _check_images(owner: Owner, tasks: Sequence[FileTask]) -> None:
     """Refuse images of another folder that would replace results; a folder that was moved or copied has the same."""
     for task in tasks:
-        if any(path.exists() for path in task.outputs().values()) and done(task, quick=True) is None:
+        if any(path.exists() for path in task.outputs().values()) and done(task) is None:
             raise InputError(
                 f"Folder {str(task.settings.out)!r} holds results of the folder of images {owner.folder!r}; those of "
                 f"{task.name!r} would be replaced. Choose another folder, or --overwrite to replace them."

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ..core.progress import Progress, Ticker, Work
 from ..core.samples import Array
 from ..figures import OUTLINE_RGB
 
@@ -17,18 +18,18 @@ SIDE_PX = 144
 _BAND_PX = 1024
 
 
-def thumbnail(image: Array, result: Array, threshold: float = 1) -> str:
+def thumbnail(image: Array, result: Array, threshold: float = 1) -> Work[str]:
     """A small JPEG, in base64: the middle plane of an image (C, ..., Y, X) and the outline of a result (..., Y, X).
 
     The outline is that of the pixels that reach the threshold. Both may be lazy; they are read on a coarse grid.
     """
     step = max(1, max(image.shape[-2:]) // (4 * SIDE_PX))
     middle = tuple(n // 2 for n in result.shape[:-2])
-    looks = _coarse(image, (slice(0, 3 if image.shape[0] == 3 else 1), *middle), step).astype(np.float32)
-    inside = _coarse(result, middle, step) >= threshold
+    looks = yield from _coarse(image, (slice(0, 3 if image.shape[0] == 3 else 1), *middle), step)
+    inside = (yield from _coarse(result, middle, step)) >= threshold
     scale = min(1.0, SIDE_PX / max(inside.shape))
     size = tuple(max(1, round(n * scale)) for n in inside.shape[::-1])
-    picture = Image.fromarray(_grey_or_rgb(looks)).resize(size, Image.Resampling.BOX)
+    picture = Image.fromarray(_grey_or_rgb(looks.astype(np.float32))).resize(size, Image.Resampling.BOX)
     small = np.asarray(Image.fromarray(inside.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)) > 127
     pixels = np.asarray(picture.convert("RGB")).copy()
     pixels[small ^ ndimage.binary_erosion(small, border_value=1)] = OUTLINE_RGB
@@ -37,11 +38,16 @@ def thumbnail(image: Array, result: Array, threshold: float = 1) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _coarse(array: Array, place: tuple[int | slice, ...], step: int) -> np.ndarray:
+def _coarse(array: Array, place: tuple[int | slice, ...], step: int) -> Work[np.ndarray]:
     """Every so many rows and columns of a plane; read in bands, so that no large plane is held."""
     rows, band = array.shape[-2], step * max(1, _BAND_PX // step)
     windows = [slice(start, min(start + band, rows), step) for start in range(0, rows, band)]
-    return np.concatenate([np.asarray(array[(*place, w, slice(None, None, step))]) for w in windows], axis=-2)
+    found, ticker = [], Ticker()
+    for i, window in enumerate(windows):
+        if ticker.due():
+            yield Progress(i, len(windows), "Making a small picture")
+        found.append(np.asarray(array[(*place, window, slice(None, None, step))]))
+    return np.concatenate(found, axis=-2)
 
 
 def _grey_or_rgb(looks: np.ndarray) -> np.ndarray:

@@ -161,7 +161,7 @@ def planning(settings: BatchSettings) -> Work[BatchPlan]:
             refused.append(FileReport(one.name, "refused", str(error)))
             continue
         tasks.append(task)
-        left += [] if markers.done(task, quick=True) else [n_px]
+        left += [] if markers.done(task) else [n_px]
     markers.check_owner(settings, key, tasks)
     return BatchPlan(
         settings,

@@ -86,9 +86,9 @@ def _at_once(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
         arrays["instances"] = labels
     for kind, path in task.outputs().items():
         if kind != "measurements":
-            _write(path, arrays[kind], file, kind != "probability")
+            yield from _write(path, arrays[kind], file, kind != "probability")
     n_objects = _write_table(task, labels, table)
-    picture = thumbnail(file.image, final)
+    picture = yield from thumbnail(file.image, final)
     return Made(result.threshold, covered(final), result.refined_by, n_objects, picture)
 
 
@@ -125,11 +125,11 @@ def _filled(task: FileTask, model: Model, file: ImageFile, fill: Fill, outs: Map
     final = outs["refined" if settings.refine else "mask"] if "mask" in outs or settings.refine else None
     labels, table = yield from _objects_of(task, file, outs, final)
     shown: Array = outs["probability"] if final is None else final
-    picture = thumbnail(file.image, shown, summary.threshold if final is None else 1)
+    picture = yield from thumbnail(file.image, shown, summary.threshold if final is None else 1)
     for kind in outs.keys() & set(settings.outputs):
-        outs[kind].finish()
+        yield from outs[kind].finishing()
     if labels is not None and "instances" in settings.outputs:
-        _write(task.outputs()["instances"], labels, file, True)
+        yield from _write(task.outputs()["instances"], labels, file, True)
     n_objects = _write_table(task, labels, table)
     fraction = summary.positive_fraction if summary.refined_fraction is None else summary.refined_fraction
     return Made(summary.threshold, fraction, summary.refined_by, n_objects, picture)
@@ -159,7 +159,7 @@ def _begin(path: Path, kind: str, file: ImageFile, key: str) -> Output:
     )
 
 
-def _write(path: Path, array: np.ndarray, file: ImageFile, labels: bool) -> None:
+def _write(path: Path, array: np.ndarray, file: ImageFile, labels: bool) -> Work[None]:
     axes, size, unit = file.axes[1:], file.pixel_size, file.pixel_unit
     if path.suffix != ZARR_SUFFIX:
         write_image(path, storable(array), size, unit, axes)
@@ -169,7 +169,7 @@ def _write(path: Path, array: np.ndarray, file: ImageFile, labels: bool) -> None
     out = create_output(path, array.shape, array.dtype, pixel_size=size, pixel_unit=unit, axes=axes, labels=labels)
     try:
         out[...] = array
-        out.finish()
+        yield from out.finishing()
     finally:
         out.discard()
 

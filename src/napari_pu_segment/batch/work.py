@@ -60,7 +60,7 @@ def processing(task: FileTask, fill: Fill = segment_into) -> Work[FileReport]:
 
 def _process(task: FileTask, fill: Fill) -> Work[FileReport]:
     _check_places(task)
-    before = markers.done(task)
+    before = yield from markers.whole(task)
     if before is not None:
         return before
     model = model_of(task)
@@ -72,7 +72,9 @@ def _process(task: FileTask, fill: Fill) -> Work[FileReport]:
     if identity(task.path) != image:
         markers.drop_outputs(task)
         raise PuSegmentError(f"Image file {task.name!r} was changed while it was read. Run the batch again.")
-    outputs = {kind: stored(path) for kind, path in task.outputs().items()}
+    outputs = {}
+    for kind, path in task.outputs().items():
+        outputs[kind] = yield from stored(path)
     facts = Facts(
         axes=file.axes,
         shape=tuple(file.image.shape),
@@ -81,7 +83,7 @@ def _process(task: FileTask, fill: Fill) -> Work[FileReport]:
         threshold=made.threshold,
         n_objects=made.n_objects,
         refined_by=made.refined_by,
-        warnings=doubts(model.card, file.sample(task.name)),
+        warnings=(yield from doubts(model.card, file.sample(task.name))),
     )
     report = FileReport(task.name, "ok", "", task.stem, outputs, facts)
     markers.write_marker(task, image, report, made.picture)

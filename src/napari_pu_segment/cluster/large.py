@@ -14,7 +14,7 @@ from ..core.crf_prepare import Figures
 from ..core.errors import JobError
 from ..core.model import Model
 from ..core.pipeline import Summary
-from ..core.progress import Progress, Work, run, shifted
+from ..core.progress import Progress, Ticker, Work, run, shifted
 from ..core.regions import Slices
 from ..core.runtime import fix_threads
 from ..core.samples import Array
@@ -71,7 +71,7 @@ def do_block(task: BlockTask) -> Counts:
 def _opened(task: FileTask, mtime_ns: int) -> tuple[Model, Array]:
     """The image of a task, and the model with the statistics that hold for it; opened once for all of its blocks."""
     image = read_image(task.path).image
-    return model_of(task).for_image(image), image
+    return run(model_of(task).for_image(image)), image
 
 
 def segment_on(
@@ -126,8 +126,10 @@ def _parts(outs: Mapping[str, Output]) -> tuple[tuple[str, Path], ...]:
 
 def _spread(pool: Pool, todo: Sequence[BlockTask], outs: Mapping[str, Output], message: str) -> Work[Counts]:
     """Do the blocks that `outs` do not hold yet; counts all."""
-    counts, missing = Counts(), []
+    counts, missing, ticker = Counts(), [], Ticker()
     for task in todo:
+        if ticker.due():
+            yield Progress(0, 0, "Looking for what is there")
         before = written(outs, task.block, task.threshold)
         if before is None:
             missing.append(task)

@@ -141,7 +141,7 @@ def predict_block(
     OutOfMemoryError
         If memory runs out at a given or at the smallest tile size.
     """
-    probability = yield from _predicted(model.for_image(image), image, block, tile_px)
+    probability = yield from _predicted((yield from model.for_image(image)), image, block, tile_px)
     ignored = None if labels is None else np.asarray(labels[block]) == IGNORE
     threshold = model.card.threshold if threshold is None else threshold
     mask = (probability >= np.float32(threshold)).astype(np.uint8)

@@ -13,6 +13,7 @@ from .model import Model, make_card
 from .network_settings import NetworkSettings, SeeingSettings
 from .networks import NETWORKS, Network, NetworkSpec, build_network
 from .prior import Estimate
+from .progress import Work
 from .runtime import choose_device
 from .samples import Sample, common_axes
 
@@ -83,7 +84,7 @@ class Basis:
         return Model(network, card)
 
 
-def prepare_basis(samples: Sequence[Sample], settings: NetworkSettings, start: Model | None) -> Basis:
+def prepare_basis(samples: Sequence[Sample], settings: NetworkSettings, start: Model | None) -> Work[Basis]:
     """Look at the samples, before any training.
 
     Raises
@@ -95,7 +96,7 @@ def prepare_basis(samples: Sequence[Sample], settings: NetworkSettings, start: M
     if start is not None:
         for sample in samples:
             start.check_image(sample.image.shape, f"Image {sample.name!r}", sample.channel_names, sample.axes)
-    intensity, stats = _statistics(samples, settings, start)
+    intensity, stats = yield from _statistics(samples, settings, start)
     return Basis(samples, settings, spec_of(settings, samples, _ndim(settings, axes)), intensity, stats, start)
 
 
@@ -127,13 +128,16 @@ def _ndim(settings: NetworkSettings, axes: str) -> int:
 
 def _statistics(
     samples: Sequence[Sample], settings: NetworkSettings, start: Model | None
-) -> tuple[tuple[ChannelStats, ...], tuple[tuple[ChannelStats, ...], ...]]:
+) -> Work[tuple[tuple[ChannelStats, ...], tuple[tuple[ChannelStats, ...], ...]]]:
     """Statistics of all samples together, and those that each of them is seen with."""
-    everywhere = start.card.intensity if start else measure(samples, settings.intensity)
+    everywhere = start.card.intensity if start else (yield from measure(samples, settings.intensity))
     if settings.statistics == "training":
         return everywhere, (everywhere,) * len(samples)
     # as `Model.for_image` will measure them: what is ignored makes no difference there
-    return everywhere, tuple(measure([Sample(sample.image)], everywhere[0].transform) for sample in samples)
+    each = []
+    for sample in samples:
+        each.append((yield from measure([Sample(sample.image)], everywhere[0].transform)))
+    return everywhere, tuple(each)
 
 
 def _plane_px(settings: NetworkSettings, samples: Sequence[Sample], ndim: int) -> float:

@@ -161,7 +161,7 @@ class Refiner:
         if is_whole(shape):
             return None
         if index not in self._figures:
-            seen = values(self.image[(slice(None), *index)] if index else self.image)
+            seen = yield from values(self.image[(slice(None), *index)] if index else self.image)
             arrays = {"image": seen[:, None]}
             for i, part in enumerate(samples(shape)):
                 arrays[f"sample{i}"] = _checked(self.probability[(*index, *part)])

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from .intensity import ChannelStats, measure, normalise
+from .progress import run
 from .samples import IGNORE, NEGATIVE, POSITIVE, Sample
 
 _WIDTH_SHARE, _WIDTH_RANGE_PX = 0.15, (2.0, 20.0)  # automatic bilateral width: this share of the object width
@@ -105,7 +106,7 @@ def figures(
     width_px : float
         Of the bilateral kernel; 0 for automatic.
     """
-    stats = measure([Sample(image)])
+    stats = run(measure([Sample(image)]))
     pixels = _scaled(image, stats).reshape(len(image), -1).astype(np.float64)
     mean = pixels.mean(axis=1)
     pixels -= mean[:, None]

@@ -8,6 +8,7 @@ import numpy as np
 
 from .intensity import ranges
 from .model import Card
+from .progress import Work
 from .samples import Sample
 from .sampling import values
 
@@ -16,7 +17,7 @@ SCALE_LIMIT = 1.5  # a network sees objects at one scale; brush strokes vary by 
 METRES = {"nm": 1e-9, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 
-def doubts(card: Card, sample: Sample) -> tuple[str, ...]:
+def doubts(card: Card, sample: Sample) -> Work[tuple[str, ...]]:
     """Reasons, one sentence each, why a model's result on an image may be wrong; empty where there are none.
 
     What makes a prediction impossible, such as another number of channels, is refused by `Model.check_image`; here it
@@ -29,18 +30,23 @@ def doubts(card: Card, sample: Sample) -> tuple[str, ...]:
     sample : Sample
         The image, with channel names and pixel size where they are known.
     """
-    found = (_names(card, sample), _pixel_size(card, sample), _planes(card, sample), _intensity(card, sample))
+    found = (
+        _names(card, sample),
+        _pixel_size(card, sample),
+        _planes(card, sample),
+        (yield from _intensity(card, sample)),
+    )
     return tuple(sentence for sentence in found if sentence)
 
 
-def training_doubts(samples: Sequence[Sample]) -> tuple[str, ...]:
+def training_doubts(samples: Sequence[Sample]) -> Work[tuple[str, ...]]:
     """Reasons, one sentence each, why little can be learnt from images: channels whose pixels are all the same.
 
     The images are read on a coarse grid.
     """
     found = []
     for sample in samples:
-        flat = [i for i, part in enumerate(values(sample.image, sample.labels)) if not _varies(part)]
+        flat = [i for i, part in enumerate((yield from values(sample.image, sample.labels))) if not _varies(part)]
         if len(flat) == sample.image.shape[0]:
             found.append(f"{sample.name!r} has no contrast: all its pixels are the same, so it tells nothing.")
         elif flat:
@@ -89,7 +95,7 @@ def _planes(card: Card, sample: Sample) -> str:
     )
 
 
-def _intensity(card: Card, sample: Sample) -> str:
+def _intensity(card: Card, sample: Sample) -> Work[str]:
     """Whether some channel's values lie apart from the model's range, or are spread far wider or narrower.
 
     An image without objects has a narrow range too; so narrow means narrower than the noise the model was trained with.
@@ -97,7 +103,7 @@ def _intensity(card: Card, sample: Sample) -> str:
     """
     if len(card.intensity) != sample.image.shape[0] or card.statistics == "image":
         return ""
-    for i, (stats, (low, high)) in enumerate(zip(card.intensity, ranges(sample), strict=True)):
+    for i, (stats, (low, high)) in enumerate(zip(card.intensity, (yield from ranges(sample)), strict=True)):
         wide, own = stats.high - stats.low, high - low
         apart = high < stats.low or low > stats.high
         narrow = 0 < own < wide / FAR and own < stats.softening

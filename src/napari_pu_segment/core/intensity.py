@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from .progress import Work
 from .samples import Sample
 from .sampling import values
 
@@ -47,20 +48,22 @@ def normalise(image: np.ndarray, stats: Sequence[ChannelStats]) -> np.ndarray:
     return np.stack([stat.apply(channel) for channel, stat in zip(image, stats, strict=True)])
 
 
-def measure(samples: Sequence[Sample], transform: str = "linear") -> tuple[ChannelStats, ...]:
+def measure(samples: Sequence[Sample], transform: str = "linear") -> Work[tuple[ChannelStats, ...]]:
     """Statistics of each channel over all samples.
 
     `low` and `high` are the 1st and 99.5th percentile of the finite values that are not ignored, of about a million
     pixels an image taken on a regular grid; see `sampling.values`. `softening` is the robust noise level: 1.4826 times
     the median absolute deviation. A constant channel gets a range of one unit, so that it becomes 0 everywhere.
     """
-    grids = [values(sample.image, sample.labels) for sample in samples]
+    grids = []
+    for sample in samples:
+        grids.append((yield from values(sample.image, sample.labels)))
     return tuple(_channel([grid[c] for grid in grids], transform) for c in range(samples[0].image.shape[0]))
 
 
-def ranges(sample: Sample) -> tuple[tuple[float, float], ...]:
+def ranges(sample: Sample) -> Work[tuple[tuple[float, float], ...]]:
     """The 1st and the 99th percentile of each channel's finite values, read on the same regular grid; 0, 0 if none."""
-    parts = [part[np.isfinite(part)] for part in values(sample.image, sample.labels)]
+    parts = [part[np.isfinite(part)] for part in (yield from values(sample.image, sample.labels))]
     ends = [np.percentile(part, [1, 99]) if part.size else (0.0, 0.0) for part in parts]
     return tuple((float(low), float(high)) for low, high in ends)
 

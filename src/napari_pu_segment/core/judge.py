@@ -62,7 +62,7 @@ def judge(
     masks = [sample for sample in samples if sample.trust != "scribble"]
     samples = [sample for sample in samples if sample.trust == "scribble"]
     rng = np.random.default_rng(int(model.card.settings["seed"]))
-    pool = draw_pixels(samples, _POOL_PX, rng)
+    pool = yield from draw_pixels(samples, _POOL_PX, rng)
     own = np.concatenate([part[0] for part in (yield from _at(model, samples, [[p] for p in pool], cache))])
     mask = own >= (model.card.threshold if threshold is None else threshold)
     strokes: list[HeldStroke] = []
@@ -117,7 +117,7 @@ def _at(
             found.append([everywhere[pixels] for pixels in wanted])
             continue
         n_values = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
-        stats = model.for_image(sample.image).card.intensity
+        stats = (yield from model.for_image(sample.image)).card.intensity
         rows = yield from gather(sample, wanted, network, spec, stats, n_values, cache)
         with torch.inference_mode():
             parts = [torch.sigmoid(network.head(part.to(model.device))[:, 0].double()) for part in rows]

@@ -124,7 +124,9 @@ def labelled_sampler(
         If no pixel of the samples is labelled.
     """
     rng = np.random.default_rng(seed)
-    places = [_labelled_places(sample) for sample in samples]
+    places = []
+    for sample in samples:
+        places.append((yield from _labelled_places(sample)))
     if not any(map(len, places)):
         raise InputError("No pixel is labelled: the masks are empty of objects and background, or all is ignored.")
     weights = [_class_weights(sample, part) for sample, part in zip(samples, places, strict=True)]
@@ -151,13 +153,13 @@ def labelled_sampler(
     return LabelledPixels(rows_of_all, network.n_unlabelled)
 
 
-def _labelled_places(sample: Sample) -> np.ndarray:
+def _labelled_places(sample: Sample) -> Work[np.ndarray]:
     """Flat indices of labelled pixels; of a large mask those in some windows, as all of them would fill the memory."""
     if sample.labels is None:
         return np.empty(0, np.int64)
     if sample.trust == "scribble":
         return np.sort(np.concatenate([places_of(sample.labels, code) for code in (POSITIVE, NEGATIVE)]))
-    places = usable_places(sample)
+    places = yield from usable_places(sample)
     codes = sample.labels.reshape(-1)[places]
     kept: np.ndarray = places[(codes == POSITIVE) | (codes == NEGATIVE)]
     return kept

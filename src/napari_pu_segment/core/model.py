@@ -24,6 +24,7 @@ from .files import write_atomically
 from .filters import count
 from .intensity import ChannelStats, Statistics, measure, normalise
 from .networks import Network, NetworkSpec, build_network, stacked
+from .progress import Work
 from .runtime import choose_device
 from .samples import Array, Sample, checked_axes
 
@@ -98,7 +99,7 @@ class Model:
             return 2 * count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
         return 4 * spec.width
 
-    def for_image(self, image: Array) -> Model:
+    def for_image(self, image: Array) -> Work[Model]:
         """This model with the intensity statistics that hold for an image (C, [T,] [Z,] Y, X).
 
         Where they are those of the training images it is this model itself. Else the image is measured, read on a
@@ -107,7 +108,7 @@ class Model:
         """
         if self.card.statistics == "training":
             return self
-        stats = measure([Sample(image)], self.card.intensity[0].transform)
+        stats = yield from measure([Sample(image)], self.card.intensity[0].transform)
         return replace(self, card=self.card.model_copy(update={"intensity": stats, "statistics": "training"}))
 
     def n_own(self, n_axes: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .intensity import ChannelStats, normalise
 from .samples import Sample
-from .sampling import is_large, n_usable, usable, windows
+from .sampling import is_large, usable, windows
 
 _BLOCK_PX = 64  # side of a block of a large image, in rows and columns; 16 planes or time points of it are one
 _KEPT_BYTES = 2**28  # of a large image's blocks
@@ -28,7 +28,6 @@ class PatchImage:
 
     def __init__(self, sample: Sample, stats: Sequence[ChannelStats]) -> None:
         self.shape = sample.spatial_shape
-        self.n_usable = n_usable(sample)
         self._sample, self._stats = sample, stats
         self._windows = windows(self.shape) if is_large(self.shape) else []
         self._sides = [16] * (len(self.shape) - 2) + [_BLOCK_PX] * 2

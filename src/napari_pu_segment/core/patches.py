@@ -175,8 +175,9 @@ class PatchSampler:
     ----------
     images : sequence of PatchImage
     strokes : mapping of kind to strokes
-    pool : sequence of int
-        Numbers of the images whose pixels stand for the unlabelled distribution.
+    pool : mapping of int to int
+        Numbers of the images whose pixels stand for the unlabelled distribution, and how many pixels of each may be
+        trained on (of a large image, about).
     ndim : int
         2 for patches (p, p), also of planes and time points; 3 for volumes.
     network : Network
@@ -187,7 +188,7 @@ class PatchSampler:
         self,
         images: Sequence[PatchImage],
         strokes: Mapping[str, Sequence[Stroke]],
-        pool: Sequence[int],
+        pool: Mapping[int, int],
         ndim: int,
         network: Network,
     ) -> None:
@@ -197,7 +198,7 @@ class PatchSampler:
         self._n_labelled, self._n_unlabelled = network.n_labelled, network.n_unlabelled
         self._n_own = len(images[0].shape) - ndim
         self._patch = patch_sides(network, self._n_own, ndim)
-        self._pool, sizes = list(pool), np.array([images[i].n_usable for i in pool], float)
+        self._pool, sizes = list(pool), np.array(list(pool.values()), float)
         self._shares = sizes / sizes.sum()
 
     def draw(self, rng: np.random.Generator) -> Batch:

@@ -162,7 +162,7 @@ def segment_into(
     """
     model.check_image(tuple(image.shape), name, axes=axes)
     _check_shapes(outs, labels, tuple(image.shape[1:]), name)
-    model = model.for_image(image)
+    model = yield from model.for_image(image)
     threshold = model.card.threshold if threshold is None else threshold
     first = {key: out for key, out in outs.items() if key != "refined"}
     predicting = _predict_all(model, image, first, labels, threshold, tile_px)

@@ -14,6 +14,7 @@ from .intensity import normalise
 from .model import Model
 from .networks import stacked
 from .patches import Stroke, find_strokes
+from .progress import run
 from .samples import UNLABELED, Sample
 from .trust import label_trust
 from .uncertainty import shifted_scores, uncertainty
@@ -210,7 +211,7 @@ def _features(sample: Sample, model: Model) -> tuple[torch.Tensor, Sequence[int]
     side = math.prod(shape) / math.prod(step) / _FEATURE_PX
     step += [max(1, math.ceil(math.sqrt(side)))] * 2
     small = np.asarray(sample.image[(slice(None), *(slice(None, None, s) for s in step))])
-    x = torch.from_numpy(normalise(small, model.for_image(sample.image).card.intensity))
+    x = torch.from_numpy(normalise(small, run(model.for_image(sample.image)).card.intensity))
     n_own = len(step) - 2
     with torch.inference_mode():
         bank = (spec.filters or _FILTERS, spec.sigmas_px or _SIGMAS_PX)

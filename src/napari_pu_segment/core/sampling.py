@@ -1,6 +1,7 @@
 """How much of an image is looked at where all of it counts: a small one whole, a large one in windows on a grid.
 
 What is decided here depends on an image's shape alone, so that a lazy image and the same one in memory give the same.
+To read some hundred windows of a compressed file takes seconds, so whatever reads them is long work.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .progress import Progress, Ticker, Work
 from .samples import IGNORE, UNLABELED, Array, Sample
 
 LARGE_PX = 2**24  # an image of more pixels is never read whole
 _N_WINDOWS, _SIDE_PX = 256, 64
 _BLOCK_PX = 2**22  # labels are looked through in blocks of so many pixels
 _GRID_PX = 1_000_000  # about so many pixels of an image are enough for percentiles
+_MESSAGE = "Looking at the image"
 
 
 def is_large(shape: Sequence[int]) -> bool:
@@ -45,7 +48,7 @@ def windows(shape: Sequence[int]) -> list[tuple[slice, ...]]:
     ]
 
 
-def values(image: Array, labels: np.ndarray | None = None) -> np.ndarray:
+def values(image: Array, labels: np.ndarray | None = None) -> Work[np.ndarray]:
     """About a million pixels (C, n), float64, of an image (C, [T,] [Z,] Y, X); NaN where the labels say ignore.
 
     Of every n-th pixel along each axis, or of the `windows` of a large image.
@@ -53,8 +56,10 @@ def values(image: Array, labels: np.ndarray | None = None) -> np.ndarray:
     shape = tuple(image.shape[1:])
     step = max(1, round((math.prod(shape) / _GRID_PX) ** (1 / len(shape))))
     parts = windows(shape) if is_large(shape) else [(slice(None, None, step),) * len(shape)]
-    found = []
-    for part in parts:
+    found, ticker = [], Ticker()
+    for i, part in enumerate(parts):
+        if ticker.due():
+            yield Progress(i, len(parts), _MESSAGE)
         seen = np.array(image[(slice(None), *part)], dtype=np.float64)
         if labels is not None:
             seen[:, labels[part] == IGNORE] = np.nan
@@ -74,12 +79,17 @@ def usable(sample: Sample, window: tuple[slice, ...] = ()) -> np.ndarray:
     return fine
 
 
-def n_usable(sample: Sample) -> int:
+def n_usable(sample: Sample) -> Work[int]:
     """How many pixels may be trained on; of a large image about, from its `windows`."""
     shape = sample.spatial_shape
     if not is_large(shape):
         return int(np.count_nonzero(usable(sample)))
-    return round(sum(np.count_nonzero(usable(sample, window)) for window in windows(shape)) * _share(shape))
+    seen, ticker, parts = 0, Ticker(), windows(shape)
+    for i, window in enumerate(parts):
+        if ticker.due():
+            yield Progress(i, len(parts), _MESSAGE)
+        seen += int(np.count_nonzero(usable(sample, window)))
+    return round(seen * _share(shape))
 
 
 def is_unlabelled(sample: Sample) -> bool:
@@ -94,7 +104,7 @@ def places_of(labels: np.ndarray, code: int) -> np.ndarray:
 
 def draw_pixels(
     samples: Sequence[Sample], n: int, rng: np.random.Generator, pool: Sequence[int] | None = None
-) -> list[np.ndarray]:
+) -> Work[list[np.ndarray]]:
     """Flat indices into every sample, `n` in all, drawn uniformly over all usable pixels of the pool.
 
     Parameters
@@ -108,7 +118,9 @@ def draw_pixels(
     -------
     list of ndarray of int, one for each sample, all of them empty where no pixel is usable
     """
-    places = [usable_places(s) if pool is None or i in pool else np.empty(0, int) for i, s in enumerate(samples)]
+    places = [np.empty(0, int) for _ in samples]
+    for i in range(len(samples)) if pool is None else pool:
+        places[i] = yield from usable_places(samples[i])
     weights = [len(p) * _share(sample.spatial_shape) for p, sample in zip(places, samples, strict=True)]
     if not any(weights):
         return places
@@ -116,17 +128,19 @@ def draw_pixels(
     return [p[rng.integers(len(p), size=m)] if m else p[:0] for p, m in zip(places, counts, strict=True)]
 
 
-def usable_places(sample: Sample) -> np.ndarray:
+def usable_places(sample: Sample) -> Work[np.ndarray]:
     """Flat indices, in rising order, of the pixels that may be trained on; of a large image those in its `windows`."""
     shape = sample.spatial_shape
     if not is_large(shape):
         return np.flatnonzero(usable(sample))
-    parts = []
-    for window in windows(shape):
+    found, ticker, parts = [], Ticker(), windows(shape)
+    for i, window in enumerate(parts):
+        if ticker.due():
+            yield Progress(i, len(parts), _MESSAGE)
         inside = np.nonzero(usable(sample, window))
         corner = [part.start for part in window]
-        parts.append(np.ravel_multi_index([i + start for i, start in zip(inside, corner, strict=True)], shape))
-    return np.concatenate(parts)
+        found.append(np.ravel_multi_index([at + start for at, start in zip(inside, corner, strict=True)], shape))
+    return np.concatenate(found)
 
 
 def _share(shape: tuple[int, ...]) -> float:

@@ -55,7 +55,7 @@ def stream(
     """
     model.check_image(tuple(sample.image.shape), f"The image {sample.name!r}", sample.channel_names, sample.axes)
     set_threads(int(model.card.settings.get("threads", 0)))
-    model = model.for_image(sample.image)
+    model = yield from model.for_image(sample.image)
     shape, network = sample.spatial_shape, model.network
     n_own = model.n_own(len(shape))
     sides = sides_of(network, model.n_values, shape, n_own, side_px)

@@ -148,7 +148,7 @@ def map_tiles(
     if tile_px < 0:
         raise InputError(f"A tile of {tile_px} px cannot be. Give its side in pixels, or 0 for automatic.")
     set_threads(int(model.card.settings.get("threads", 0)))
-    model = model.for_image(image)
+    model = yield from model.for_image(image)
     shape, network = tuple(image.shape[1:]), model.network
     wanted, n_own = (len(model.classes), *shape), model.n_own(len(shape))
     if out is not None and tuple(out.shape) != wanted:

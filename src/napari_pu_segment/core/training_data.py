@@ -18,7 +18,7 @@ from .patch_images import PatchImage
 from .patches import PatchSampler, PixelSampler, Stroke, find_strokes
 from .progress import Work
 from .samples import Sample
-from .sampling import draw_pixels, is_unlabelled
+from .sampling import draw_pixels, is_unlabelled, n_usable
 
 _POOL_PX = 50_000  # unlabelled pixels that stand for the images
 _STROKE_PX = 5_000  # pixels that stand for one stroke
@@ -103,13 +103,16 @@ def make_sampler(
         If every pixel is ignored or not finite.
     """
     if network.patch_px > 1:
-        images = [PatchImage(sample, stats) for sample, stats in zip(data.samples, data.stats, strict=True)]
-        if not any(images[i].n_usable for i in data.pool):
+        sizes = {}
+        for i in data.pool:
+            sizes[i] = yield from n_usable(data.samples[i])
+        if not any(sizes.values()):
             raise _nothing_usable()
-        return PatchSampler(images, data.strokes, data.pool, spec.ndim, network)
+        images = [PatchImage(sample, stats) for sample, stats in zip(data.samples, data.stats, strict=True)]
+        return PatchSampler(images, data.strokes, sizes, spec.ndim, network)
     n_values = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
     rng = np.random.default_rng(seed)
-    wanted = draw_pixels(data.samples, _POOL_PX, rng, data.pool)
+    wanted = yield from draw_pixels(data.samples, _POOL_PX, rng, data.pool)
     if not any(map(len, wanted)):
         raise _nothing_usable()
     strokes = {kind: [_thinned(stroke, rng) for stroke in part] for kind, part in data.strokes.items()}

@@ -85,7 +85,7 @@ def _written(result: Result, paths: dict[str, Path]) -> Work[None]:
         output = create_output(path, array.shape, array.dtype, labels=role != "probability", **place)
         try:
             yield from _copied(array, output)
-            output.finish()
+            yield from output.finishing()
         except (InputError, GeneratorExit):
             output.discard()
             raise

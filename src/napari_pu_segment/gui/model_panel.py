@@ -175,7 +175,7 @@ def _compared(model: Model, snapshot: Snapshot) -> Work[tuple[str, ...]]:
     yield Progress(0, 0, "Comparing with the model")
     sample = snapshot.sample()
     model.check_image(tuple(sample.image.shape), f"The image {sample.name!r}", sample.channel_names, sample.axes)
-    return doubts(model.card, sample)
+    return (yield from doubts(model.card, sample))
 
 
 def _wrapped() -> QLabel:

@@ -127,7 +127,7 @@ def trained(scene: Scene, plan: Plan, cache: FeatureCache) -> Work[Result]:
     samples = [sample for snapshot in scene.snapshots for sample in snapshot.samples()]
     model = yield from METHODS[plan.method].train(samples, plan.settings, start=plan.start, cache=cache)
     result = yield from segmented(scene, samples, model, plan)
-    return replace(result, doubts=training_doubts(samples))
+    return replace(result, doubts=(yield from training_doubts(samples)))
 
 
 def applied(scene: Scene, model: Model) -> Work[Result]:

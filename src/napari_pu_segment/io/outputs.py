@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core.errors import InputError, OutputError, PuSegmentError
 from ..core.files import PART
+from ..core.progress import Work, run
 from .source import basic
 from .tiff_write import TIFF_TYPES, write_tiff
 from .zarr_write import (
@@ -73,8 +74,9 @@ class Output:
         Where the unfinished one lies; for `open_part`.
     """
 
-    def __init__(self, part: Path) -> None:
+    def __init__(self, part: Path, resumed: bool = False) -> None:
         told = _read_told(part)
+        self._sure = None if not resumed else set[tuple[int, ...]]()  # blocks of an earlier try that were read
         self.path_of_part, self.path, self._told = part, part.parent / told.name, told
         with _writing(self.path):
             self._array = ZarrArray(part / "image" / "0", part / "scratch", f"Output {str(self.path)!r}")
@@ -101,11 +103,27 @@ class Output:
             self._array.write(window, np.broadcast_to(np.asarray(block, self.dtype), kept).reshape(shape))
 
     def holds(self, key: Any) -> bool:
-        """Whether all blocks that a window touches were written."""
+        """Whether all blocks that a window touches were written; damaged ones of an earlier try are forgotten."""
         window, _ = basic(key, self.shape)
-        return all(self._array.path_of(index).exists() for index in self._array.indices(window))
+        return all(self._is_whole(index) for index in self._array.indices(window))
+
+    def _is_whole(self, index: tuple[int, ...]) -> bool:
+        path = self._array.path_of(index)
+        if not path.exists() or self._sure is None or index in self._sure:
+            return path.exists()
+        try:
+            self._array.read(self._array.box_of(index))
+        except InputError:  # a power cut may have left it half written
+            path.unlink()
+            return False
+        self._sure.add(index)
+        return True
 
     def finish(self) -> Path:
+        """Put the output at its place, and wait for it; see `finishing`."""
+        return run(self.finishing())
+
+    def finishing(self) -> Work[Path]:
         """Put the output at its place, whole: with its pyramid and metadata, flushed to the disk. Returns its path.
 
         Raises
@@ -119,16 +137,16 @@ class Output:
         if lacks:
             raise PuSegmentError(f"{str(self.path)!r} cannot be finished: {lacks} of its blocks were not written.")
         with _writing(self.path):
-            whole = self._finish_zarr() if self.path.name.endswith(ZARR_SUFFIXES) else self._finish_tiff()
+            whole = yield from self._zarr() if self.path.name.endswith(ZARR_SUFFIXES) else self._tiff()
             _put(whole, self.path, self.path_of_part)
             sync(self.path.parent)
         shutil.rmtree(self.path_of_part, ignore_errors=True)
         return self.path
 
-    def _finish_zarr(self) -> Path:
+    def _zarr(self) -> Work[Path]:
         told, image = self._told, self.path_of_part / "image"
         nearest = self.dtype.kind != "f"
-        n_levels = len(build_pyramid(image, self._array, told.axes, nearest))
+        n_levels = len((yield from build_pyramid(image, self._array, told.axes, nearest)))
         name = next(told.name.removesuffix(s) for s in ZARR_SUFFIXES if told.name.endswith(s))
         write_image_json(
             image,
@@ -140,12 +158,12 @@ class Output:
             labels=told.labels,
             nearest=nearest,
         )
-        sync_tree(image)
+        yield from sync_tree(image)
         return image
 
-    def _finish_tiff(self) -> Path:
+    def _tiff(self) -> Work[Path]:
         told, whole = self._told, self.path_of_part / "image.tif"
-        write_tiff(str(whole), self, told.pixel_size, told.pixel_unit, told.axes)
+        yield from write_tiff(str(whole), self, told.pixel_size, told.pixel_unit, told.axes)
         sync(whole)
         return whole
 
@@ -183,8 +201,8 @@ def create_output(
     key : str
         Names the work, such as a hash of model and image: the unfinished output is found again by it.
     resume : bool
-        Go on with an unfinished output of the same path, key and form, if there is one; its blocks are checked, and
-        damaged ones are forgotten.
+        Go on with an unfinished output of the same path, key and form, if there is one; `holds` tells which of
+        its blocks are there and whole.
 
     Raises
     ------
@@ -205,9 +223,7 @@ def create_output(
     part = path.parent / _part_name(path.name, key)
     with _writing(path):
         if resume and _found(part) == told:
-            output = Output(part)
-            _forget_damaged(output)
-            return output
+            return Output(part, resumed=True)
         if part.exists():
             shutil.rmtree(part)
         part.mkdir()
@@ -250,18 +266,6 @@ def _found(part: Path) -> _Told | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return found if found.name == Path(found.name).name and (part / "image" / "0").is_dir() else None
-
-
-def _forget_damaged(output: Output) -> None:
-    """Remove the blocks of a resumed output that cannot be read: a power cut may have left them half written."""
-    array = output._array
-    for index in array.indices(tuple(slice(0, n) for n in array.shape)):
-        path = array.path_of(index)
-        try:
-            if path.exists():
-                array.read(array.box_of(index))
-        except InputError:
-            path.unlink()
 
 
 def _put(whole: Path, path: Path, part: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import tifffile
 
+from ..core.progress import Progress, Ticker, Work
 from ..core.samples import Array
 from .source import LAZY_BYTES
 from .units import clean_unit
@@ -16,11 +19,15 @@ from .units import clean_unit
 TIFF_TYPES = ("uint8", "uint16", "float32", "uint32", "int32")
 _IMAGEJ_TYPES = TIFF_TYPES[:3]  # what ImageJ's form of TIFF can hold
 _TILE_PX = 512
+_BAND_PX = 1024  # rows that are written at once
+_FLUSH_BYTES = 2**27  # so many at a time go to the disk, as to wait for gigabytes takes seconds
 _OME_TYPES = {"float32": "float"}
 
 
-def write_tiff(name: str, array: Array, pixel_size: tuple[float, ...], pixel_unit: str, axes: str = "") -> None:
+def write_tiff(name: str, array: Array, pixel_size: tuple[float, ...], pixel_unit: str, axes: str = "") -> Work[None]:
     """Write a TIFF in ImageJ's form; an image of more than `LAZY_BYTES` as tiled BigTIFF with OME metadata.
+
+    All but the pixels is written first, so that the pixels can follow piece by piece.
 
     Parameters
     ----------
@@ -37,41 +44,85 @@ def write_tiff(name: str, array: Array, pixel_size: tuple[float, ...], pixel_uni
     n_bytes = int(np.prod(array.shape, dtype=object)) * np.dtype(array.dtype).itemsize
     size = dict(zip("XYZ", reversed(pixel_size), strict=False))
     if n_bytes > LAZY_BYTES or np.dtype(array.dtype).name not in _IMAGEJ_TYPES:
-        _write_tiled(name, array, size, clean_unit(pixel_unit), axes)
+        _reserve_tiles(name, array, size, clean_unit(pixel_unit), axes)
+        yield from _fill(name, array, _tiles)
         return
     unit = clean_unit(pixel_unit).encode("ascii", "ignore").decode() or "px"  # ImageJ's form is ASCII
     metadata: dict[str, Any] = {"axes": axes}
     if size:
         metadata |= {"unit": unit} | ({"spacing": size.get("Z", 1.0)} if "Z" in axes else {})
     resolution = (1 / size.get("X", 1.0), 1 / size.get("Y", 1.0))
-    tifffile.imwrite(name, np.asarray(array[...]), resolution=resolution, metadata=metadata, imagej=True)
+    form: dict[str, Any] = {"resolution": resolution, "metadata": metadata, "imagej": True}
+    tifffile.imwrite(name, shape=tuple(array.shape), dtype=array.dtype, **form)
+    yield from _fill(name, array, _bands)
 
 
-def _write_tiled(name: str, array: Array, size: dict[str, float], unit: str, axes: str) -> None:
-    tifffile.imwrite(
-        name,
-        _tiles(array),
-        shape=tuple(array.shape),
-        dtype=array.dtype,
-        tile=(_TILE_PX, _TILE_PX),
-        bigtiff=True,
-        photometric="minisblack",
-        description=_ome_xml(array, size, unit, axes),
-        metadata=None,
-        software=False,
-    )
+def _reserve_tiles(name: str, array: Array, size: dict[str, float], unit: str, axes: str) -> None:
+    with _Holes(name, _TILE_PX**2 * np.dtype(array.dtype).itemsize) as handle:
+        tifffile.imwrite(
+            handle,
+            shape=tuple(array.shape),
+            dtype=array.dtype,
+            tile=(_TILE_PX, _TILE_PX),
+            bigtiff=True,
+            photometric="minisblack",
+            description=_ome_xml(array, size, unit, axes),
+            metadata=None,
+            software=False,
+        )
 
 
-def _tiles(array: Array) -> Iterator[np.ndarray]:
-    """The tiles of all planes, a row of tiles at a time; those at the border are made whole with zeros."""
+class _Holes(io.BufferedRandom):
+    """A file in which blocks of zeros, of a certain length, are left out instead of written, and read as zeros."""
+
+    def __init__(self, name: str, n_bytes: int) -> None:
+        super().__init__(io.FileIO(name, "w+"))
+        self._zeros = bytes(n_bytes)
+
+    def write(self, data: Any) -> int:
+        """Write bytes, or step over them."""
+        if len(data) != len(self._zeros) or bytes(data) != self._zeros:
+            return super().write(data)
+        self.seek(len(data) - 1, os.SEEK_CUR)
+        super().write(b"\0")
+        return len(data)
+
+
+def _fill(name: str, array: Array, cut: Callable[[Array, tuple[int, ...]], Iterator[np.ndarray]]) -> Work[None]:
+    """Write the pixels of a TIFF that is complete but for them; `cut` gives those of a plane in the file's order."""
+    with tifffile.TiffFile(name) as tiff:
+        dtype = np.dtype(array.dtype).newbyteorder(tiff.byteorder)
+        starts = [page.dataoffsets[0] for page in tiff.pages]
+    ticker, done, waiting, total = Ticker(), 0, 0, int(np.prod(array.shape, dtype=object)) * dtype.itemsize
+    with open(name, "rb+") as handle:
+        for plane, start in zip(np.ndindex(*array.shape[:-2]), starts, strict=True):
+            handle.seek(start)
+            for piece in cut(array, plane):
+                n_bytes = handle.write(piece.astype(dtype, copy=False).tobytes())
+                done, waiting = done + n_bytes, waiting + n_bytes
+                if waiting > _FLUSH_BYTES:
+                    os.fsync(handle.fileno())
+                    waiting = 0
+                if ticker.due():
+                    yield Progress(min(done, total), total, "Writing")
+
+
+def _bands(array: Array, plane: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """The rows of a plane, some at a time."""
+    rows = array.shape[-2]
+    for y in range(0, rows, _BAND_PX):
+        yield np.asarray(array[(*plane, slice(y, min(y + _BAND_PX, rows)))])
+
+
+def _tiles(array: Array, plane: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """The tiles of a plane, a row of tiles at a time; those at the border are made whole with zeros."""
     rows, columns = array.shape[-2:]
-    for plane in np.ndindex(*array.shape[:-2]):
-        for y in range(0, rows, _TILE_PX):
-            row = np.asarray(array[(*plane, slice(y, min(y + _TILE_PX, rows)))])
-            for x in range(0, columns, _TILE_PX):
-                tile = row[:, x : x + _TILE_PX]
-                lacks = [(0, _TILE_PX - n) for n in tile.shape]
-                yield np.pad(tile, lacks) if any(b for _, b in lacks) else np.ascontiguousarray(tile)
+    for y in range(0, rows, _TILE_PX):
+        row = np.asarray(array[(*plane, slice(y, min(y + _TILE_PX, rows)))])
+        for x in range(0, columns, _TILE_PX):
+            tile = row[:, x : x + _TILE_PX]
+            lacks = [(0, _TILE_PX - n) for n in tile.shape]
+            yield np.pad(tile, lacks) if any(b for _, b in lacks) else tile
 
 
 def _ome_xml(array: Array, size: dict[str, float], unit: str, axes: str) -> str:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
+from ..core.progress import run
 from ..core.samples import Array
 from .tiff_write import TIFF_TYPES, write_tiff
 
@@ -51,7 +52,7 @@ def write_image(
     array = array.astype(np.uint8) if array.dtype == bool else array
     if np.dtype(array.dtype).name not in TIFF_TYPES or len(array.shape) not in (2, 3, 4):
         raise InputError(f"Cannot write {str(path)!r}: {array.dtype} values of shape {array.shape} are not a result.")
-    write_atomically(path, lambda name: write_tiff(name, array, pixel_size, pixel_unit, axes))
+    write_atomically(path, lambda name: run(write_tiff(name, array, pixel_size, pixel_unit, axes)))
 
 
 def write_picture(path: str | Path, array: np.ndarray) -> None:

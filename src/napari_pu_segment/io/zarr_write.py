@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.progress import Progress, Ticker, Work
 from .source import Window
 from .units import ome_unit
 from .zarr_codec import WRITTEN_CODECS, encode_chunk
@@ -139,7 +140,7 @@ def share(path: str | Path) -> None:
     os.chmod(path, 0o666 & ~mask)
 
 
-def build_pyramid(image: Path, finest: ZarrArray, axes: str, nearest: bool) -> list[ZarrArray]:
+def build_pyramid(image: Path, finest: ZarrArray, axes: str, nearest: bool) -> Work[list[ZarrArray]]:
     """Write the coarser levels of an image, chunk by chunk: each half as many rows and columns as the one before.
 
     Parameters
@@ -156,14 +157,17 @@ def build_pyramid(image: Path, finest: ZarrArray, axes: str, nearest: bool) -> l
     list of ZarrArray
         All levels, the finest first.
     """
-    levels = [finest]
+    levels, ticker = [finest], Ticker()
     while max(levels[-1].shape[-2:]) > CHUNK_PX:
         above = levels[-1]
         shape = (*above.shape[:-2], *(-(-n // 2) for n in above.shape[-2:]))
         folder = image / str(len(levels))
         write_array_json(folder, shape, above.dtype, axes)
         level = ZarrArray(folder, finest.scratch, finest._where)
-        for index in level.indices(tuple(slice(0, n) for n in shape)):
+        indices = list(level.indices(tuple(slice(0, n) for n in shape)))
+        for i, index in enumerate(indices):
+            if ticker.due():
+                yield Progress(i, len(indices), f"Building level {len(levels)} of the pyramid")
             box = level.box_of(index)
             wide = [slice(2 * b.start, min(2 * b.stop, m)) for b, m in zip(box[-2:], above.shape[-2:], strict=True)]
             level.write(box, _halved(above.read((*box[:-2], *wide)), nearest))
@@ -220,11 +224,14 @@ def n_missing(array: ZarrArray) -> int:
     return sum(not array.path_of(index).exists() for index in array.indices(tuple(slice(0, n) for n in array.shape)))
 
 
-def sync_tree(folder: Path) -> None:
+def sync_tree(folder: Path) -> Work[None]:
     """Flush a folder, and all in it, to the disk."""
+    ticker = Ticker()
     for parent, _, files in os.walk(folder):
         for name in files:
             sync(Path(parent, name))
+            if ticker.due():
+                yield Progress(0, 0, "Writing")
         sync(Path(parent))
 
 

@@ -55,7 +55,7 @@ def train(
         If there are no positive strokes, or images, strokes and settings do not fit together.
     """
     set_threads(settings.threads)
-    basis = prepare_basis(samples, settings, start)
+    basis = yield from prepare_basis(samples, settings, start)
     data = prepare(samples, basis.stats)
     network = basis.network()
     kept, held = data.split(settings.seed)

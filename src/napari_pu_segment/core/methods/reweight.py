@@ -88,7 +88,7 @@ def train(
         If the learner asked for lacks one of the two kinds, or images, masks and settings do not fit together.
     """
     set_threads(settings.threads)
-    basis = prepare_basis(samples, settings, start)
+    basis = yield from prepare_basis(samples, settings, start)
     network = basis.network()
     yield Progress(0, settings.n_steps, "Reading the masks")
     noisy = yield from _sampler(basis, network, True, cache)
