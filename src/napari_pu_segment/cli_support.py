@@ -10,7 +10,7 @@ import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, get_origin
+from typing import Any, ParamSpec, TypeVar, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -48,7 +48,14 @@ class ManyValues(TyperCommand):
 
 
 def guarded(command: Callable[P, Result]) -> Callable[P, Result]:
-    """Turn every error of a command into one line on the error output and exit code 1, without a traceback."""
+    """Turn every error of a command into one line on the error output and exit code 1, without a traceback.
+
+    A file that cannot be read is such an error; Typer would take it for a mistake of usage.
+    """
+    command.__annotations__ = get_type_hints(command, include_extras=True)
+    for annotation in command.__annotations__.values():
+        for info in getattr(annotation, "__metadata__", ()):
+            info.readable = False  # do not look whether it is
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Result:

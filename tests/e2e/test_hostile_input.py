@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from benchmarks.hostile_folder import give_up_rights, permissions_count
 from napari_pu_segment.core.errors import ModelFileError
 from napari_pu_segment.core.model import load_model
 from napari_pu_segment.io import create_output, write_image
@@ -118,7 +121,7 @@ def test_train_patch_folders(files, refused):
     refused(files, "train", *folders, "--out", files / "m", says="gone")
 
 
-# --- where outputs cannot go; a file stands in for a folder, since nothing is unwritable to root
+# --- where outputs cannot go
 
 
 def outputs_in_a_file(files: Path) -> dict[str, Path]:
@@ -145,10 +148,45 @@ def test_outputs_onto_a_folder_and_impossible_names(files, refused, model, monke
     refused(files, "train", "good.npy", *strokes, "--out", "x" * 300, says="too long")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is unwritable to root")
-def test_an_unwritable_folder(files, refused, model):
+SEVERAL = """
+import json, sys
+from napari_pu_segment.cli import app
+for command in json.loads(sys.argv[1]):
+    try:
+        app(command)
+    except SystemExit as end:
+        print(end.code, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="permissions of files are another thing on Windows")
+def test_permissions(files, model, files_in):
+    if not permissions_count():
+        pytest.skip("nothing is unreadable to root here")
+    (files / "secret.npy").write_bytes((files / "good.npy").read_bytes())
+    (files / "secret.npy").chmod(0)
     (files / "folder").chmod(0o500)
-    refused(files, "predict", model, files / "good.npy", "--out", files / "folder", says="written to")
+    (files / "in").mkdir()
+    (files / "in/good.npy").write_bytes((files / "good.npy").read_bytes())
+    (files / "secret").write_bytes(model.read_bytes())
+    (files / "secret").chmod(0)
+    commands = [
+        ("predict", model, files / "secret.npy", "--out", files / "new"),
+        ("predict", files / "secret", files / "good.npy", "--out", files / "new"),
+        ("predict", model, files / "good.npy", "--out", files / "folder"),
+        ("batch", model, files / "in", "--out", files / "folder"),
+        ("batch", model, files / "in", "--out", files / "folder/new"),
+        ("train", files / "good.npy", "--positive", files / "strokes.npy", "--out", files / "folder/model"),
+    ]
+    before, told = files_in(files), json.dumps([[*map(str, command)] for command in commands])
+    command = [sys.executable, "-c", SEVERAL, told]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, preexec_fn=give_up_rights)
+    assert done.stdout.split() == ["1"] * len(commands), done.stderr
+    sentences = done.stderr.splitlines()
+    assert len(sentences) == len(commands), "one sentence each"
+    assert all("Permission denied" in sentence or "written to" in sentence for sentence in sentences)
+    assert ["secret" in sentence for sentence in sentences] == [True] * 2 + [False] * 4
+    assert files_in(files) == before
 
 
 def test_a_full_disk_leaves_nothing(files, refused, model, monkeypatch):
