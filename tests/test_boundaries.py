@@ -67,7 +67,7 @@ SINGLE_HOMES = {
     "subprocess": {"core/child_process.py"},
     "multiprocessing": set(),
     "threading": {"gui/jobs.py", "core/child_process.py"},  # the child's one thread only waits for its parent's end
-    "concurrent.futures": {"cluster/workers.py"},  # what waits for the event loop of Dask
+    "concurrent.futures": {"cluster/jobs.py", "cluster/workers.py"},  # what waits for the event loop of Dask
     "qtpy.QtCore.QThread": set(),
     "qtpy.QtCore.QThreadPool": set(),
     "superqt.utils.thread_worker": set(),
