@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -484,37 +480,6 @@ def test_a_large_result_is_kept_in_files(viewer, session, qtbot, small, tmp_path
     assert said[-1][1], "nothing is replaced"
 
 
-def test_folders_of_runs_that_were_killed_are_removed_by_the_next(tmp_path):
-    code = (
-        "import sys, time, numpy as np\n"
-        "from napari_pu_segment.gui.stores import LargeArray\n"
-        "array = LargeArray((300, 300), np.float32, 'It')\n"
-        "array[:100] = 1\n"
-        "print('ready', flush=True)\n"
-        "time.sleep(float(sys.argv[1]))\n"
-    )
-    env = {**os.environ, "TMPDIR": str(tmp_path)}
-
-    def run(seconds):
-        process = subprocess.Popen([sys.executable, "-c", code, seconds], env=env, stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    killed, living = run("600"), run("600")
-    assert len(list(tmp_path.iterdir())) == 2
-    killed.kill()
-    killed.wait(timeout=30)
-    assert len(list(tmp_path.iterdir())) == 2, "what a killed run leaves"
-    (tmp_path / f"{scratch.PREFIX}mine").mkdir()  # not one of ours: without a lock
-    ended = run("0")
-    assert ended.wait(timeout=60) == 0
-    left = list(tmp_path.iterdir())
-    assert len(left) == 2, "that of the living run, and the one that is not ours"
-    assert (tmp_path / f"{scratch.PREFIX}mine") in left
-    living.kill()
-    living.wait(timeout=30)
-
-
 # --- several images
 
 
@@ -611,15 +576,3 @@ def test_which_images_to_train_on_is_ticked(viewer, session, qtbot):
     box.all_box.click()
     box.all_box.click()
     assert session.train_on.chosen(images[1]) == []
-
-
-def test_what_cannot_be_removed_at_the_end_is_left_to_the_next_run(tmp_path, monkeypatch):
-    root = tmp_path / f"{scratch.PREFIX}x"
-    (root / "result").mkdir(parents=True)
-    handle = (root / scratch.LOCK).open("w")
-    with monkeypatch.context() as patch:
-        patch.setattr(scratch.shutil, "rmtree", lambda *args, **kwargs: None)
-        scratch._close(root, handle)
-    assert (root / scratch.LOCK).is_file()
-    assert scratch.sweep(tmp_path) == [root]
-    assert not root.exists()

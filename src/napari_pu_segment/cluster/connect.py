@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError, JobError
+from ..core.temporary import TemporaryFolder
 from .pool import PACKAGES, Pool, compare, versions
 from .workers import Workers
 
@@ -72,9 +72,7 @@ def local(n_workers: int) -> Iterator[Pool]:
     import dask
 
     with ExitStack() as stack:
-        folder = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="napari-pu-segment-", ignore_cleanup_errors=True)
-        )
+        folder = stack.enter_context(TemporaryFolder())
         try:
             with dask.config.set(_LOCAL):
                 cluster = distributed.LocalCluster(
@@ -87,7 +85,7 @@ def local(n_workers: int) -> Iterator[Pool]:
                     silence_logs=logging.CRITICAL,
                 )
             stack.callback(cluster.close)
-            workers = Workers(cluster, n_workers, folder, _LOCAL)
+            workers = Workers(cluster, n_workers, str(folder), _LOCAL)
             stack.callback(workers.end)
             workers.start()
         except (RuntimeError, OSError) as error:  # a TimeoutError is one of these

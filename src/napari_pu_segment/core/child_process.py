@@ -29,6 +29,7 @@ import numpy as np
 from .errors import InputError, JobError, OutOfMemoryError, PuSegmentError
 from .memory import give_back
 from .progress import Progress, Ticker, Work, run
+from .temporary import TemporaryFolder
 
 Compute: TypeAlias = Callable[[dict[str, np.ndarray], dict[str, Any]], Work[np.ndarray]]
 
@@ -58,8 +59,8 @@ class Child:
         self._progress: IO[bytes] | None = None
 
     def __enter__(self) -> Child:
-        self._temporary = tempfile.TemporaryDirectory(prefix="napari-pu-segment-", ignore_cleanup_errors=True)
-        self._folder = Path(self._temporary.name)
+        self._temporary = TemporaryFolder()
+        self._folder = self._temporary.path
         return self
 
     def __exit__(
@@ -74,7 +75,7 @@ class Child:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
             self._process.wait()
-        self._temporary.cleanup()
+        self._temporary.close()
 
     def ask(self, arrays: Mapping[str, np.ndarray], parameters: Mapping[str, Any]) -> Work[np.ndarray]:
         """Do one request.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import platform
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from .progress import Progress, Work
 from .runtime import thread_count
 from .samples import Sample
 from .settings import Settings
+from .temporary import TemporaryFolder
 
 FORMAT_VERSION = 1
 MAX_BYTES = 2**28
@@ -275,8 +275,8 @@ def _check_order(record: Record, where: str) -> None:
 
 def embed(model: Model) -> str:
     """A model as the text for `Record.start`."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "start.safetensors"
+    with TemporaryFolder() as folder:
+        path = folder / "start.safetensors"
         save_model(model, path)
         return base64.b64encode(path.read_bytes()).decode("ascii")
 
@@ -289,8 +289,8 @@ def embedded(record: Record) -> Model:
     InputError
         If it is damaged.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "start.safetensors"
+    with TemporaryFolder() as folder:
+        path = folder / "start.safetensors"
         try:
             path.write_bytes(base64.b64decode(record.start, validate=True))
             return load_model(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from napari_pu_segment.batch import (
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.model import Model, save_model
 from napari_pu_segment.core.progress import Progress, Work
+from napari_pu_segment.core.temporary import TemporaryFolder
 
 from .opening import Finding, read_to_look
 
@@ -136,8 +136,8 @@ def _in_file(order: Order) -> Iterator[BatchSettings]:
     if order.model is None:
         yield order.settings
         return
-    with tempfile.TemporaryDirectory(prefix="napari-pu-segment-") as folder:
-        path = Path(folder) / MODEL_NAME
+    with TemporaryFolder() as folder:
+        path = folder / MODEL_NAME
         save_model(order.model, path)
         yield order.settings.model_copy(update={"model": path})
 

@@ -17,6 +17,7 @@ from napari_pu_segment.io import clean_unit
 
 from .layers import LayerBook
 from .snapshots import Grid, Snapshot, own, planes
+from .still import Still
 from .tags import tag
 from .work import Result
 
@@ -81,8 +82,7 @@ def of_layer(layer: Labels, image: Snapshot | None, settings: ObjectSettings) ->
     InputError
         If the layer has axes besides planes, rows and columns.
     """
-    grid = Grid(layer)
-    return _of_layer(layer, np.array(grid.data).reshape(planes(grid.shape)), _bare_scene(grid), image, settings)
+    return _of_layer(layer, Still(layer), _bare_scene(Grid(layer)), image, settings)
 
 
 def exported(table: Table, path: str | Path) -> Work[None]:
@@ -98,13 +98,15 @@ def _role(layer: Labels) -> str:
 
 
 def _of_layer(
-    layer: Labels, labels: np.ndarray, scene: dict[str, Any], image: Snapshot | None, settings: ObjectSettings
+    layer: Labels, still: Still, scene: dict[str, Any], image: Snapshot | None, settings: ObjectSettings
 ) -> Work[Found]:
     yield Progress(0, 0, "Reading the layers")
+    labels = yield from still.whole()
     sample = None if image is None else image.sample()
     if sample is not None and sample.spatial_shape == labels.shape:
         scene = _scene(sample)
-    if np.unique(labels[labels > 0]).size == 1 and _role(layer) != "objects":
+    painted = labels[labels > 0]
+    if painted.size and painted.min() == painted.max() and _role(layer) != "objects":
         found, table = yield from _objects(labels > 0, None, settings, scene)
         return Found(layer, found, table, settings, labels)
     return Found(layer, labels, (yield from measure_objects(labels, **scene)), settings, None)

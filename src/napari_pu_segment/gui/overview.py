@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_pu_segment.core.progress import Progress, Ticker, Work
+from napari_pu_segment.core.temporary import remove
 
 from . import scratch
 from .stores import COARSE_PX, STEP, Coarse
@@ -35,7 +36,7 @@ class Overview:
         self._image = image
         n_bytes = sum(math.prod(image.shape) // STEP ** (2 * power) for power in (1, 2, 3)) * image.dtype.itemsize
         folder = scratch.new_folder(n_bytes, f"The overview of {name!r}")
-        weakref.finalize(self, scratch.remove, folder)
+        weakref.finalize(self, remove, folder)
         self._coarse = Coarse(folder, tuple(image.shape), image.dtype)
         self.levels: list[Any] = [image, *self._coarse.levels]
 

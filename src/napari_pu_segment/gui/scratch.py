@@ -1,30 +1,21 @@
-"""A temporary folder for results that are too large for memory: one for each run of the program, removed at its end.
-
-What a run that was killed has left behind is removed by the next one.
-"""
+"""A temporary folder for results that are too large for memory: one for each run of the program, removed at its end."""
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import math
 import os
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.temporary import TemporaryFolder
 
-try:
-    import fcntl
-except ImportError:  # Windows, where a file that is open cannot be deleted: that tells as much
-    fcntl = None  # type: ignore[assignment]
-
-PREFIX, LOCK = "napari-pu-segment-results-", "in-use"
 _ROOM = 1.1  # times what a result takes must be free
 _PIECE_BYTES = 2**24
 
@@ -80,67 +71,9 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         raise InputError(f"{str(path.parent)!r} has no room for {n_bytes / 1e9:.1f} GB ({error.strerror}).") from None
 
 
-def remove(folder: Path) -> None:
-    """Delete a folder and all that is in it."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def sweep(parent: Path) -> list[Path]:
-    """Remove the folders of runs that have ended without doing so, and tell which.
-
-    Those of others, of running programs and symbolic links are left alone.
-    """
-    removed = []
-    for folder in parent.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if _is_ours(folder) and not _in_use(folder / LOCK):
-                remove(folder)
-                removed.append(folder)
-    return removed
-
-
 @cache
 def _root() -> Path:
     """The folder of this run."""
-    parent = Path(tempfile.gettempdir())
-    sweep(parent)
-    root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    handle = (root / LOCK).open("w")
-    if fcntl is not None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    atexit.register(_close, root, handle)
-    return root
-
-
-def _close(root: Path, handle: IO[str]) -> None:
-    for folder in root.iterdir():
-        if folder.name != LOCK:
-            remove(folder)
-    handle.close()
-    if [one.name for one in root.iterdir()] == [LOCK]:  # else it is left, with its lock, to the next run
-        remove(root)
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether it is a folder of this user, and no link."""
-    if folder.is_symlink() or not folder.is_dir():
-        return False
-    return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
-
-
-def _in_use(lock: Path) -> bool:
-    """Whether the run that a lock file belongs to is still going on; a folder without one is left alone."""
-    if not lock.is_file():
-        return True
-    if fcntl is None:
-        try:
-            lock.unlink()
-        except PermissionError:
-            return True
-        return False
-    with lock.open("r+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
+    folder = TemporaryFolder()
+    atexit.register(folder.close)
+    return folder.path

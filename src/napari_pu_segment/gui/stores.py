@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_pu_segment.core.temporary import remove
 from napari_pu_segment.io import Output, create_output
 
 from . import scratch
@@ -81,7 +82,7 @@ class LargeArray(Lazily):
     def __init__(self, shape: Sequence[int], dtype: Any, what: str) -> None:
         self.shape, self.dtype = tuple(int(n) for n in shape), np.dtype(dtype)
         folder = scratch.new_folder(math.prod(self.shape) * self.dtype.itemsize, what)
-        weakref.finalize(self, scratch.remove, folder)
+        weakref.finalize(self, remove, folder)
         self._output = create_output(folder / "result.ome.zarr", self.shape, self.dtype)
         self.chunks = tuple(self._output.block_px)
         self._coarse = Coarse(folder, self.shape, self.dtype)

@@ -21,6 +21,7 @@ from napari_pu_segment.series_files import FileSeries, in_order, open_series, wr
 
 from .measuring import mask_of
 from .snapshots import Grid, Snapshot
+from .still import Still
 from .work import Result
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Scene:
         Of the layer in which the frames lie: the image that was segmented, or a labels layer of the user's.
     source : Result or Labels
         What is measured.
-    mask : array, (T, [Z,] Y, X)
+    mask : array or Still, (T, [Z,] Y, X)
         Frames are planes where there is no time.
     image : Sample or Snapshot or None
         What intensities are taken from, and what is ignored in it; left out where it has another shape.
@@ -101,10 +102,7 @@ def of_result(result: Result, grid: Grid) -> Scene:
 
 def of_layer(layer: Labels, image: Snapshot | None, image_grid: Grid | None) -> Scene:
     """What is labelled in a layer as it is now; with an image to take intensities and times from, if it fits."""
-    grid = Grid(layer)
-    data = np.array(grid.data) if isinstance(grid.data, np.ndarray) else grid.data  # a lazy one is read frame by frame
-    many = tuple(0 if n == 1 else slice(None) for n in grid.shape[:-2])  # as in a sample, without axes of length one
-    return Scene(grid, layer, data[many], image, image_grid)
+    return Scene(Grid(layer), layer, Still(layer), image, image_grid)
 
 
 def measured(scene: Scene, objects: ObjectSettings, line: KeogramSettings, interval_s: float) -> Work[Timed]:
@@ -120,6 +118,8 @@ def measured(scene: Scene, objects: ObjectSettings, line: KeogramSettings, inter
         Seconds between frames; 0: as the layer tells, see `times_of_layer`.
     """
     yield Progress(0, 0, "Reading the frames")
+    if isinstance(scene.mask, Still):
+        yield from scene.mask.hold()
     sample, n_frames, ndim = scene.sample(), scene.mask.shape[0], len(scene.mask.shape) - 1
     grid = scene.grid if sample is None or scene.image_grid is None else scene.image_grid
     times = np.arange(n_frames) * interval_s if interval_s > 0 else times_of_layer(grid, n_frames)
