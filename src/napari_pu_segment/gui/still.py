@@ -35,7 +35,8 @@ class Still:
     def __init__(self, layer: Labels) -> None:
         data = Grid(layer).data
         self.shape = planes(tuple(data.shape))
-        self._data, self._changes, self._events = data, 0, ()
+        self._data, self._changes = data, 0
+        self._events: tuple[Any, ...] = ()  # by which the layer tells that it was changed
         if isinstance(data, SparseLabels) or (isinstance(data, np.ndarray) and data.nbytes <= AT_ONCE_BYTES):
             self._data = data.copy()
         elif isinstance(data, np.ndarray):
