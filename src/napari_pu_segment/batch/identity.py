@@ -62,8 +62,8 @@ def identity(path: Path) -> Identity:
 def stored(path: Path) -> Work[Stored]:
     """An output as it lies on the disk."""
     if not path.is_dir():
-        return Stored(n_bytes=path.stat().st_size, sha256=(yield from _digest(path, Ticker())).hex())
-    digest, n_bytes, ticker = hashlib.sha256(), 0, Ticker()
+        return Stored(n_bytes=path.stat().st_size, sha256=(yield from _digest(path, Ticker(waits=True))).hex())
+    digest, n_bytes, ticker = hashlib.sha256(), 0, Ticker(waits=True)
     for name, file in _contents(path):
         digest.update(f"{name}\0".encode("utf-8", "surrogatepass"))
         digest.update((yield from _digest(file, ticker)))

@@ -42,7 +42,7 @@ def _coarse(array: Array, place: tuple[int | slice, ...], step: int) -> Work[np.
     """Every so many rows and columns of a plane; read in bands, so that no large plane is held."""
     rows, band = array.shape[-2], step * max(1, _BAND_PX // step)
     windows = [slice(start, min(start + band, rows), step) for start in range(0, rows, band)]
-    found, ticker = [], Ticker()
+    found, ticker = [], Ticker(waits=True)
     for i, window in enumerate(windows):
         if ticker.due():
             yield Progress(i, len(windows), "Making a small picture")

@@ -36,8 +36,7 @@ def keep_jobs(cluster: Any, n_jobs: int, every_s: float = 60.0) -> Callable[[], 
         Later, by what is returned: if SLURM's ``squeue`` cannot be run.
     """
     cluster.scale(jobs=n_jobs)
-    ticker, asked = Ticker(every_s), list[Future[None]]()
-    ticker.due()
+    ticker, asked = Ticker(every_s, waits=True), list[Future[None]]()
 
     def look_after() -> None:
         if asked and asked[0].done():

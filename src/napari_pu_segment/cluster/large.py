@@ -126,7 +126,7 @@ def _parts(outs: Mapping[str, Output]) -> tuple[tuple[str, Path], ...]:
 
 def _spread(pool: Pool, todo: Sequence[BlockTask], outs: Mapping[str, Output], message: str) -> Work[Counts]:
     """Do the blocks that `outs` do not hold yet; counts all."""
-    counts, missing, ticker = Counts(), [], Ticker()
+    counts, missing, ticker = Counts(), [], Ticker(waits=True)
     for task in todo:
         if ticker.due():
             yield Progress(0, 0, "Looking for what is there")

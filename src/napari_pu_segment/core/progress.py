@@ -75,11 +75,18 @@ def shifted(work: Work[Result], done: int, total: int, share: int = 1) -> Work[R
 
 
 class Ticker:
-    """Tells when it is time to yield again: at most ten times a second, so that reporting costs nothing."""
+    """Tells when it is time to yield again: at most ten times a second, so that reporting costs nothing.
 
-    def __init__(self, interval_s: float = 0.1) -> None:
+    Parameters
+    ----------
+    interval_s : float
+    waits : bool
+        Whether the first interval must pass, too: for what is mostly done sooner.
+    """
+
+    def __init__(self, interval_s: float = 0.1, waits: bool = False) -> None:
         self._interval_s = interval_s
-        self._next_s = 0.0
+        self._next_s = time.monotonic() + interval_s if waits else 0.0
 
     def due(self) -> bool:
         """Whether the interval has passed since the last time this was True."""

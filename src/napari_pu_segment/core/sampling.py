@@ -56,7 +56,7 @@ def values(image: Array, labels: np.ndarray | None = None) -> Work[np.ndarray]:
     shape = tuple(image.shape[1:])
     step = max(1, round((math.prod(shape) / _GRID_PX) ** (1 / len(shape))))
     parts = windows(shape) if is_large(shape) else [(slice(None, None, step),) * len(shape)]
-    found, ticker = [], Ticker()
+    found, ticker = [], Ticker(waits=True)
     for i, part in enumerate(parts):
         if ticker.due():
             yield Progress(i, len(parts), _MESSAGE)
@@ -84,7 +84,7 @@ def n_usable(sample: Sample) -> Work[int]:
     shape = sample.spatial_shape
     if not is_large(shape):
         return int(np.count_nonzero(usable(sample)))
-    seen, ticker, parts = 0, Ticker(), windows(shape)
+    seen, ticker, parts = 0, Ticker(waits=True), windows(shape)
     for i, window in enumerate(parts):
         if ticker.due():
             yield Progress(i, len(parts), _MESSAGE)
@@ -133,7 +133,7 @@ def usable_places(sample: Sample) -> Work[np.ndarray]:
     shape = sample.spatial_shape
     if not is_large(shape):
         return np.flatnonzero(usable(sample))
-    found, ticker, parts = [], Ticker(), windows(shape)
+    found, ticker, parts = [], Ticker(waits=True), windows(shape)
     for i, window in enumerate(parts):
         if ticker.due():
             yield Progress(i, len(parts), _MESSAGE)

@@ -71,7 +71,7 @@ class Still:
         copy = np.empty(shape, self._data.dtype)
         axis = next((i for i, n in enumerate(shape) if n > 1), 0)
         step = max(1, _PIECE_BYTES * shape[axis] // max(1, copy.nbytes))
-        ticker, lead = Ticker(), (slice(None),) * axis
+        ticker, lead = Ticker(waits=True), (slice(None),) * axis
         for start in range(0, shape[axis], step):
             part = (*lead, slice(start, min(start + step, shape[axis])))
             copy[part] = np.asarray(self._data[part])

@@ -93,7 +93,7 @@ def _fill(name: str, array: Array, cut: Callable[[Array, tuple[int, ...]], Itera
     with tifffile.TiffFile(name) as tiff:
         dtype = np.dtype(array.dtype).newbyteorder(tiff.byteorder)
         starts = [page.dataoffsets[0] for page in tiff.pages]
-    ticker, done, waiting, total = Ticker(), 0, 0, int(np.prod(array.shape, dtype=object)) * dtype.itemsize
+    ticker, done, waiting, total = Ticker(waits=True), 0, 0, int(np.prod(array.shape, dtype=object)) * dtype.itemsize
     with open(name, "rb+") as handle:
         for plane, start in zip(np.ndindex(*array.shape[:-2]), starts, strict=True):
             handle.seek(start)

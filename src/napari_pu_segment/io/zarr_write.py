@@ -157,7 +157,7 @@ def build_pyramid(image: Path, finest: ZarrArray, axes: str, nearest: bool) -> W
     list of ZarrArray
         All levels, the finest first.
     """
-    levels, ticker = [finest], Ticker()
+    levels, ticker = [finest], Ticker(waits=True)
     while max(levels[-1].shape[-2:]) > CHUNK_PX:
         above = levels[-1]
         shape = (*above.shape[:-2], *(-(-n // 2) for n in above.shape[-2:]))
@@ -226,7 +226,7 @@ def n_missing(array: ZarrArray) -> int:
 
 def sync_tree(folder: Path) -> Work[None]:
     """Flush a folder, and all in it, to the disk."""
-    ticker = Ticker()
+    ticker = Ticker(waits=True)
     for parent, _, files in os.walk(folder):
         for name in files:
             sync(Path(parent, name))
