@@ -10,10 +10,12 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from napari_pu_segment import METHODS
+from napari_pu_segment.core.clusters import CLUSTERERS, NAMINGS
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.filters import FILTERS
 from napari_pu_segment.core.losses.pu import RISKS, SURROGATES
-from napari_pu_segment.core.networks import NETWORKS
+from napari_pu_segment.core.losses.vae import LATENT_LOSSES
+from napari_pu_segment.core.networks import CLUSTERINGS, NETWORKS
 from napari_pu_segment.core.prior import PRIORS
 from napari_pu_segment.core.settings import OneOf, Settings
 from napari_pu_segment.core.threshold import THRESHOLDS
@@ -115,6 +117,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "networks": lambda: strategies(
         NETWORKS, {"title": "title", "surrogate": "surrogate", "balanced": "balanced risk", "reference": "reference"}
     ),
+    "clusterings": lambda: strategies(CLUSTERINGS, {"title": "title", "reference": "reference"}),
+    "clusterers": lambda: strategies(CLUSTERERS, {"title": "title", "reference": "reference"}),
+    "namings": lambda: strategies(NAMINGS, {"title": "title"}),
+    "latent losses": lambda: strategies(LATENT_LOSSES, {"title": "title", "reference": "reference"}),
     "filters": lambda: strategies(FILTERS, {"title": "title"}),
     "priors": lambda: strategies(PRIORS, {"title": "title", "reference": "reference"}),
     "thresholds": lambda: strategies(THRESHOLDS, {"title": "title", "reference": "reference"}),

@@ -42,7 +42,7 @@ def pairs_of(images: Sequence[Path], strokes: Mapping[str, Sequence[Path]]) -> l
     Raises
     ------
     InputError
-        If there are no strokes, folders and files are mixed, or files of a folder do not fit together.
+        If folders and files are mixed, or files of a folder do not fit together.
     """
     given = {kind: files for kind, files in strokes.items() if files}
     folders = [image for image in images if image.is_dir() and image.suffix.lower() != ZARR_SUFFIX]
@@ -55,8 +55,6 @@ def pairs_of(images: Sequence[Path], strokes: Mapping[str, Sequence[Path]]) -> l
         places = {kind: i if kind == "noisy" else i - skipped for kind in given}
         found = {kind: files[places[kind]] for kind, files in given.items() if 0 <= places[kind] < len(files)}
         pairs += _pairs_in(image) if folders else [(image, found)]
-    if not any(found for _, found in pairs):
-        raise InputError("No strokes were given. Paint at least one stroke on an object.")
     return pairs
 
 

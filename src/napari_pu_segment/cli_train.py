@@ -19,7 +19,7 @@ from .cli_support import (
     parse_prior,
     read_config,
 )
-from .core.errors import pick
+from .core.errors import InputError, pick
 
 
 def _masks(what: str) -> Any:
@@ -63,6 +63,7 @@ def train(
 ) -> None:
     """Train a model on images with strokes or masks, or on folders of patches."""
     from .cli_data import pairs_of, samples_of, samples_of_patches
+    from .core.methods import METHODS
     from .io import read_image
 
     strokes = {"positive": positive, "negative": negative, "ignore": ignore, "scribbles": scribbles}
@@ -74,10 +75,11 @@ def train(
     inputs = [file for image, found in pairs for file in (image, *found.values())]
     check_output(out, [*inputs, *filter(None, [config])])
     settings = _settings(method, prior, changes, config, seed)
+    if pairs and METHODS[settings.to_dict()["method"]].needs_strokes and not any(found for _, found in pairs):
+        raise InputError("No strokes were given. Paint at least one stroke on an object.")
     seen = (samples_of(read_image(image), image, found) for image, found in pairs)
     samples = [sample for found in seen for sample in found] or samples_of_patches(folders)
     from .core.doubts import training_doubts
-    from .core.methods import METHODS
     from .core.model import load_model, save_model
 
     began, method_row = time.perf_counter(), METHODS[settings.to_dict()["method"]]

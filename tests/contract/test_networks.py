@@ -1,4 +1,4 @@
-"""What every row of NETWORKS promises: shapes, halo, stride, and tiles that agree with the whole, bit for bit."""
+"""What every row of NETWORKS and CLUSTERINGS promises: shapes, halo, stride, tiles that agree with the whole."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import torch
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.intensity import ChannelStats
 from napari_pu_segment.core.model import Model, make_card
-from napari_pu_segment.core.networks import NETWORKS, NetworkSpec, build_network
+from napari_pu_segment.core.networks import CLUSTERINGS, NETWORKS, NetworkSpec, build_network, network_row
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.tiles import map_tiles
 
+EVERY = [*NETWORKS, *CLUSTERINGS]
+
 
 def spec_of(name, ndim=2, n_channels=2, width=8):
-    bank = name == "pixel"
+    bank = network_row(name).bank
     filters, sigmas = (("gaussian", "hessian"), (1.0, 3.5)) if bank else ((), ())
     return NetworkSpec(name=name, in_channels=n_channels, ndim=ndim, width=width, filters=filters, sigmas_px=sigmas)
 
@@ -51,7 +53,7 @@ def make_model(name, ndim=2, stack=False):
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", EVERY)
 def test_shapes(name, ndim):
     network = make_network(name, ndim=ndim)
     side = 16 if ndim == 3 else 40
@@ -63,7 +65,7 @@ def test_shapes(name, ndim):
     assert scores.std() > 0
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", EVERY)
 def test_scores_are_rescaled(name):
     network = make_network(name)
     side = max(16, network.stride_px)
@@ -77,7 +79,7 @@ def test_scores_are_rescaled(name):
     torch.testing.assert_close(after, (before - 0.25) * 3.0, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", EVERY)
 def test_nothing_beyond_the_halo_matters(name):
     network = make_network(name)
     side = 2 * network.halo_px + 2 * network.stride_px
@@ -92,7 +94,7 @@ def test_nothing_beyond_the_halo_matters(name):
     assert not torch.allclose(before, moved, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("shape", [(83, 61), (301, 277), (1, 1), (5, 400)])
 def test_tiles_agree_with_the_whole(name, shape):
     if name == "resnet18" and shape == (301, 277):
@@ -108,7 +110,7 @@ def test_tiles_agree_with_the_whole(name, shape):
         np.testing.assert_array_equal(run(map_tiles(model, image, tile_px=tile_px)), whole)
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", EVERY)
 def test_a_plane_of_a_stack_is_predicted_as_if_alone(name):
     model = make_model(name, stack=True)
     stack = np.random.default_rng(0).random((2, 3, 40, 45)).astype(np.float32)
@@ -125,12 +127,12 @@ def test_volume_tiles_agree():
     np.testing.assert_array_equal(run(map_tiles(model, volume, tile_px=19)), whole)
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", EVERY)
 def test_row_is_complete(name):
-    row = NETWORKS[name]
+    row = network_row(name)
     assert row.title
     assert row.reference
-    assert row.surrogate in ("sigmoid", "logistic")
+    assert (row.surrogate in ("sigmoid", "logistic")) == (name in NETWORKS)
 
 
 def test_unknown_network_lists_the_known():
@@ -138,7 +140,7 @@ def test_unknown_network_lists_the_known():
         build_network(spec_of("pixel").model_copy(update={"name": "nonsense"}))
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", EVERY)
 def test_the_seed_alone_decides_the_first_weights(name):
     torch.manual_seed(1)
     before = torch.random.get_rng_state()

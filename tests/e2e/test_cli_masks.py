@@ -1,4 +1,4 @@
-"""The command ``train`` with unreliable masks."""
+"""The command ``train`` with unreliable masks, and with nothing."""
 
 from __future__ import annotations
 
@@ -96,3 +96,17 @@ def test_numbers_of_files_that_do_not_fit_are_refused(files, cli, n_noisy, n_cle
     assert done.code == 2
     assert "image(s)" in done.err
     assert not (files / "m.safetensors").exists()
+
+
+def test_no_strokes_at_all(files, cli):
+    model = files / "m.safetensors"
+    refused = cli("train", files / "d.tif", *QUICK, "--out", model)
+    assert refused.code == 1
+    assert "No strokes were given" in refused.err
+    done = cli("train", files / "d.tif", "--method", "cluster", "--set", "threads=1", "--out", model)
+    assert done.code == 0, done.err
+    assert "0 positive and 0 negative strokes" in done.out
+    assert dice_of(cli, files, model)["dice"] > 0.85
+    done = cli("train", files / "d.tif", "--method", "cluster", "--prior", "0.05", "--out", model)
+    assert done.code == 0, done.err
+    assert load_model(model).card.class_prior == 0.05

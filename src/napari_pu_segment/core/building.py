@@ -1,4 +1,4 @@
-"""What every method that trains one of `NETWORKS` begins with, and the model that it ends with."""
+"""What every method that makes a network begins with, and the model that it ends with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import InputError
 from .intensity import ChannelStats, measure
 from .model import Model, make_card
 from .network_settings import NetworkSettings, SeeingSettings
-from .networks import NETWORKS, Network, NetworkSpec, build_network
+from .networks import Network, NetworkSpec, build_network, network_row
 from .prior import Estimate
 from .progress import Work
 from .runtime import choose_device
@@ -102,15 +102,16 @@ def prepare_basis(samples: Sequence[Sample], settings: NetworkSettings, start: M
 
 def spec_of(settings: NetworkSettings, samples: Sequence[Sample], ndim: int) -> NetworkSpec:
     """The network that settings ask for, for images such as the samples'."""
-    bank = settings.network == "pixel"
+    row = network_row(settings.network)
     return NetworkSpec(
         name=settings.network,
         in_channels=samples[0].image.shape[0],
         ndim=3 if ndim == 3 else 2,
-        width=max(settings.width, 4) if settings.width else NETWORKS[settings.network].width,
-        filters=settings.filters if bank else (),
-        sigmas_px=settings.sigmas_px if bank else (),
+        width=max(settings.width, 4) if settings.width else row.width,
+        filters=settings.filters if row.bank else (),
+        sigmas_px=settings.sigmas_px if row.bank else (),
         plane_px=_plane_px(settings, samples, ndim),
+        clusters=settings.clusters,
     )
 
 
@@ -141,7 +142,7 @@ def _statistics(
 
 
 def _plane_px(settings: NetworkSettings, samples: Sequence[Sample], ndim: int) -> float:
-    if ndim == 2 or not NETWORKS[settings.network].heeds_planes:
+    if ndim == 2 or not network_row(settings.network).heeds_planes:
         return 1.0
     known = [sample.plane_px for sample in samples if sample.plane_px]
     if settings.plane_px or not known:

@@ -82,7 +82,11 @@ def settle(network: Network, batch: Batch, rule: str, prior: float) -> None:
     found = scores_of(network, batch)
     groups = (found.unlabelled, found.positive, found.negative)
     scores, *strokes = (np.empty(0) if group is None else group.scores.cpu().numpy() for group in groups)
-    offset = THRESHOLDS[rule].choose(ThresholdEvidence(scores, *strokes), prior)
+    settle_at(network, scores, THRESHOLDS[rule].choose(ThresholdEvidence(scores, *strokes), prior))
+
+
+def settle_at(network: Network, scores: np.ndarray, offset: float) -> None:
+    """The same for a threshold that is known, among scores (n,) of pixels of the images."""
     furthest = float(np.quantile(np.abs(scores - offset), 0.999))
     network.rescale(offset, min(1.0, _FURTHEST / max(furthest, 1e-6)))
 

@@ -111,7 +111,7 @@ def _at(
     """Probabilities at chosen pixels of each sample: from kept features, or where there are none from whole images."""
     found, network, spec = [], model.network, model.card.network
     for sample, wanted in zip(samples, asked, strict=True):
-        if network.patch_px > 1:
+        if not spec.filters:
             name = f"Image {sample.name!r}"
             everywhere = (yield from map_tiles(model, sample.image, name=name, axes=sample.axes))[0].ravel()
             found.append([everywhere[pixels] for pixels in wanted])

@@ -61,3 +61,8 @@ class NetworkSettings(SeeingSettings, TrainSettings):
         title="Width",
         description="Units of the network's first layers, at least 4; 0 takes what suits the network.",
     )
+
+    @property
+    def clusters(self) -> int:
+        """`NetworkSpec.clusters`: none, where the network is trained on labels."""
+        return 0

@@ -14,6 +14,7 @@ from .filters import count
 from .fit import FeatureCache
 from .intensity import ChannelStats
 from .networks import Network, NetworkSpec
+from .networks.rows import RowNetwork
 from .patch_images import PatchImage
 from .patches import PatchSampler, PixelSampler, Stroke, find_strokes
 from .progress import Work
@@ -110,7 +111,8 @@ def make_sampler(
             raise _nothing_usable()
         images = [PatchImage(sample, stats) for sample, stats in zip(data.samples, data.stats, strict=True)]
         return PatchSampler(images, data.strokes, sizes, spec.ndim, network)
-    n_values = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
+    bank = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
+    n_values = len(network.mean) if isinstance(network, RowNetwork) else bank
     rng = np.random.default_rng(seed)
     wanted = yield from draw_pixels(data.samples, _POOL_PX, rng, data.pool)
     if not any(map(len, wanted)):

@@ -12,7 +12,7 @@ from napari_pu_segment.core.doubts import doubts
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Card, Model
-from napari_pu_segment.core.networks import NETWORKS
+from napari_pu_segment.core.networks import network_row
 from napari_pu_segment.core.progress import Progress, Work
 
 from .image_combo import ImageCombo
@@ -160,7 +160,7 @@ def describe(card: Card, locale: QLocale) -> dict[str, str]:
     sizes = " × ".join(locale.toString(size, "g", 4) for size in card.pixel_size)
     return {
         "Method": card.method if method is None else method.title,
-        "Network": f"{NETWORKS[card.network.name].title}, for {axes}",
+        "Network": f"{network_row(card.network.name).title}, for {axes}",
         "Channels": ", ".join(card.channel_names) or (f"{n_channels}, without names" if n_channels > 1 else "one"),
         "Prior": f"{percent(card.class_prior, locale)} of the image ({how})",
         "Threshold": locale.toString(card.threshold, "g", 4),

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSlider, QSpinBox, QT
 from napari_pu_segment.core.coverage import Coverage, measure_coverage
 from napari_pu_segment.core.model import Model
 
+from .accept_button import AcceptButton
 from .extras import Extras
 from .histogram import Histogram
 from .keep_button import KeepButton
@@ -50,7 +51,7 @@ class ResultPanel(QWidget):
         self.objects_label = QLabel()
         self.extras = Extras(session)
         self.refine_box = RefineBox(session)
-        self.keep_button = KeepButton(session)
+        self.accept_button, self.keep_button = AcceptButton(session), KeepButton(session)
         # A drag of a slider or a burst of edits refines once, at its end.
         self._debounce = QTimer(self)
         self._debounce.setSingleShot(True)
@@ -117,6 +118,7 @@ class ResultPanel(QWidget):
         rows.addWidget(self.extras)
         layout.addWidget(self.mask_group)
         layout.addWidget(self.refine_box)
+        layout.addWidget(self.accept_button)
         layout.addWidget(self.keep_button)
 
     def _connect(self) -> None:

@@ -136,7 +136,7 @@ class Session:
             If there is no image or no brush layer, or there is no model to continue from.
         """
         layer = self._need_image()
-        if self.book.member(layer, "positive") is None:
+        if METHODS[method].needs_strokes and self.book.member(layer, "positive") is None:
             raise InputError("There are no strokes yet. Press “Add brush layers” and paint a few on the objects.")
         snapshots, also = self.train_on.snapshots(layer, live, self.rough if METHODS[method].rough_masks else None)
         plan = Plan(method, settings, self._need_model() if warm else None, also)

@@ -180,6 +180,8 @@ class TrainPanel(QWidget):
         old.deleteLater()
         self._on_settings()
         self.rough_box.refresh()
+        if not self._method().needs_strokes:
+            self._session.said.emit("Press Train: no strokes are needed. A dab on an object says what is meant.", False)
 
     def _on_choices(self) -> None:
         settings = self._session.settings

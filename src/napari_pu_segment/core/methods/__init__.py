@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..model import Model
 from ..progress import Work
 from ..settings import Settings
-from . import pu, reweight
+from . import cluster, pu, reweight
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Method:
     reference : str
     rough_masks : bool
         Whether it learns from unreliable masks beside strokes.
+    needs_strokes : bool
+        Whether there must be something painted.
     """
 
     title: str
@@ -35,6 +37,7 @@ class Method:
     makes: str
     reference: str
     rough_masks: bool = False
+    needs_strokes: bool = True
 
 
 METHODS: dict[str, Method] = {
@@ -54,5 +57,14 @@ METHODS: dict[str, Method] = {
         makes="probability, mask, refined mask; how far each label may be trusted",
         reference="Mirikharaji, Yan, Hamarneh 2019, arXiv:1906.03639",
         rough_masks=True,
+    ),
+    "cluster": Method(
+        title="No strokes: clusters of pixels",
+        settings=cluster.ClusterSettings,
+        train=cluster.train,
+        needs="images alone; a dab on an object tells which cluster is meant",
+        makes="probability, mask, refined mask",
+        reference="Dempster, Laird, Rubin 1977, JRSS B 39:1; Kingma & Welling 2014, arXiv:1312.6114",
+        needs_strokes=False,
     ),
 }

@@ -1,19 +1,34 @@
-"""NETWORKS: what turns a normalised image into scores. All are tile-exact: see `Network`."""
+"""NETWORKS and CLUSTERINGS: what turns a normalised image into scores. All are tile-exact: see `Network`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from ..errors import pick
 from .base import Network, NetworkSpec, Reach, stacked
 from .convnets import CnnNnpu, ResNet18, SmallCnn
+from .mixture import BankMixture, EncoderMixture
 from .pixel import PixelNetwork
 from .unet import UNet
 
-__all__ = ["NETWORKS", "Network", "NetworkRow", "NetworkSpec", "Reach", "build_network", "stacked"]
+__all__ = [
+    "CLUSTERINGS",
+    "NETWORKS",
+    "Network",
+    "NetworkRow",
+    "NetworkSpec",
+    "Reach",
+    "build_network",
+    "built",
+    "network_row",
+    "stacked",
+]
+
+NetworkT = TypeVar("NetworkT", bound=Network)
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,8 @@ class NetworkRow:
     reference : str
     heeds_planes : bool
         Whether its form for volumes follows `NetworkSpec.plane_px`; where it does not, planes count as pixels.
+    bank : bool
+        Whether it sees the filter bank.
     """
 
     title: str
@@ -42,10 +59,11 @@ class NetworkRow:
     width: int
     reference: str
     heeds_planes: bool = False
+    bank: bool = False
 
 
 NETWORKS: dict[str, NetworkRow] = {
-    "pixel": NetworkRow("Filter bank", PixelNetwork, "sigmoid", True, 32, "Arganda-Carreras et al. 2017", True),
+    "pixel": NetworkRow("Filter bank", PixelNetwork, "sigmoid", True, 32, "Arganda-Carreras et al. 2017", True, True),
     "unet": NetworkRow("Residual U-Net", UNet, "logistic", False, 64, "Kerfoot et al. 2018; MONAI", True),
     "resnet18": NetworkRow("ResNet-18", ResNet18, "logistic", False, 64, "He et al. 2015, arXiv:1512.03385"),
     "cnn": NetworkRow(
@@ -55,6 +73,23 @@ NETWORKS: dict[str, NetworkRow] = {
         "CNN of the nnPU paper", CnnNnpu, "logistic", False, 64, "Kiryo et al. 2017, arXiv:1703.00593"
     ),
 }
+
+# Those that need no labels; no risk is trained on them.
+CLUSTERINGS: dict[str, NetworkRow] = {
+    "bank": NetworkRow("Filter bank", BankMixture, "", False, 4, "Arganda-Carreras et al. 2017", True, True),
+    "autoencoder": NetworkRow("Autoencoder", EncoderMixture, "", False, 8, "Vincent et al. 2010, JMLR 11:3371"),
+}
+
+
+def network_row(name: str) -> NetworkRow:
+    """The row of a network, whether it is trained on labels or needs none.
+
+    Raises
+    ------
+    InputError
+        If there is no network of that name.
+    """
+    return pick(CLUSTERINGS if name in CLUSTERINGS else NETWORKS, name, "network")
 
 
 def build_network(spec: NetworkSpec, seed: int | None = None) -> Network:
@@ -72,8 +107,13 @@ def build_network(spec: NetworkSpec, seed: int | None = None) -> Network:
     InputError
         If there is no network of that name.
     """
+    return built(lambda: network_row(spec.name).build(spec), seed)
+
+
+def built(build: Callable[[], NetworkT], seed: int | None) -> NetworkT:
+    """What `build` makes, with the initial weights of a seed; see `build_network`."""
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are none of our business
-        network = pick(NETWORKS, spec.name, "network").build(spec)
+        network = build()
     if seed is not None:
         _initialise(network, torch.Generator().manual_seed(seed))
     return network

@@ -23,6 +23,7 @@ class NetworkSpec(BaseModel):
     filters: Annotated[tuple[str, ...], Field(max_length=64)] = ()
     sigmas_px: Annotated[tuple[Annotated[float, Field(gt=0, le=64)], ...], Field(max_length=16)] = ()
     plane_px: Annotated[float, Field(ge=0.01, le=100)] = 1.0  # distance of planes, in pixels, to a network in 3-D
+    clusters: Annotated[int, Field(ge=0, le=64)] = 0  # of a network that needs no labels
 
 
 @dataclass(frozen=True)

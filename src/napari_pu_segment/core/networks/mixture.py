@@ -1,0 +1,116 @@
+"""Networks that need no labels: clusters in the space of features, made into one score for each pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .autoencoder import LATENT, Encoder
+from .base import NetworkSpec, enlarge
+from .rows import BankNetwork, RowNetwork
+
+MAX_COMPONENTS = 8  # principal components of the features in which clusters are looked for
+
+
+class Mixture(nn.Module):
+    """Gaussian components, some of which are objects.
+
+    The score is g(log sum over objects of w_k N(x; m_k, S_k) - log sum over the others of w_k N(x; m_k, S_k)) with
+    g(s) = sign(s) sqrt|s|: where both are Gaussians alike, it grows with the distance from where they are equally
+    likely, as a number of standard deviations does, and no bright pixel is beyond all others. A linear layer whitens
+    each component, so that log w_k N(x; m_k, S_k) = constant_k - |A_k x - b_k|^2 / 2.
+
+    Parameters
+    ----------
+    n_features : int
+    n_clusters : int
+    """
+
+    def __init__(self, n_features: int, n_clusters: int) -> None:
+        super().__init__()
+        self.n_clusters = n_clusters
+        self.whiten = nn.Linear(n_features, n_clusters * min(n_features, MAX_COMPONENTS))
+        self.constants: torch.Tensor
+        self.objects: torch.Tensor
+        self.offset: torch.Tensor
+        self.factor: torch.Tensor
+        self.register_buffer("constants", torch.zeros(n_clusters))
+        self.register_buffer("objects", torch.arange(n_clusters) == 0)
+        self.register_buffer("offset", torch.zeros(()))
+        self.register_buffer("factor", torch.ones(()))
+
+    def log_densities(self, x: torch.Tensor) -> torch.Tensor:
+        """log w_k N(x; m_k, S_k) of every component (K, n), but for a common constant, of features (F, n)."""
+        white = torch.addmm(self.whiten.bias[:, None], self.whiten.weight, x)
+        parts: torch.Tensor = white.reshape(self.n_clusters, -1, x.shape[1])
+        return self.constants[:, None] - parts.square().sum(1) / 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores (1, n) of standardised features (F, n)."""
+        found = self.log_densities(x)
+        odds = found[self.objects].logsumexp(0, keepdim=True) - found[~self.objects].logsumexp(0, keepdim=True)
+        return (odds.sign() * odds.abs().sqrt() - self.offset) * self.factor
+
+    @torch.no_grad()
+    def set_clusters(self, weight: torch.Tensor, bias: torch.Tensor, constants: torch.Tensor) -> None:
+        """Take the clusters: the whitening layer, (K D, F) and (K D), and log w_k N(m_k; m_k, S_k), (K,)."""
+        self.whiten.weight.copy_(weight)
+        assert self.whiten.bias is not None
+        self.whiten.bias.copy_(bias)
+        self.constants.copy_(constants)
+
+    def set_objects(self, objects: torch.Tensor) -> None:
+        """Say which clusters (K,) are objects, and take the score back to where 0 means as likely as not."""
+        self.objects.copy_(objects)
+        self.offset.zero_()
+        self.factor.fill_(1)
+
+    @torch.no_grad()
+    def rescale(self, offset: float, factor: float) -> None:
+        """Turn every score s into (s - offset) * factor."""
+        self.offset.add_(offset / self.factor)
+        self.factor.mul_(factor)
+
+
+class BankMixture(BankNetwork):
+    """Clusters of the filter bank's features."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__(spec)
+        self.mixture = Mixture(len(self.mean), max(spec.clusters, 2))
+
+    def rescale(self, offset: float, factor: float) -> None:
+        """See `Mixture.rescale`."""
+        self.mixture.rescale(offset, factor)
+
+    def _score(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.mixture(x)
+        return scores
+
+
+class EncoderMixture(RowNetwork):
+    """Clusters of the intensities and of an autoencoder's code."""
+
+    halo_px = Encoder.halo_px
+    stride_px = Encoder.stride_px
+    window_px = 256
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__(spec.in_channels + LATENT)
+        self.encoder = Encoder(spec)
+        self.mixture = Mixture(len(self.mean), max(spec.clusters, 2))
+        if spec.ndim == 3:
+            self.window_px = 64
+
+    def stem(self, x: torch.Tensor) -> torch.Tensor:
+        """The normalised image and its code, enlarged to full side, (N, C + LATENT, [Z,] Y, X), of (N, C, ...)."""
+        code = self.encoder.levels(x)[-1]
+        return torch.cat([x, enlarge(code[:, :LATENT], self.stride_px)], 1)
+
+    def rescale(self, offset: float, factor: float) -> None:
+        """See `Mixture.rescale`."""
+        self.mixture.rescale(offset, factor)
+
+    def _score(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.mixture(x)
+        return scores
