@@ -106,7 +106,7 @@ def test_no_strokes_at_all(files, cli):
     done = cli("train", files / "d.tif", "--method", "cluster", "--set", "threads=1", "--out", model)
     assert done.code == 0, done.err
     assert "class prior 0.1" in done.out
-    assert "strokes" not in done.out
+    assert "positive" not in done.out
     assert dice_of(cli, files, model)["dice"] > 0.85
     done = cli("train", files / "d.tif", "--method", "cluster", "--prior", "0.05", "--out", model)
     assert done.code == 0, done.err
