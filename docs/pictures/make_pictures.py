@@ -155,26 +155,24 @@ def aurora(out: Path, theme: str, width: int) -> None:
 def rough_mask(out: Path, theme: str, width: int) -> None:
     """Learning from a rough mask: a threshold takes the bright part of the table for coins."""
     window, image = Window(out, "coins", theme, width), coins()
-    widget, viewer = window.widget, window.viewer
-    layer = viewer.add_labels((image > threshold_otsu(image)).astype(np.uint8), name="threshold", opacity=0.3)
-    panel = widget.train_panel
+    panel, suggestions = window.widget.train_panel, window.widget.suggest_panel
+    layer = window.viewer.add_labels((image > threshold_otsu(image)).astype(np.uint8), name="threshold", opacity=0.3)
     panel.method_combo.setCurrentIndex(panel.method_combo.findData("reweight"))
     panel.rough_box.combo.setCurrentIndex(1)
     window.stroke("positive", *COINS)
     window.stroke("negative", *TABLE)
-    window.take(f"rough-mask-{theme}")
+    window.take("rough-mask")
     panel.train_button.click()
     window.settle()
     layer.visible = False
     panel.rough_box.suspect_box.click()
-    window.settle()
-    window.take(f"suspect-{theme}")
-    suggestions = widget.suggest_panel
     suggestions.kind_combo.setCurrentIndex(suggestions.kind_combo.findData("suspect"))
+    window.settle()
+    window.take("suspect")
     suggestions.go_button.click()
     window.settle()
-    widget.tabs.currentWidget().ensureWidgetVisible(suggestions)
-    window.take(f"suspect-place-{theme}")
+    suggestions.background_button.click()
+    window.take("suspect-place", suggestions)
     window.close()
 
 

@@ -120,6 +120,11 @@ def examples(tmp_path) -> Path:
     (tmp_path / "nights").mkdir()
     write_picture(tmp_path / "nights" / "x.png", frame.image.transpose(1, 2, 0))
     write_image(tmp_path / "nights" / "x_positive.tif", frame.positive)
+    for kind in ("", "noisy", "clean"):
+        (tmp_path / "survey" / kind).mkdir()
+    for name, kind, mask in (("a", "noisy", corrupt(frame.truth)), ("b", "clean", frame.truth)):
+        write_picture(tmp_path / "survey" / f"{name}.png", frame.image.transpose(1, 2, 0))
+        write_image(tmp_path / "survey" / kind / f"{name}.tif", mask)
     slide = create_output(
         tmp_path / "slide.ome.zarr", frame.truth.shape, "uint8", pixel_size=(0.5, 0.5), pixel_unit="um"
     )

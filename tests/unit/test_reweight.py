@@ -10,6 +10,8 @@ import pytest
 from napari_pu_segment.core.corrupt import CorruptSettings, corrupt
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.fit import FeatureCache
+from napari_pu_segment.core.losses.reweight import pixel_weights
+from napari_pu_segment.core.methods import reweight
 from napari_pu_segment.core.methods.reweight import AS_PUBLISHED, LEARNERS, ReweightSettings, train
 from napari_pu_segment.core.model import Model, load_model, save_model
 from napari_pu_segment.core.pipeline import predict
@@ -45,6 +47,49 @@ def test_weighed_pixels_teach_more_than_the_rough_masks(samples, gradient):
     weighing = run(train(samples, QUICK.changed({"gradient": gradient})))
     assert score(trusting) < 0.75
     assert score(weighing) > score(trusting) + 0.1
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """How far pixels were weighed, in each step."""
+    doubts = []
+
+    def spy(*args):
+        doubts.append(args[-1])
+        return pixel_weights(*args)
+
+    monkeypatch.setattr(reweight, "pixel_weights", spy)
+    return doubts
+
+
+def test_true_masks_are_believed_and_rough_ones_weighed(samples, told):
+    true = [replace(masked(seed, rough=False)[0], trust="noisy") for seed in (1, 2)]
+    run(train([*true, samples[2]], QUICK))
+    assert set(told) == {0.0}
+    told.clear()
+    run(train(samples, QUICK))
+    (doubt,) = set(told)
+    assert doubt > 0.8
+    told.clear()
+    run(train([*true, samples[2]], QUICK.changed({"weighing": "full", "n_steps": 2})))
+    assert set(told) == {1.0}
+
+
+def test_strokes_tell_what_is_wrong_everywhere_in_the_same_way(told):
+    """A bright bar at the edge is taken for an object by a threshold; a stroke on it says that it is none."""
+    sample, truth = disk_sample()
+    bar = np.zeros(truth.shape, bool)
+    bar[:, 74:] = True
+    image, codes = np.where(bar & ~truth, sample.image + 100, sample.image), sample.labels.copy()
+    codes[35:45, 75:79] = NEGATIVE
+    rough = np.where(truth | bar, POSITIVE, NEGATIVE)
+    found = []
+    for beside in (image, image.copy()):
+        told.clear()
+        model = run(train([Sample(beside, codes), Sample(image, rough, "noisy")], QUICK))
+        found.append((told[0], predict(model, image)[bar & ~truth & (codes == 0)].mean()))
+    assert [doubt for doubt, _ in found] == [1.0, 0.0], "what is known of other images tells less"
+    assert found[0][1] < 0.3
 
 
 @pytest.mark.parametrize("learner", LEARNERS)

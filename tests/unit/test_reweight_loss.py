@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pu_segment.core.losses.reweight import GRADIENTS, Labelled, pixel_weights
+from napari_pu_segment.core.losses.reweight import GRADIENTS, Labelled, doubt_of, pixel_weights, unexplained
 
 
 def linear(parameters: dict[str, torch.Tensor], features: torch.Tensor) -> torch.Tensor:
@@ -32,6 +32,35 @@ def test_pixels_that_agree_with_clean_ones_get_all_the_weight(gradient: str) -> 
     clean = batch([[2.0]], [1.0])
     weights = pixel_weights(linear, START, noisy, clean, gradient)
     np.testing.assert_allclose(weights, [3 / 8, 5 / 8, 0.0], atol=1e-6)
+
+
+def test_without_doubt_all_pixels_weigh_alike_and_with_half_of_it_the_mean() -> None:
+    noisy, clean = (
+        batch([[1.0], [2.0], [1.0], [9.0]], [1.0, 1.0, 0.0, 1.0], [1.0, 1.0, 1.0, 0.0]),
+        batch([[2.0]], [1.0]),
+    )
+    np.testing.assert_allclose(pixel_weights(linear, START, noisy, clean, doubt=0.0), [1 / 3, 1 / 3, 1 / 3, 0])
+    half = pixel_weights(linear, START, noisy, clean, doubt=0.5)
+    np.testing.assert_allclose(half, [1 / 6 + 3 / 16, 1 / 6 + 5 / 16, 1 / 6, 0], atol=1e-6)
+
+
+def test_what_a_model_leaves_unexplained() -> None:
+    """Of labels 1, 0, 0, 0 a score of ln 1/3 for each tells no more than their mean does; certainty tells all."""
+    labels = batch([[0.0]] * 4, [1.0, 0.0, 0.0, 0.0])
+    assert unexplained([torch.full((4,), -np.log(3.0))], [labels]) == pytest.approx(1.0)
+    assert unexplained([torch.tensor([99.0, -99.0, -99.0, -99.0])], [labels]) == pytest.approx(0.0, abs=1e-6)
+    half = torch.tensor([0.0, 0.0, -99.0, -99.0])  # two of them at one half: 2 ln 2 of 4 ln 4 - 3 ln 3
+    assert unexplained([half], [labels]) == pytest.approx(2 * np.log(2) / (4 * np.log(4) - 3 * np.log(3)), rel=1e-5)
+    parts = [batch([[0.0]] * 2, [1.0, 0.0]), batch([[0.0]] * 3, [0.0, 0.0, 1.0], [1.0, 1.0, 0.0])]
+    assert unexplained([half[:2], torch.tensor([-99.0, -99.0, -99.0])], parts) == pytest.approx(
+        unexplained([half], [labels]), rel=1e-5
+    ), "over all batches, without what does not count"
+    assert unexplained([half[:1]], [batch([[0.0]], [1.0])]) == 0.0
+
+
+def test_doubt_rises_from_a_fifth_to_a_third() -> None:
+    parts = (0.0, 0.2, 4 / 15, 0.3, 1 / 3, 3.0)
+    assert [doubt_of(part) for part in parts] == pytest.approx([0, 0, 0.5, 0.75, 1, 1])
 
 
 def test_pixels_that_do_not_count_get_no_weight() -> None:

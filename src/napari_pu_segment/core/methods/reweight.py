@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -15,7 +16,16 @@ from ..errors import InputError
 from ..fit import FeatureCache, fit
 from ..labelled import LabelledPixels, LabelledSampler, labelled_sampler
 from ..losses.pu import Risk
-from ..losses.reweight import GRADIENTS, Labelled, Parameters, mean_loss, pixel_losses, pixel_weights
+from ..losses.reweight import (
+    GRADIENTS,
+    Labelled,
+    Parameters,
+    doubt_of,
+    mean_loss,
+    pixel_losses,
+    pixel_weights,
+    unexplained,
+)
 from ..model import Model
 from ..network_settings import NetworkSettings
 from ..networks import Network
@@ -34,6 +44,9 @@ LEARNERS = {
     "mixture": "Both alike",
 }
 
+WEIGHING = {"estimated": "As far as the masks are doubtful", "full": "Wholly, as published"}
+_LOOKS = 16  # batches that the unreliable masks are judged by
+
 Step = Callable[[np.random.Generator], Risk]
 
 
@@ -50,6 +63,12 @@ class ReweightSettings(NetworkSettings):
         title="Weights by",
         description="forward: exact and fast. unrolled: as published. last_layer: faster for deep networks, rougher.",
     )
+    weighing: Annotated[str, OneOf(WEIGHING)] = advanced(
+        default="estimated",
+        title="Weigh pixels",
+        description="Masks that a short training on them alone explains, together with the reliable labels of the same "
+        "images, are believed like these.",
+    )
     clean_share: float = advanced(
         default=0.2,
         ge=0,
@@ -60,7 +79,7 @@ class ReweightSettings(NetworkSettings):
 
 
 # Mirikharaji et al. 2019: a U-Net, nothing but weighed pixels, the weights by unrolling.
-AS_PUBLISHED = ReweightSettings(network="unet", gradient="unrolled", clean_share=0.0)
+AS_PUBLISHED = ReweightSettings(network="unet", gradient="unrolled", weighing="full", clean_share=0.0)
 
 
 def train(
@@ -75,7 +94,7 @@ def train(
     Parameters
     ----------
     samples : sequence of Sample
-        Those without labels are left out.
+        Those without labels are left out. An image with both kinds of labels comes twice, as the same array.
     settings : ReweightSettings
     start : Model, optional
         Continue from this model, in a third of the steps; its intensity statistics and network are kept.
@@ -91,15 +110,18 @@ def train(
     basis = yield from prepare_basis(samples, settings, start)
     network = basis.network()
     yield Progress(0, settings.n_steps, "Reading the masks")
-    noisy = yield from _sampler(basis, network, True, cache)
-    clean = yield from _sampler(basis, network, False, cache)
+    noisy, clean, beside = yield from _samplers(basis, network, cache)
     _check_needs(settings.learner, noisy, clean)
     seen = [part.rows.features for part in (noisy, clean) if isinstance(part, LabelledPixels)]
     if start is None and seen:
         network.calibrate(torch.cat(seen))
     n_steps = settings.n_steps if start is None else max(1, settings.n_steps // 3)
-    step = _step(network, settings, noisy, clean)
-    yield from fit(network, step, settings, n_steps=n_steps)
+    doubt, message = 1.0, "Training"
+    if settings.learner == "reweight" and settings.weighing == "estimated" and noisy is not None:
+        doubt = yield from _doubt(network, settings, noisy, beside, max(1, n_steps // 3))
+        message = f"Training, masks doubted by {doubt:.0%}"
+    step = _step(network, settings, noisy, clean, doubt)
+    yield from fit(network, step, settings, n_steps=n_steps, message=message)
     if settings.learner == "fine_tune":
         gently = settings.changed({"learning_rate": settings.learning_rate / 3})
         step = _step(network, settings.changed({"learner": "clean"}), None, clean)
@@ -109,14 +131,24 @@ def train(
     return basis.model(network, _prior(samples), **counts)
 
 
-def _sampler(basis: Basis, network: Network, noisy: bool, cache: FeatureCache | None) -> Work[LabelledSampler | None]:
-    kept = [
-        i for i, sample in enumerate(basis.samples) if sample.labels is not None and (sample.trust == "noisy") == noisy
-    ]
-    if not kept:
-        return None
-    samples, stats = [basis.samples[i] for i in kept], [basis.stats[i] for i in kept]
-    return (yield from labelled_sampler(samples, stats, network, basis.spec, basis.settings.seed, cache))
+_Found: TypeAlias = LabelledSampler | None
+
+
+def _samplers(basis: Basis, network: Network, cache: FeatureCache | None) -> Work[tuple[_Found, _Found, _Found]]:
+    """What draws unreliable labels, reliable ones, and of these the ones that lie beside a rough mask of one image."""
+    labelled = [i for i, sample in enumerate(basis.samples) if sample.labels is not None]
+    noisy = [i for i in labelled if basis.samples[i].trust == "noisy"]
+    clean = [i for i in labelled if i not in noisy]
+    beside = [i for i in clean if any(basis.samples[i].image is basis.samples[j].image for j in noisy)]
+    found: list[_Found] = []
+    for kept in (noisy, clean, beside):
+        if kept == clean and len(found) == 2:
+            found.append(found[1])
+            continue
+        samples, stats = [basis.samples[i] for i in kept], [basis.stats[i] for i in kept]
+        sampling = labelled_sampler(samples, stats, network, basis.spec, basis.settings.seed, cache)
+        found.append((yield from sampling) if kept else None)
+    return found[0], found[1], found[2]
 
 
 def _check_needs(learner: str, noisy: LabelledSampler | None, clean: LabelledSampler | None) -> None:
@@ -128,8 +160,31 @@ def _check_needs(learner: str, noisy: LabelledSampler | None, clean: LabelledSam
         )
 
 
+def _doubt(
+    network: Network, settings: ReweightSettings, noisy: LabelledSampler, beside: LabelledSampler | None, n_steps: int
+) -> Work[float]:
+    """How far the unreliable masks must be weighed, by what a model that knows nothing but them leaves unexplained.
+
+    Of themselves: they are wrong here and there. Of reliable labels on the same images: they are wrong everywhere in
+    the same way. Reliable labels of other images tell less, as these may just look different.
+    """
+    trial, alone = copy.deepcopy(network), settings.changed({"learner": "noisy"})
+    yield from fit(trial, _step(trial, alone, noisy, None), alone, n_steps=n_steps, message="Judging the masks")
+    head, device, parts = _Head(trial), next(trial.parameters()).device, []
+    for sampler in (noisy, beside):
+        rng = np.random.default_rng(settings.seed)
+        batches = [sampler.draw(rng).to(device) for _ in range(_LOOKS)] if sampler else []
+        with torch.inference_mode():
+            parts.append(unexplained([head(batch.features) for batch in batches], batches))
+    return doubt_of(max(parts))
+
+
 def _step(
-    network: Network, settings: ReweightSettings, noisy: LabelledSampler | None, clean: LabelledSampler | None
+    network: Network,
+    settings: ReweightSettings,
+    noisy: LabelledSampler | None,
+    clean: LabelledSampler | None,
+    doubt: float = 1.0,
 ) -> Step:
     device, head = next(network.parameters()).device, _Head(network)
 
@@ -143,7 +198,7 @@ def _step(
 
     def reweighted(rng: np.random.Generator) -> torch.Tensor:
         rough, sure = drawn(noisy, rng), drawn(clean, rng)
-        weights = pixel_weights(head.under, dict(head.named_parameters()), rough, sure, settings.gradient)
+        weights = pixel_weights(head.under, dict(head.named_parameters()), rough, sure, settings.gradient, doubt)
         weighed = (weights * pixel_losses(head(rough.features), rough)).sum()
         share = settings.clean_share
         return weighed if not share else (1 - share) * weighed + share * mean_loss(head(sure.features), sure)
