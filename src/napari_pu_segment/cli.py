@@ -14,6 +14,7 @@ import typer
 from . import __version__
 from .cli_batch import batch
 from .cli_corrupt import corrupt
+from .cli_curate import curate
 from .cli_measure import measure
 from .cli_predict import predict, refine
 from .cli_series import timeseries
@@ -106,6 +107,7 @@ def evaluate(
 app.command()(measure)
 app.command()(corrupt)
 app.command()(batch)
+app.command()(curate)
 app.command(cls=ManyValues)(timeseries)
 
 

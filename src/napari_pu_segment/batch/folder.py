@@ -77,6 +77,34 @@ def fault_of(folder: Path, name: str) -> str:
     return ""
 
 
+def check_folders(folder: Path, out: Path) -> None:
+    """Refuse a folder of images that is none, and one for results that is no folder or lies in that of the images.
+
+    Raises
+    ------
+    InputError
+        Whose text says what to do.
+    """
+    try:
+        images, results = folder.resolve(), out.resolve()
+        if not images.is_dir():
+            raise InputError(f"{str(folder)!r} is not a folder. Give the folder of the images.")
+        if results.is_relative_to(images):
+            raise InputError(
+                f"The folder for the results, {str(out)!r}, is the folder of images or lies in it. Choose one "
+                "elsewhere."
+            )
+        if not existing(results).is_dir():
+            raise InputError(f"Cannot write to {str(out)!r}: it is no folder. Choose another one.")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"A folder cannot be used: {getattr(error, 'strerror', None) or error}.") from None
+
+
+def existing(path: Path) -> Path:
+    """A path, or the nearest above it that is there."""
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
 def _is_image(name: str, pattern: str) -> bool:
     plain = PurePosixPath(name).name
     if plain.startswith(".") or _suffix(name) not in (*IMAGE_SUFFIXES, ZARR_SUFFIX):

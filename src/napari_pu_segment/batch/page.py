@@ -47,27 +47,33 @@ def page(report: BatchReport) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in report.counts.items())
     left = f", {report.n_left} not reached" if report.n_left else ""
     plan = report.plan
-    stopped = f"<p><b>It stopped early:</b> {_safe(report.stopped)}</p>" if report.stopped else ""
+    stopped = f"<p><b>It stopped early:</b> {safe(report.stopped)}</p>" if report.stopped else ""
     body = [
         f"<h1>{len(report.files)} files: {counts}{left}</h1>",
-        f'<p class="soft">Images: {_safe(str(plan.settings.folder))}<br>Model: {_safe(str(plan.settings.model))} '
-        f"(sha256 {plan.model_sha256[:16]}…)<br>Outputs: {_safe(', '.join(plan.settings.outputs))}; "
+        f'<p class="soft">Images: {safe(str(plan.settings.folder))}<br>Model: {safe(str(plan.settings.model))} '
+        f"(sha256 {plan.model_sha256[:16]}…)<br>Outputs: {safe(', '.join(plan.settings.outputs))}; "
         f"{report.seconds:.1f} s</p>{stopped}",
         _plots(report),
         _troubles(report),
         _pictures(report),
         _table(report),
     ]
+    return document("Batch report", body)
+
+
+def document(title: str, body: Sequence[str]) -> str:
+    """A page that needs nothing from elsewhere, and lets nothing run: of parts that are HTML already."""
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Batch report</title><style>{_STYLE}</style></head><body>\n" + "\n".join(body) + "\n</body></html>\n"
+        f"<title>{title}</title><style>{_STYLE}</style></head><body>\n" + "\n".join(body) + "\n</body></html>\n"
     )
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
+    """Text from files or their names, as HTML that shows it and nothing else."""
     return escape(shown(text))
 
 
@@ -93,7 +99,7 @@ def _troubles(report: BatchReport) -> str:
     if not troubled:
         return ""
     rows = "".join(
-        f"<tr><td>{_safe(file.name)}</td><td>{file.state}</td><td>{_safe(file.reason)}</td></tr>" for file in troubled
+        f"<tr><td>{safe(file.name)}</td><td>{file.state}</td><td>{safe(file.reason)}</td></tr>" for file in troubled
     )
     return f"<h2>Files without results</h2><table><tr><th>File</th><th></th><th>Why</th></tr>{rows}</table>"
 
@@ -119,12 +125,12 @@ def _figure(report: BatchReport, file: FileReport, apart: Sequence[str]) -> str:
     marker, facts = read_marker(report.plan.settings.out, file.stem), file.facts
     assert facts is not None
     source = f"data:image/jpeg;base64,{escape(marker.picture)}" if marker is not None else "data:,"
-    why = f"<br><b>{_safe(', '.join(apart))}</b>" if apart else ""
+    why = f"<br><b>{safe(', '.join(apart))}</b>" if apart else ""
     objects = "" if facts.n_objects is None else f", {facts.n_objects} objects"
-    caption = f"{_safe(file.name)}<br>{100 * facts.positive_fraction:.1f} %{objects}{why}"
+    caption = f"{safe(file.name)}<br>{100 * facts.positive_fraction:.1f} %{objects}{why}"
     kind = ' class="apart"' if apart else ""
     return (
-        f'<figure{kind}><img src="{source}" width="{SIDE_PX}" alt="{_safe(file.name)}">'
+        f'<figure{kind}><img src="{source}" width="{SIDE_PX}" alt="{safe(file.name)}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 
@@ -139,8 +145,8 @@ def _table(report: BatchReport) -> str:
             objects = "" if facts.n_objects is None else str(facts.n_objects)
             cells = [f"{facts.axes} {shape}", facts.dtype, f"{100 * facts.positive_fraction:.2f} %", objects]
         notes = " ".join([file.reason if file.state != "skipped" else "", *(facts.warnings if facts else ())])
-        numbers = "".join(f'<td class="number">{_safe(cell)}</td>' for cell in cells)
-        rows.append(f"<tr><td>{_safe(file.name)}</td><td>{file.state}</td>{numbers}<td>{_safe(notes)}</td></tr>")
+        numbers = "".join(f'<td class="number">{safe(cell)}</td>' for cell in cells)
+        rows.append(f"<tr><td>{safe(file.name)}</td><td>{file.state}</td>{numbers}<td>{safe(notes)}</td></tr>")
     heads = "".join(f"<th>{head}</th>" for head in ("File", "", "Shape", "Type", "Area", "Objects", "Notes"))
     legend = "; ".join(f"{state}: {text}" for state, text in STATES.items())
     return f'<h2>All files</h2><p class="soft">{legend}</p><table><tr>{heads}</tr>{"".join(rows)}</table>'

@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..core.progress import Progress, Ticker, Work
+from ..core.robust import modified_z
 from ..core.samples import Array
 from ..figures import OUTLINE_RGB
 
@@ -18,24 +19,32 @@ SIDE_PX = 144
 _BAND_PX = 1024
 
 
-def thumbnail(image: Array, result: Array, threshold: float = 1) -> Work[str]:
-    """A small JPEG, in base64: the middle plane of an image (C, ..., Y, X) and the outline of a result (..., Y, X).
-
-    The outline is that of the pixels that reach the threshold. Both may be lazy; they are read on a coarse grid.
-    """
-    step = max(1, max(image.shape[-2:]) // (4 * SIDE_PX))
-    middle = tuple(n // 2 for n in result.shape[:-2])
-    looks = yield from _coarse(image, (slice(0, 3 if image.shape[0] == 3 else 1), *middle), step)
-    inside = (yield from _coarse(result, middle, step)) >= threshold
-    scale = min(1.0, SIDE_PX / max(inside.shape))
-    size = tuple(max(1, round(n * scale)) for n in inside.shape[::-1])
-    picture = Image.fromarray(_grey_or_rgb(looks.astype(np.float32))).resize(size, Image.Resampling.BOX)
-    small = np.asarray(Image.fromarray(inside.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)) > 127
-    pixels = np.asarray(picture.convert("RGB")).copy()
-    pixels[small ^ ndimage.binary_erosion(small, border_value=1)] = OUTLINE_RGB
+def thumbnail(image: Array, result: Array | None = None, threshold: float = 1) -> Work[str]:
+    """A small JPEG, in base64: the middle plane of an image (C, ..., Y, X) and the outline of a result (..., Y, X)."""
+    pixels = yield from picture(image, result, threshold)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=88, subsampling=0)  # outlines are one pixel wide
     return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def picture(image: Array, result: Array | None = None, threshold: float = 1) -> Work[np.ndarray]:
+    """A small picture (y, x, 3), uint8: the middle plane of an image (C, ..., Y, X) and the outline of a result.
+
+    The outline is that of the pixels of the result (..., Y, X) that reach the threshold. Both may be lazy; they are
+    read on a coarse grid.
+    """
+    step = max(1, max(image.shape[-2:]) // (4 * SIDE_PX))
+    middle = tuple(n // 2 for n in image.shape[1:-2])
+    looks = yield from _coarse(image, (slice(0, 3 if image.shape[0] == 3 else 1), *middle), step)
+    scale = min(1.0, SIDE_PX / max(looks.shape[-2:]))
+    size = tuple(max(1, round(n * scale)) for n in looks.shape[:-3:-1])
+    small = Image.fromarray(_grey_or_rgb(looks.astype(np.float32))).resize(size, Image.Resampling.BOX)
+    pixels = np.asarray(small.convert("RGB")).copy()
+    if result is not None:
+        inside = ((yield from _coarse(result, middle, step)) >= threshold).astype(np.uint8) * 255
+        covered = np.asarray(Image.fromarray(inside).resize(size, Image.Resampling.BOX)) > 127
+        pixels[covered ^ ndimage.binary_erosion(covered, border_value=1)] = OUTLINE_RGB
+    return pixels
 
 
 def _coarse(array: Array, place: tuple[int | slice, ...], step: int) -> Work[np.ndarray]:
@@ -62,19 +71,8 @@ def _grey_or_rgb(looks: np.ndarray) -> np.ndarray:
 
 
 def outliers(values: Sequence[float], limit: float = 3.5) -> list[bool]:
-    """Which values stand apart from the others.
-
-    The modified z-score of Iglewicz & Hoaglin 1993 (How to Detect and Handle Outliers, ASQC Quality Press): with the
-    median m and the median absolute deviation MAD, 0.6745 |x - m| / MAD > 3.5; where MAD is 0, |x - m| / (1.2533 times
-    the mean absolute deviation). Of fewer than eight values none is told to stand apart.
-    """
-    x = np.asarray(values, dtype=np.float64)
-    if len(x) < 8:
-        return [False] * len(x)
-    away = np.abs(x - np.median(x))
-    mad, mean = np.median(away), away.mean()
-    score = 0.6745 * away / mad if mad > 0 else away / (1.2533 * mean) if mean > 0 else away
-    return [bool(one) for one in score > limit]
+    """Which values stand apart from the others: whose `modified_z` is over 3.5, up or down."""
+    return [bool(one) for one in np.abs(modified_z(np.asarray(values))) > limit]
 
 
 def histogram(values: Sequence[float], title: str, marked: Collection[float] = ()) -> str:

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from ..core.progress import Progress, Ticker, Work, run
 from ..core.runtime import set_threads
 from ..io import IMAGE_SUFFIXES, probe
 from . import markers
-from .folder import find, stems
+from .folder import check_folders, existing, find, stems
 from .identity import model_hash
 from .results import SMALL_PX
 from .settings import OUTPUTS, BatchSettings, FileReport, FileTask, shown
@@ -142,7 +141,7 @@ def planning(settings: BatchSettings) -> Work[BatchPlan]:
     settings = markers.fixed(settings)
     model_sha256 = model_hash(settings.model)
     model = load_model(settings.model)
-    _check_folders(settings)
+    check_folders(settings.folder, settings.out)
     found, n_others = find(settings.folder, settings.pattern, settings.recursive)
     if not found:
         raise InputError(
@@ -173,29 +172,9 @@ def planning(settings: BatchSettings) -> Work[BatchPlan]:
         n_others=n_others,
         n_px=sum(left),
         n_bytes=_n_bytes(settings, left),
-        free_bytes=shutil.disk_usage(_existing(settings.out)).free,
+        free_bytes=shutil.disk_usage(existing(settings.out)).free,
         seconds=(yield from _seconds(settings, model, sum(left), len(left))) if left else 0.0,
     )
-
-
-def _check_folders(settings: BatchSettings) -> None:
-    try:
-        folder, out = settings.folder.resolve(), settings.out.resolve()
-        if not folder.is_dir():
-            raise InputError(f"{str(settings.folder)!r} is not a folder. Give the folder of the images.")
-        if out.is_relative_to(folder):
-            raise InputError(
-                f"The folder for the results, {str(settings.out)!r}, is the folder of images or lies in it. Choose "
-                "one elsewhere."
-            )
-        if not _existing(settings.out).is_dir():
-            raise InputError(f"Cannot write to {str(settings.out)!r}: it is no folder. Choose another one.")
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"A folder cannot be used: {getattr(error, 'strerror', None) or error}.") from None
-
-
-def _existing(path: Path) -> Path:
-    return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
 def _pixels(task: FileTask, model: Model, fault: str) -> int:

@@ -1,0 +1,27 @@
+"""Know your images: duplicates, odd ones, groups and their balance, what to annotate next, masks that look wrong."""
+
+from .curate import UNLIKE, CurateSettings, Curation, curate
+from .duplicates import Pair
+from .groups import Group
+from .look import Look, looking
+from .order import ORDERS, doubt_of
+from .quality import MEASURES, Drift, natural
+from .suspects import Masked, looking_at_mask
+
+__all__ = [
+    "MEASURES",
+    "ORDERS",
+    "UNLIKE",
+    "CurateSettings",
+    "Curation",
+    "Drift",
+    "Group",
+    "Look",
+    "Masked",
+    "Pair",
+    "curate",
+    "doubt_of",
+    "looking",
+    "looking_at_mask",
+    "natural",
+]
