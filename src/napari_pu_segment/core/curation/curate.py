@@ -157,20 +157,12 @@ def curate(
     labels = yield from grouping(embeddings.vectors, settings.grouper, settings.n_groups, settings.seed)
     groups = groups_of(embeddings.vectors, labels)
     yield Progress(0, 1, "Looking for what is odd")
-    odd = findings(looks, [group.members for group in groups], settings.odd_from)
-    strange = oddity(looks, settings.seed)
-    for i in np.flatnonzero(modified_z(strange) > settings.odd_from):
-        odd[i].append(UNLIKE)
+    odd, strange = _odd(looks, groups, settings)
     annotated = [i for i, one in enumerate(masked) if one is not None]
     left_out = [i for i, words in enumerate(odd) if _UNFIT & set(words)] + _copies(near, annotated)
+    order, n, seed = settings.order, settings.n_next, settings.seed
     chosen = yield from next_images(
-        embeddings.vectors,
-        settings.order,
-        settings.n_next,
-        annotated=annotated,
-        left_out=left_out,
-        doubt=doubt,
-        seed=settings.seed,
+        embeddings.vectors, order, n, annotated=annotated, left_out=left_out, doubt=doubt, seed=seed
     )
     classes, fractions = _fractions(masked)
     return Curation(
@@ -193,6 +185,17 @@ def curate(
         class_weights=None if fractions is None else class_weights(fractions),
         suspicion=(yield from suspects(_of_one_kind(masked), near, settings.seed)) if annotated else None,
     )
+
+
+def _odd(
+    looks: Sequence[Look], groups: Sequence[Group], settings: CurateSettings
+) -> tuple[list[list[str]], np.ndarray]:
+    """What is odd about each image, in words, and how unlike the others it is (N,)."""
+    odd = findings(looks, [group.members for group in groups], settings.odd_from)
+    strange = oddity(looks, settings.seed)
+    for i in np.flatnonzero(modified_z(strange) > settings.odd_from):
+        odd[i].append(UNLIKE)
+    return odd, strange
 
 
 def _near(
