@@ -20,6 +20,7 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 
 from benchmarks import patches32
 from benchmarks.cases import MODES, Case
+from napari_pu_segment.core.from_strokes import from_strokes
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.pipeline import segment
 from napari_pu_segment.core.progress import run
@@ -114,6 +115,17 @@ def ours(**fixed: Any) -> Callable[[Job], Outcome]:
     return outcome
 
 
+def grown(method: str) -> Callable[[Job], Outcome]:
+    """A method of the plugin that trains nothing, with its defaults; all its seconds count as prediction."""
+
+    def outcome(job: Job) -> Outcome:
+        watch = Stopwatch()
+        found = from_strokes(Sample(job.case.image, job.labels), METHODS[method].settings())
+        return Outcome(found.probability, 0.0, watch.lap(), found.threshold)
+
+    return outcome
+
+
 def features(image: np.ndarray) -> np.ndarray:
     """Multi-scale features (pixels, F) of an image (C, Y, X)."""
     maps = multiscale_basic_features(
@@ -193,6 +205,8 @@ PEERS: dict[str, Peer] = {
     "naive_forest": Peer("random forest, unlabelled = negative", pixel_classifier(forest, naive=True), _POSITIVE),
     "naive": Peer("our network, unlabelled = negative", ours(risk="pu_naive", **_NO_PRIOR), _POSITIVE),
     "pn": Peer("our network, PN risk", ours(risk="pn", **_NO_PRIOR), _BOTH),
+    "random_walker": Peer("random walker, no training", grown("random_walker"), _BOTH),
+    "watershed": Peer("watershed, no training", grown("watershed"), _BOTH),
     "otsu": Peer("Otsu's threshold", otsu, _POSITIVE),
     "patches_published": Peer("32 px patches, losses as published", patch_network(True), slow=True),
     "patches_corrected": Peer("32 px patches, losses corrected", patch_network(False), slow=True),

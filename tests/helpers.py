@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
+from napari_pu_segment.core.seeded_compute import compute
 
 
 def disks(shape=(96, 80), n_channels=1, seed=0) -> tuple[np.ndarray, np.ndarray]:
@@ -39,3 +42,19 @@ def dice(mask: np.ndarray, truth: np.ndarray) -> float:
     """2 |A and B| / (|A| + |B|)."""
     mask = np.asarray(mask, bool)
     return 2 * float((mask & truth).sum()) / float(mask.sum() + truth.sum())
+
+
+class SeededHere:
+    """In place of the child process of methods that grow from seeds: the same answers, without a second to start."""
+
+    def __init__(self, module):
+        assert module == "napari_pu_segment.core.seeded_compute"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def ask(self, arrays, parameters):
+        return compute(arrays, json.loads(json.dumps(parameters)))

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "cli_measure": {"cli_support", "io", "core"},
     "cli_predict": {"cli_support", "io", "core"},
     "cli_replay": {"cli_support", "io", "core"},
+    "cli_segment": {"cli_data", "cli_predict", "cli_support", "io", "core"},
     "cli_series": {"cli_support", "series_files", "io", "core"},
     # gui for the command that opens it
     "cli": {
@@ -51,6 +52,7 @@ MAY_IMPORT = {
         "cli_measure",
         "cli_predict",
         "cli_replay",
+        "cli_segment",
         "cli_series",
         "gui",
         "batch",

@@ -20,6 +20,7 @@ from skimage.data import coins, immunohistochemistry
 from skimage.filters import threshold_otsu
 from window import Window
 
+from napari_pu_segment.core.methods.seeded import WatershedSettings
 from napari_pu_segment.core.objects import ObjectSettings
 from napari_pu_segment.synthetic import aurora_frame
 from tests.mouse import paths
@@ -39,6 +40,14 @@ NOT_AURORA = [[(222, 208), (236, 224), (256, 224)], [(210, 135), (240, 140)], [(
 # On the coins: some of them, and the table where it is bright, dark, and scratched.
 COINS = [[(55, 40), (52, 50)], [(120, 270), (128, 280)], [(262, 170), (256, 180)], [(190, 340), (184, 352)]]
 TABLE = [[(14, 20), (10, 60)], [(12, 110), (8, 150)], [(82, 60), (84, 120)], [(150, 215), (156, 240)]]
+# The middles of all coins, strokes on what is between the rows, and a careless stroke that joins two coins.
+ALL_COINS = [
+    *[(51, 45), (56, 100), (51, 155), (51, 215), (52, 276), (44, 335), (124, 45), (126, 102), (127, 153), (124, 205)],
+    *[(119, 271), (124, 336), (197, 44), (196, 102), (198, 154), (193, 212), (193, 273), (187, 347), (260, 46)],
+    *[(266, 114), (261, 172), (263, 244), (263, 301), (268, 358)],
+]
+BETWEEN = [[(row, 15), (row, 190), (row, 370)] for row in (10, 88, 151, 228, 295)]
+JOINED, CUT = [(263, 244), (263, 272), (263, 301)], [(235, 272), (263, 272), (290, 272)]
 
 
 def glands(out: Path, width: int, saved: Path) -> None:
@@ -176,11 +185,35 @@ def rough_mask(out: Path, theme: str, width: int) -> None:
     window.close()
 
 
+def grown(out: Path, width: int) -> None:
+    """A method that trains nothing, and an object that is cut by a stroke."""
+    window = Window(out, "coins", "dark", width)
+    panel, edits = window.widget.train_panel, window.widget.objects_panel.edit_box
+    panel.method_combo.setCurrentIndex(panel.method_combo.findData("watershed"))
+    panel.form.set_value(WatershedSettings(smooth_px=2))
+    panel.add_brushes()
+    window.stroke("positive", *([(row, column - 7), (row, column + 7)] for row, column in ALL_COINS), JOINED)
+    window.stroke("negative", *BETWEEN)
+    panel.train_button.click()
+    window.settle()
+    window.take("grown")
+    window.tab("Objects")
+    window.widget.objects_panel.find_button.click()
+    window.settle()
+    edits.buttons["split"].click()
+    window.draw(CUT)
+    window.settle()
+    window.take("split")
+    window.close()
+
+
 def main() -> None:
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=IMAGES)
-    parser.add_argument("--only", choices=["glands", "aurora", "rough"], help="take the pictures of one tutorial")
+    parser.add_argument(
+        "--only", choices=["glands", "aurora", "rough", "grown"], help="take the pictures of one tutorial"
+    )
     parser.add_argument("--width", type=int, default=350, help="of the widget, px")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -190,6 +223,8 @@ def main() -> None:
         saved = Path(tempfile.mkdtemp())
         glands(options.out, options.width, saved)
         restore(options.out, options.width, saved)
+    if options.only in (None, "grown"):
+        grown(options.out, options.width)
     if options.only in (None, "aurora"):
         for theme in ("dark", "light"):
             aurora(options.out, theme, options.width)

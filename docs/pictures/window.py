@@ -72,6 +72,10 @@ class Window:
     def stroke(self, role: str, *strokes: np.ndarray | list[tuple[int, int]]) -> None:
         """Take up a brush and paint along paths of rows and columns."""
         self.widget.train_panel.paint(role)
+        self.draw(*strokes)
+
+    def draw(self, *strokes: np.ndarray | list[tuple[int, int]]) -> None:
+        """Draw with the mouse along paths of rows and columns, whatever that does."""
         for path in strokes:
             paint(self.viewer, canvas_of(self.viewer, self.widget), np.asarray(path, dtype=float))
             self.spin(0.1)

@@ -6,17 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .core.from_strokes import from_strokes
     from .core.methods import METHODS
     from .core.model import load_model
     from .core.pipeline import predict, refine, train
     from .core.samples import Sample
 
 __version__ = "0.1.0"
-__all__ = ["METHODS", "Sample", "__version__", "load_model", "predict", "refine", "train"]
+__all__ = ["METHODS", "Sample", "__version__", "from_strokes", "load_model", "predict", "refine", "train"]
 
 _HOMES = {
     "METHODS": "methods",
     "Sample": "samples",
+    "from_strokes": "from_strokes",
     "load_model": "model",
     "predict": "pipeline",
     "refine": "pipeline",

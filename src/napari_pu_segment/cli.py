@@ -17,6 +17,7 @@ from .cli_corrupt import corrupt
 from .cli_curate import curate
 from .cli_measure import measure
 from .cli_predict import predict, refine
+from .cli_segment import segment
 from .cli_series import timeseries
 from .cli_support import ManyValues, check_output, guarded
 from .cli_train import train
@@ -71,6 +72,7 @@ def gui(images: Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE...]"
 
 app.command(cls=ManyValues)(train)
 app.command(cls=ManyValues)(predict)
+app.command(cls=ManyValues)(segment)
 app.command()(refine)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .core.pipeline import Summary
     from .io import ImageFile, Output
 
-_KINDS = ("probability", "mask", "refined")
+KINDS = ("probability", "mask", "refined")
 
 
 class Format(StrEnum):
@@ -65,7 +65,7 @@ def predict(
         raise InputError(f"The threshold must lie between 0 and 1; it is {threshold}.")
     left_out = list(ignore or [])
     check_counts(images, {"--ignore": left_out})
-    kinds, targets = _KINDS[: 3 if refine else 2], []
+    kinds, targets = KINDS[: 3 if refine else 2], []
     for image, stem in zip(images, output_stems(images), strict=True):
         targets.append({kind: out / f"{stem}_{kind}{format_.suffix(image)}" for kind in kinds})
         for path in targets[-1].values():
@@ -114,14 +114,14 @@ def _predict(
         )
         return drive(done, path.name)
 
-    summary = _written(file, paths, work)
+    summary = written(file, paths, work)
     fraction = summary.positive_fraction if summary.refined_fraction is None else summary.refined_fraction
     outputs = {kind: str(output) for kind, output in paths.items()}
     told = {"positive_fraction": fraction, "refined_by": summary.refined_by, "warnings": warnings}
     return {"image": str(path), **outputs, **told}
 
 
-def _written(file: ImageFile, paths: Mapping[str, Path], work: Any) -> Any:
+def written(file: ImageFile, paths: Mapping[str, Path], work: Any) -> Any:
     """Do work that fills outputs of an image, then put each in its place; those that are not whole are thrown away."""
     from .io import create_output
 
@@ -193,5 +193,5 @@ def refine(
         with refiner:
             return drive(refine_all(refiner, outs["refined"]), image.name).positive_fraction
 
-    fraction = _written(file, {"refined": out}, work)
+    fraction = written(file, {"refined": out}, work)
     typer.echo(f"{out}: {100 * fraction:.1f} % positive, refined by {refiner.backend}")

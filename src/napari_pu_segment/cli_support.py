@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from .core.errors import InputError, OutOfMemoryError, PuSegmentError
+from .core.errors import InputError, OutOfMemoryError, PuSegmentError, pick
 from .core.progress import Progress, Work, run
 from .core.settings import Settings
 
@@ -140,6 +140,32 @@ def parse_pairs(pairs: Iterable[str], kind: type[Settings]) -> dict[str, Any]:
         many = field is not None and get_origin(field.annotation) is tuple
         values[name.strip()] = [part.strip() for part in value.split(",")] if many else value.strip()
     return values
+
+
+def settings_of(
+    default: str,
+    method: str | None,
+    changes: Iterable[str] | None,
+    config: Path | None,
+    *,
+    prior: str | None = None,
+    seed: int | None = None,
+) -> Any:
+    """Settings of a method, `default` unless one is told: of a file, then prior and seed, then ``name=value``.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or a value cannot be used.
+    """
+    from .core.methods import METHODS
+
+    values = read_config(config) if config else {}
+    method = method or str(values.get("method", default))
+    kind = pick(METHODS, method, "method").settings
+    values |= parse_prior(prior) if prior else {}
+    values |= {"seed": seed} if seed is not None else {}
+    return kind().changed({**values, "method": method, **parse_pairs(changes or [], kind)})
 
 
 def parse_prior(text: str) -> dict[str, Any]:

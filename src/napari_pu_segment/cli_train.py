@@ -15,11 +15,9 @@ from .cli_support import (
     drive,
     guarded,
     make_folder,
-    parse_pairs,
-    parse_prior,
-    read_config,
+    settings_of,
 )
-from .core.errors import InputError, pick
+from .core.errors import InputError
 
 
 def _masks(what: str) -> Any:
@@ -74,7 +72,7 @@ def train(
     pairs = pairs_of(images, files) if images else []
     inputs = [file for image, found in pairs for file in (image, *found.values())]
     check_output(out, [*inputs, *filter(None, [config])])
-    settings = _settings(method, prior, changes, config, seed)
+    settings = settings_of("pu", method, changes, config, prior=prior, seed=seed)
     if pairs and METHODS[settings.to_dict()["method"]].needs_strokes and not any(found for _, found in pairs):
         raise InputError("No strokes were given. Paint at least one stroke on an object.")
     seen = (samples_of(read_image(image), image, found) for image, found in pairs)
@@ -96,17 +94,3 @@ def train(
         f"{out}: {strokes_text}class prior {card.class_prior:.3f} in {low:.3f}..{high:.3f} "
         f"({card.class_prior_source}), {time.perf_counter() - began:.1f} s"
     )
-
-
-def _settings(
-    method: str | None, prior: str | None, changes: list[str] | None, config: Path | None, seed: int | None
-) -> Any:
-    """Settings of a method: a file, then --prior and --seed, then --set."""
-    from .core.methods import METHODS
-
-    values = read_config(config) if config else {}
-    method = method or str(values.get("method", "pu"))
-    kind = pick(METHODS, method, "method").settings
-    values |= parse_prior(prior) if prior else {}
-    values |= {"seed": seed} if seed is not None else {}
-    return kind().changed({**values, "method": method, **parse_pairs(changes or [], kind)})

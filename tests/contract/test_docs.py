@@ -167,14 +167,22 @@ def quick_training(monkeypatch):
         "README.md",
         *(
             f"docs/howto/{n}.md"
-            for n in ("batch", "command-line", "several-images", "patches", "rough-masks", "zero-strokes")
+            for n in (
+                "batch",
+                "command-line",
+                "several-images",
+                "patches",
+                "rough-masks",
+                "zero-strokes",
+                "without-training",
+            )
         ),
     ],
 )
 def test_commands_on_the_pages_run(name, examples, quick_training, monkeypatch):
     monkeypatch.chdir(examples)
     calls = [words[1:] for words in commands(PAGES[name]) if words[1] not in {"gui", "demo"}]
-    assert any(words[0] == "train" for words in calls)
+    assert any(words[0] in {"train", "segment"} for words in calls)
     for words in calls:
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, (words, done.output)

@@ -11,6 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_pu_segment import METHODS, from_strokes
+from napari_pu_segment.core import seeded
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods.pu import PuSettings
@@ -21,7 +23,7 @@ from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.record import Made, Training, load_record, make_record, save_record
 from napari_pu_segment.core.replay import check_image, replay
 from napari_pu_segment.core.samples import IGNORE
-from tests.helpers import disk_sample
+from tests.helpers import SeededHere, disk_sample
 
 QUICK = PuSettings(n_steps=12, prior="fixed", class_prior=0.2, threads=1)
 
@@ -94,6 +96,24 @@ def test_a_record_may_start_from_an_embedded_model(made, tmp_path):
         replayed = run(replay(loaded, whole.sample.image))
         assert replayed.differing == []
         assert np.array_equal(replayed.outputs["probability"], case.segmentation.probability)
+
+
+def test_what_grew_from_strokes_is_replayed_without_a_model(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(seeded, "Child", SeededHere)
+    settings, sample = METHODS["random_walker"].settings(beta=300), made[0].sample
+    found = from_strokes(sample, settings, threshold=0.6)
+    save_record(run(make_record(Made(sample, None, (), found, grown=settings))), tmp_path / "card.json")
+    loaded = load_record(tmp_path / "card.json")
+    assert [step.kind for step in loaded.steps] == ["segment"]
+    assert loaded.steps[0].grown == settings.to_dict()
+    again = run(replay(loaded, sample.image))
+    assert again.differing == []
+    assert again.outputs["mask"].tobytes() == found.mask.tobytes()
+    assert 0 < found.mask.mean() < 1
+    both = run(make_record(replace(made[0], grown=settings)))
+    save_record(both, tmp_path / "both.json")
+    with pytest.raises(InputError, match="contradicts itself"):
+        load_record(tmp_path / "both.json")
 
 
 def test_what_differs_is_named(made, record):

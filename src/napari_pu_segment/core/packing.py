@@ -1,4 +1,4 @@
-"""Arrays in JSON: small enough for strokes, bounded when they are read, and fingerprints of arrays."""
+"""Arrays and models in JSON: small enough for strokes, bounded when they are read; and fingerprints of arrays."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import base64
 import binascii
 import hashlib
 import math
+import tempfile
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, ModelFileError
+from .model import Model, load_model, save_model
 from .samples import Array
 
 _BLOCK_PX = 2**22  # pixels that are looked at at a time, so that a lazy image is never read whole
@@ -40,6 +43,31 @@ def unpack(text: str, shape: tuple[int, ...], where: str) -> np.ndarray:
     if len(data) != size or not stream.eof or stream.unused_data:
         raise InputError(f"{where} is damaged: its strokes do not fit a shape of {shape}.")
     return np.frombuffer(bytearray(data), np.uint8).reshape(shape)
+
+
+def pack_model(model: Model) -> str:
+    """A model as text: its file in base64."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        save_model(model, path)
+        return base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def unpack_model(text: str, where: str) -> Model:
+    """The model that was packed.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        try:
+            path.write_bytes(base64.b64decode(text, validate=True))
+            return load_model(path)
+        except (ValueError, ModelFileError):
+            raise InputError(f"{where} is damaged: its start model cannot be read.") from None
 
 
 def sha256(array: Array) -> str:

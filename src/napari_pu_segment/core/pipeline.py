@@ -35,6 +35,8 @@ class Segmentation:
         The mask after the dense CRF, where it was asked for.
     refined_by : str
         The backend that refined, or "".
+    doubts : tuple of str
+        Sentences on what the method left out.
     """
 
     probability: np.ndarray
@@ -42,6 +44,7 @@ class Segmentation:
     threshold: float
     refined: np.ndarray | None = None
     refined_by: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from . import filters
-from .intensity import normalise
+from .intensity import measure, normalise
 from .model import Model
 from .networks import stacked
 from .patches import Stroke, find_strokes
@@ -77,7 +77,7 @@ def find_places(
     sample: Sample,
     probability: np.ndarray,
     threshold: float,
-    model: Model,
+    model: Model | None,
     *,
     radius_px: float,
     seed: int | Sequence[int] = 0,
@@ -93,8 +93,8 @@ def find_places(
         Image and strokes.
     probability : ndarray, ([T,] [Z,] Y, X), in [0, 1]
     threshold : float
-    model : Model
-        Gives intensity statistics and filters for the feature space.
+    model : Model or None
+        Gives intensity statistics and filters for the feature space; without one, they are the image's and a few.
     radius_px : float
         Of a dab, in the plane of rows and columns.
     seed : int or sequence of int
@@ -184,7 +184,7 @@ def _disk(radius_px: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _distances(
-    sample: Sample, centres: np.ndarray, model: Model, strokes: Mapping[str, Sequence[Stroke]]
+    sample: Sample, centres: np.ndarray, model: Model | None, strokes: Mapping[str, Sequence[Stroke]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distance of every centre to the nearest painted pixel, positive and negative, in standardised features."""
     if not len(centres) or not any(strokes.values()):
@@ -204,17 +204,20 @@ def _distances(
     return found[0], found[1]
 
 
-def _features(sample: Sample, model: Model) -> tuple[torch.Tensor, Sequence[int]]:
+def _features(sample: Sample, model: Model | None) -> tuple[torch.Tensor, Sequence[int]]:
     """Filter bank (F, [T,] [Z,] Y, X) of the image sub-sampled by the returned steps, each plane on its own."""
-    shape, spec = sample.spatial_shape, model.card.network
+    card = None if model is None else run(model.for_image(sample.image)).card
+    intensity = run(measure([Sample(sample.image)])) if card is None else card.intensity
+    names, sigmas_px = ((), ()) if card is None else (card.network.filters, card.network.sigmas_px)
+    shape = sample.spatial_shape
     step = [-(-n // layers) for n, layers in zip(shape, _layers(shape), strict=False)]
     side = math.prod(shape) / math.prod(step) / _FEATURE_PX
     step += [max(1, math.ceil(math.sqrt(side)))] * 2
     small = np.asarray(sample.image[(slice(None), *(slice(None, None, s) for s in step))])
-    x = torch.from_numpy(normalise(small, run(model.for_image(sample.image)).card.intensity))
+    x = torch.from_numpy(normalise(small, intensity))
     n_own = len(step) - 2
     with torch.inference_mode():
-        bank = (spec.filters or _FILTERS, spec.sigmas_px or _SIGMAS_PX)
+        bank = (names or _FILTERS, sigmas_px or _SIGMAS_PX)
         maps = filters.compute(stacked(x, n_own), *bank).transpose(0, 1)  # (F, planes, Y, X)
     return maps.reshape(len(maps), *x.shape[1:]), step
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import platform
 from collections.abc import Iterator, Sequence
@@ -16,17 +15,16 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .crf import CrfSettings
-from .errors import InputError, ModelFileError
+from .errors import InputError
 from .files import write_atomically
-from .model import Model, load_model, save_model
+from .model import Model
 from .objects import ObjectSettings
-from .packing import pack, sha256
+from .packing import pack, pack_model, sha256
 from .pipeline import Segmentation
 from .progress import Progress, Work
 from .runtime import thread_count
 from .samples import Sample
 from .settings import Settings
-from .temporary import TemporaryFolder
 
 FORMAT_VERSION = 1
 MAX_BYTES = 2**28
@@ -66,11 +64,15 @@ class TrainStep(_Strict):
 
 
 class SegmentStep(_Strict):
-    """Probability and mask of the image, with the ignored pixels of the strokes of that number."""
+    """Probability and mask of the image, with the ignored pixels of the strokes of that number.
+
+    `grown` holds the settings of the method that grew them from these strokes without a model, where one did.
+    """
 
     kind: Literal["segment"] = "segment"
     strokes: Count | None
     threshold: Fraction
+    grown: dict[str, Any] | None = None
 
 
 class RefineStep(_Strict):
@@ -148,6 +150,8 @@ class Made:
         How it was refined, at the threshold `refined_at`.
     objects : tuple of ObjectSettings and ndarray, or None
         How objects were found in the refined mask, or else in the mask, and these objects.
+    grown : Settings or None
+        Of the method that grew the segmentation from the sample's strokes; there are no trainings then, and no start.
     """
 
     sample: Sample
@@ -157,6 +161,7 @@ class Made:
     crf: CrfSettings | None = None
     refined_at: float = 0.5
     objects: tuple[ObjectSettings, np.ndarray] | None = None
+    grown: Settings | None = None
 
 
 def make_record(made: Made) -> Work[Record]:
@@ -190,7 +195,7 @@ def make_record(made: Made) -> Work[Record]:
         threads=thread_count(),
         image=image,
         strokes=tuple(texts),
-        start="" if made.start is None else embed(made.start),
+        start="" if made.start is None else pack_model(made.start),
         steps=tuple(_steps(made, texts, labels)),
         outputs={name: sha256(array) for name, array in outputs.items()},
     )
@@ -199,13 +204,17 @@ def make_record(made: Made) -> Work[Record]:
 def _steps(made: Made, texts: list[str], labels: str | None) -> Iterator[Step]:
     warm = made.start is not None
     for one in made.trainings:
-        number, settings = texts.index(one.strokes), one.settings.to_dict()
         yield TrainStep(
-            method=one.method, settings=settings, strokes=number, warm=warm, tensors_sha256=one.tensors_sha256
+            method=one.method,
+            settings=one.settings.to_dict(),
+            strokes=texts.index(one.strokes),
+            warm=warm,
+            tensors_sha256=one.tensors_sha256,
         )
         warm = True
-    found = made.segmentation
-    yield SegmentStep(strokes=None if labels is None else texts.index(labels), threshold=found.threshold)
+    found, grown = made.segmentation, None if made.grown is None else made.grown.to_dict()
+    number = None if labels is None else texts.index(labels)
+    yield SegmentStep(strokes=number, threshold=found.threshold, grown=grown)
     if found.refined is not None and made.crf is not None:
         crf = made.crf.changed({"backend": found.refined_by})
         yield RefineStep(settings=crf.to_dict(), threshold=made.refined_at)
@@ -268,31 +277,8 @@ def _check_order(record: Record, where: str) -> None:
     warm = [step.warm for step in record.steps if isinstance(step, TrainStep)]
     numbers = [n for step in record.steps if (n := getattr(step, "strokes", None)) is not None]
     made = {"probability", "mask", *({"refined", "objects"} & {"refined" if k == "refine" else k for k in kinds})}
-    fits = kinds == order and all(warm[1:]) and cold != bool(record.start) and set(record.outputs) == made
+    grown = any(isinstance(step, SegmentStep) and step.grown is not None for step in record.steps)
+    begins = trainings == 0 and not record.start if grown else cold != bool(record.start)
+    fits = kinds == order and all(warm[1:]) and begins and set(record.outputs) == made
     if not fits or any(n >= len(record.strokes) for n in numbers):
         raise InputError(f"{where} contradicts itself: its steps do not build on each other.")
-
-
-def embed(model: Model) -> str:
-    """A model as the text for `Record.start`."""
-    with TemporaryFolder() as folder:
-        path = folder / "start.safetensors"
-        save_model(model, path)
-        return base64.b64encode(path.read_bytes()).decode("ascii")
-
-
-def embedded(record: Record) -> Model:
-    """The model that a record starts from.
-
-    Raises
-    ------
-    InputError
-        If it is damaged.
-    """
-    with TemporaryFolder() as folder:
-        path = folder / "start.safetensors"
-        try:
-            path.write_bytes(base64.b64decode(record.start, validate=True))
-            return load_model(path)
-        except (ValueError, ModelFileError):
-            raise InputError("The record is damaged: its start model cannot be read.") from None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .crf import CrfSettings, refine
 from .errors import InputError, pick
+from .from_strokes import grow
 from .methods import METHODS
 from .model import Model
 from .objects import ObjectSettings, find_objects
-from .packing import sha256, unpack
+from .packing import sha256, unpack, unpack_model
 from .pipeline import Segmentation, segment
 from .progress import Work
-from .record import ImageIdentity, ObjectsStep, Record, RefineStep, SegmentStep, TrainStep, embedded
+from .record import ImageIdentity, ObjectsStep, Record, RefineStep, SegmentStep, TrainStep
 from .runtime import set_threads
 from .samples import IGNORE, Array, Sample, check_labels
 
@@ -90,7 +92,7 @@ def replay(record: Record, image: Array) -> Work[Replayed]:
     shape = known.shape[1:]
     labels = [check_labels(unpack(text, shape, "The record"), shape, "The record") for text in record.strokes]
     set_threads(record.threads)
-    model = embedded(record) if record.start else None
+    model = unpack_model(record.start, "The record") if record.start else None
     found, replayed, trainings = None, Replayed(), 0
     for step in record.steps:
         if isinstance(step, TrainStep):
@@ -100,11 +102,8 @@ def replay(record: Record, image: Array) -> Work[Replayed]:
             if model.card.tensors_sha256 != step.tensors_sha256:
                 replayed.differing.append(f"training {trainings}")
         elif isinstance(step, SegmentStep):
-            assert model is not None
             of = None if step.strokes is None else labels[step.strokes]
-            found = yield from segment(
-                model, image, labels=of, threshold=step.threshold, name=known.name, axes=known.axes
-            )
+            found = yield from _segment(step, _sample(known, image, of), model)
             replayed.outputs |= {"probability": found.probability, "mask": found.mask}
         else:
             assert found is not None
@@ -113,7 +112,16 @@ def replay(record: Record, image: Array) -> Work[Replayed]:
     return replayed
 
 
-def _sample(known: ImageIdentity, image: Array, labels: np.ndarray) -> Sample:
+def _segment(step: SegmentStep, sample: Sample, model: Model | None) -> Work[Segmentation]:
+    if step.grown is not None:
+        method = pick(METHODS, str(step.grown.get("method")), "method")
+        return (yield from grow(sample, method.settings(**step.grown), threshold=step.threshold))
+    assert model is not None
+    how: dict[str, Any] = {"labels": sample.labels, "name": sample.name, "axes": sample.axes}
+    return (yield from segment(model, sample.image, threshold=step.threshold, **how))
+
+
+def _sample(known: ImageIdentity, image: Array, labels: np.ndarray | None) -> Sample:
     return Sample(
         image,
         labels,

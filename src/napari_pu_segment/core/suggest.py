@@ -143,7 +143,7 @@ def suggest(
     sample: Sample,
     probability: np.ndarray,
     threshold: float,
-    model: Model,
+    model: Model | None,
     settings: SuggestSettings | None = None,
     *,
     previous: np.ndarray | None = None,
@@ -164,8 +164,8 @@ def suggest(
     probability : ndarray, ([T,] [Z,] Y, X), in [0, 1]
         Of the present result.
     threshold : float in [0, 1]
-    model : Model
-        Its intensity statistics and filters make the feature space.
+    model : Model or None
+        Its intensity statistics and filters make the feature space; see `places.find_places`.
     settings : SuggestSettings, optional
     previous : ndarray, ([T,] [Z,] Y, X), optional
         The probability of the round before.
@@ -186,11 +186,12 @@ def suggest(
     """
     settings = settings or SuggestSettings()
     shape = sample.spatial_shape
-    model.check_image(tuple(sample.image.shape), f"Image {sample.name!r}", sample.channel_names, sample.axes)
+    if model is not None:
+        model.check_image(tuple(sample.image.shape), f"Image {sample.name!r}", sample.channel_names, sample.axes)
     for array in (probability, previous, rough):
         if array is not None and array.shape != shape:
             raise InputError(f"The result measures {array.shape} pixels, but the image {shape}. Train again.")
-    set_threads(int(model.card.settings.get("threads", 0)))
+    set_threads(0 if model is None else int(model.card.settings.get("threads", 0)))
     yield Progress(0, 1, "Looking for places")
     radius = (settings.brush_px or default_brush_px(shape)) / 2
     strokes = find_strokes([sample])

@@ -11,6 +11,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_pu_segment.core.errors import PuSegmentError
+from napari_pu_segment.core.methods import METHODS
 
 from .jobs import Job
 from .session import LIVE, TRAINING, Session
@@ -90,7 +91,9 @@ class Live:
         if job.title == TRAINING and self._session.image is not None:
             self._followed = self._session.book.snapshot(self._session.image)
         if job.title == LIVE:
-            job.progress.connect(lambda report: self._set_state(LOOKS if report.preview is not None else LEARNS))
+            job.progress.connect(
+                lambda report: self._set_state(LOOKS if report.preview is not None else self._begins())
+            )
             job.failed.connect(lambda _error: self._set_state(WAITS))
         if job.title in (TRAINING, LIVE):
             job.cancelled.connect(self._forget)
@@ -111,7 +114,7 @@ class Live:
         if result.preview or result.plan is None:
             return
         if result.plan.start is None or result.layer is not self._image:
-            few = result.model.card.n_positive_strokes < FEW
+            few = result.model is not None and result.model.card.n_positive_strokes < FEW
             self._image, self._fresh_px = result.layer, _painted_px(result) if few else 0
         if self._session.live:
             self._set_state(DONE)
@@ -156,7 +159,11 @@ class Live:
         known = session.model is not None and (result is None or result.layer is session.image)
         session.train(session.method, session.settings, warm=known and not anew, live=strokes)
         self._followed = strokes
-        self._set_state(LEARNS)
+        self._set_state(self._begins())
+
+    def _begins(self) -> str:
+        """What a round begins with."""
+        return LEARNS if METHODS[self._session.method].segment is None else LOOKS
 
     def _set_state(self, state: str) -> None:
         if state != self.state:

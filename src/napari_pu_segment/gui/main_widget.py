@@ -23,6 +23,7 @@ from napari_pu_segment.core.progress import Progress
 
 from .autosave_bar import AutosaveBar
 from .batch_panel import BatchPanel
+from .edit_box import KEY_TEXTS
 from .jobs import Job
 from .keys import KeySet
 from .keys_button import KeysButton
@@ -114,7 +115,7 @@ class MainWidget(QWidget):
         for action, text in SUGGESTION_TEXTS.items():
             if action in self.suggest_panel.keys:
                 texts[self.suggest_panel.keys[action]] = text
-        return texts
+        return texts | {key: KEY_TEXTS[mode] for mode, key in self.objects_panel.edit_box.key_set.keys.items()}
 
     def event(self, event: QEvent | None) -> bool:
         """Let go when the dock is closed: no job and no key of ours is left behind."""
@@ -135,6 +136,7 @@ class MainWidget(QWidget):
         self.brush_keys.release()
         self.live_keys.release()
         self.suggest_panel.leave()
+        self.objects_panel.edit_box.leave()
 
     def _enter(self) -> None:
         if not self._entered:
@@ -143,6 +145,7 @@ class MainWidget(QWidget):
         self.brush_keys.bind()
         self.live_keys.bind()
         self.suggest_panel.enter()
+        self.objects_panel.edit_box.enter()
 
     def _free_width(self) -> None:
         """Let the dock be as narrow as the panels allow: it was measured before napari's style made them smaller."""

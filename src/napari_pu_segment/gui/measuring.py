@@ -67,7 +67,7 @@ def of_result(result: Result, settings: ObjectSettings) -> Work[Found]:
     return Found(result.layer, labels, table, settings, frozen[0] if result.preview else mask)
 
 
-def of_layer(layer: Labels, image: Snapshot | None, settings: ObjectSettings) -> Work[Found]:
+def of_layer(layer: Labels, image: Snapshot | None, settings: ObjectSettings, *, as_it_is: bool = False) -> Work[Found]:
     """Measure the objects of a labels layer as it is now; one that has a single label is taken for a mask.
 
     Parameters
@@ -76,13 +76,16 @@ def of_layer(layer: Labels, image: Snapshot | None, settings: ObjectSettings) ->
     image : Snapshot or None
         The image that intensities are taken from, and what is ignored in it; left out where it has another shape.
     settings : ObjectSettings
+    as_it_is : bool
+        A single label is one object, too.
 
     Raises
     ------
     InputError
         If the layer has axes besides planes, rows and columns.
     """
-    return _of_layer(layer, Still(layer), _bare_scene(Grid(layer)), image, settings)
+    as_it_is = as_it_is or _role(layer) == "objects"
+    return _of_layer(layer, Still(layer), _bare_scene(Grid(layer)), image, settings, as_it_is)
 
 
 def exported(table: Table, path: str | Path) -> Work[None]:
@@ -98,7 +101,12 @@ def _role(layer: Labels) -> str:
 
 
 def _of_layer(
-    layer: Labels, still: Still, scene: dict[str, Any], image: Snapshot | None, settings: ObjectSettings
+    layer: Labels,
+    still: Still,
+    scene: dict[str, Any],
+    image: Snapshot | None,
+    settings: ObjectSettings,
+    as_it_is: bool,
 ) -> Work[Found]:
     yield Progress(0, 0, "Reading the layers")
     labels = yield from still.whole()
@@ -106,7 +114,7 @@ def _of_layer(
     if sample is not None and sample.spatial_shape == labels.shape:
         scene = _scene(sample)
     painted = labels[labels > 0]
-    if painted.size and painted.min() == painted.max() and _role(layer) != "objects":
+    if not as_it_is and painted.size and painted.min() == painted.max():
         found, table = yield from _objects(labels > 0, None, settings, scene)
         return Found(layer, found, table, settings, labels)
     return Found(layer, labels, (yield from measure_objects(labels, **scene)), settings, None)

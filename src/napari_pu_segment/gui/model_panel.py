@@ -22,6 +22,7 @@ from .session import Session
 from .snapshots import Snapshot
 
 NONE_YET = "No model yet: train one, or load one."
+NONE_KEPT = "The result was made from its strokes alone, without a model. For a model, choose a method that trains one."
 ROWS = ("Method", "Network", "Channels", "Prior", "Threshold", "Strokes", "Pixel size", "Made")
 
 
@@ -136,8 +137,8 @@ class ModelPanel(QWidget):
         self._refresh()
 
     def _refresh(self) -> None:
-        model = self._session.model
-        self.model_label.setText(NONE_YET)
+        model, result = self._session.model, self._session.result
+        self.model_label.setText(NONE_KEPT if result is not None and result.model is None else NONE_YET)
         self.model_label.setVisible(model is None)
         facts = dict.fromkeys(ROWS, "") if model is None else describe(model.card, self.locale())
         for row, label in self.facts.items():

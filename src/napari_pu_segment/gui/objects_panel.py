@@ -23,6 +23,7 @@ from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.core.objects import ObjectSettings
 from napari_pu_segment.core.progress import Progress
 
+from .edit_box import EditBox
 from .jobs import Job
 from .measuring import Found, exported, labels_layers, mask_of, of_layer, of_result
 from .numbers import PERCENT
@@ -66,6 +67,7 @@ class ObjectsPanel(QWidget):
         self.find_button.setToolTip("Find the objects, show them in a layer of their own, and measure them")
         self.stale_label, self.count_label = QLabel(), QLabel()
         self.table_view, self.model = QTableView(), ObjectsTable()
+        self.edit_box = EditBox(session)
         self.only_box = QCheckBox("Show only the chosen object")
         self.only_box.setChecked(True)
         self.only_box.setToolTip("While a row is chosen, the other objects are hidden")
@@ -88,12 +90,15 @@ class ObjectsPanel(QWidget):
         if self._job is not None and self._job.running:
             self._job.cancel()
             return
+        self._measure()
+
+    def _measure(self, *, as_it_is: bool = False) -> None:
         try:
             layer, settings = self._source(), self.form.value()
             if layer is not None:
-                image = self._session.image
-                there = image is not None and self._session.book.contains(image)
-                work = of_layer(layer, self._session.book.snapshot(image) if image and there else None, settings)
+                image, book = self._session.image, self._session.book
+                snapshot = book.snapshot(image) if image is not None and book.contains(image) else None
+                work = of_layer(layer, snapshot, settings, as_it_is=as_it_is)
             elif self._session.result is not None:
                 work = of_result(self._session.result, settings)
             else:
@@ -108,9 +113,17 @@ class ObjectsPanel(QWidget):
 
     def measure_layer(self, layer: Labels | None) -> None:
         """Measure a labels layer; the objects of the result where None or a layer of the result is given."""
-        index = next((i for i, own in enumerate(self._layers, 1) if own is layer), 0)
-        self.source_combo.setCurrentIndex(index)
+        self._choose(layer)
         self.find_or_cancel()
+
+    def _choose(self, layer: Labels | None) -> None:
+        self.source_combo.setCurrentIndex(next((i for i, own in enumerate(self._layers, 1) if own is layer), 0))
+
+    def _follow(self) -> None:
+        """The labels that the table is of were edited."""
+        if self._shown is not None and self._session.book.contains(self._shown):
+            self._choose(self._shown)
+            self._measure(as_it_is=True)
 
     def export(self) -> None:
         """Ask where, and write the table there."""
@@ -152,6 +165,7 @@ class ObjectsPanel(QWidget):
         inner.setContentsMargins(5, 9, 5, 5)
         inner.addWidget(self.count_label)
         inner.addWidget(view)
+        inner.addWidget(self.edit_box)
         inner.addWidget(self.only_box)
         buttons = QHBoxLayout()
         buttons.addWidget(self.all_button)
@@ -174,6 +188,7 @@ class ObjectsPanel(QWidget):
         selection.selectionChanged.connect(self._on_row)
         self._session.book.changed.connect(self._refresh_sources)
         self._session.result_changed.connect(self._refresh)
+        self.edit_box.edits.changed.connect(self._follow)
         self._session.closing.connect(lambda: self._watch(None))
 
     def _source(self) -> Labels | None:
@@ -204,6 +219,7 @@ class ObjectsPanel(QWidget):
                 return
             layer = self._session.book.member(found.layer, "objects")
         self._watch(layer)
+        self.edit_box.edits.follow(layer, found.settings.min_size_px)
         self._found = found
         self.model.set_table(found.table)
         self.table_view.resizeColumnsToContents()

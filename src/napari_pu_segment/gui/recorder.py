@@ -81,17 +81,18 @@ class Recorder:
         objects = None
         if found is not None and found.mask is mask_of(result):
             objects = found.settings, found.labels
-        made = Made(result.sample, None, (), result.segmentation, result.crf, result.refined_at, objects)
+        grown = result.plan.settings if result.model is None and result.plan is not None else None
+        made = Made(result.sample, None, (), result.segmentation, result.crf, result.refined_at, objects, grown)
         work = _written(made, *self._lineage(result), path)
         self._session.aside(work, "Saving the record", lambda text: self._session.said.emit(text, False))
 
     def _on_result(self, result: Result) -> None:
-        plan, labels = result.plan, result.sample.labels
-        if plan is None or labels is None or plan.also or result.model in self._links:
+        plan, labels, model = result.plan, result.sample.labels, result.model
+        if plan is None or labels is None or plan.also or model is None or model in self._links:
             return  # what was learnt from several images cannot be told of one: a record begins with that model
-        tensors = result.model.card.tensors_sha256
-        self._links[result.model] = _Link(plan, weakref.ref(result.layer), tensors, labels, result.sample.image)
-        self._forget_beyond(result.model)
+        tensors = model.card.tensors_sha256
+        self._links[model] = _Link(plan, weakref.ref(result.layer), tensors, labels, result.sample.image)
+        self._forget_beyond(model)
         self._session.aside(_packed(list(self._links.values())), "Remembering the strokes", lambda _: None)
 
     def _forget_beyond(self, model: Model) -> None:
@@ -133,5 +134,5 @@ def _written(made: Made, start: Model | None, steps: list[tuple[_Link, Model]], 
             start, trainings = model, []
     save_record((yield from make_record(replace(made, start=start, trainings=trainings))), path)
     begin = "" if start is None else " It begins with an embedded model."
-    number = "1 training" if len(trainings) == 1 else f"{len(trainings)} trainings"
-    return f"Record of {number} saved to {path}.{begin}"
+    what = {0: "the result", 1: "1 training"}.get(len(trainings), f"{len(trainings)} trainings")
+    return f"Record of {what} saved to {path}.{begin}"

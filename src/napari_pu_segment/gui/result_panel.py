@@ -84,7 +84,9 @@ class ResultPanel(QWidget):
                 "follows. Ignored parts do not count."
             )
         self.threshold_reset.setText("↺")
-        self.threshold_reset.setToolTip("Back to the threshold of the model, found when it was trained")
+        self.threshold_reset.setToolTip(
+            "Back to the threshold of the model, found when it was trained, or to one half where there is no model"
+        )
         self.objects_label.setToolTip(
             "The same as a number of objects of typical size: the middle one of those that bear positive strokes, "
             "as they were when the image was segmented"
@@ -147,10 +149,12 @@ class ResultPanel(QWidget):
         self._session.image_changed.connect(self._refresh)
 
     def _choose(self, origin: QWidget | None, threshold: float | None) -> None:
-        model = self._session.model
+        model, result = self._session.model, self._session.result
         self._origin = origin
         self._session.set_threshold(threshold)
-        if threshold is None and model is not None:
+        if threshold is None and result is not None:
+            threshold = result.own_threshold
+        elif threshold is None and model is not None:
             threshold = model.card.threshold
         if threshold is not None:
             self._show_threshold(threshold)
@@ -204,7 +208,7 @@ class ResultPanel(QWidget):
         self.mask_group.setTitle(f"Mask of {name!r}".replace("&", "&&") if other else "Mask")  # one & would mark a key
         for widget in (self.area_slider, self.area_box, self.histogram):
             widget.setEnabled(result is not None and coverage is not None)
-        self.threshold_reset.setEnabled(self._session.model is not None)
+        self.threshold_reset.setEnabled(self._session.model is not None or result is not None)
         sized = coverage is not None and coverage.object_px > 0
         self.objects_box.setEnabled(result is not None and sized)
         if coverage is None or result is None:

@@ -67,6 +67,7 @@ class Track:
             self.old_round = len(self.rounds) - 1 if self.taken else self.old_round
             self.old = self.in_use
         self.new, self.taken = result, True
+        assert result.model is not None
         card = result.model.card
         self.rounds.append(Round(len(self.rounds) + 1, card.n_positive_strokes, card.n_negative_strokes, seconds))
 
@@ -167,7 +168,7 @@ class Rounds:
             job.finished.connect(self._wait)
 
     def _on_result(self, result: Result) -> None:
-        if result.preview:
+        if result.preview or result.model is None:  # what grew from the strokes is judged by the eye
             return
         track = self._tracks.get(result.layer)
         if (track is None or not track.update(result)) and result.plan is not None:
@@ -259,5 +260,6 @@ def _judging(old: Result | None, known: Judgement | None, new: Result, cache: Fe
 
 
 def _judged(result: Result, cache: FeatureCache) -> Work[Judgement]:
+    assert result.model is not None
     at = result.segmentation.threshold
     return (yield from judge((result.sample, *result.others), result.model, threshold=at, cache=cache))

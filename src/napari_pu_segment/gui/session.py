@@ -25,7 +25,6 @@ from .rough import RoughMasks
 from .show import Results
 from .snapshots import Snapshot
 from .train_on import TrainOn
-from .work import Plan, Scene
 from .work import Result as Result  # for panels
 
 TRAINING, LIVE, REFINING = "Training", "Live training", "Refining"  # titles of jobs
@@ -135,11 +134,11 @@ class Session:
         InputError
             If there is no image or no brush layer, or there is no model to continue from.
         """
-        layer = self._need_image()
-        if METHODS[method].needs_strokes and self.book.member(layer, "positive") is None:
+        layer, row = self._need_image(), METHODS[method]
+        if row.needs_strokes and self.book.member(layer, "positive") is None:
             raise InputError("There are no strokes yet. Press “Add brush layers” and paint a few on the objects.")
-        snapshots, also = self.train_on.snapshots(layer, live, self.rough if METHODS[method].rough_masks else None)
-        plan = Plan(method, settings, self._need_model() if warm else None, also)
+        snapshots, also = self.train_on.snapshots(layer, live, row, self.rough)
+        plan = work.Plan(method, settings, self._need_model() if warm and row.segment is None else None, also)
         scene = self._scene(layer, *snapshots)
         if live is None:
             self._start(work.trained(scene, plan, self.cache), TRAINING, self._on_result)
@@ -181,7 +180,7 @@ class Session:
         self.threshold = threshold
         if self.result is not None:
             old = self.result.segmentation
-            value = self.result.model.card.threshold if threshold is None else threshold
+            value = self.result.own_threshold if threshold is None else threshold
             if value != old.threshold:
                 mask = work.masked(self.result, value)
                 self._show(replace(self.result, segmentation=replace(old, mask=mask, threshold=value)))
@@ -235,8 +234,8 @@ class Session:
             raise InputError("There is no image. Open one in napari, and choose it above.")
         return self.image
 
-    def _scene(self, layer: Image, *snapshots: Snapshot) -> Scene:
-        return Scene(layer, snapshots, self.threshold, self.book.window(layer))
+    def _scene(self, layer: Image, *snapshots: Snapshot) -> work.Scene:
+        return work.Scene(layer, snapshots, self.threshold, self.book.window(layer))
 
     def _start(self, long: Work[Any], title: str, on_returned: Callable[[Any], None]) -> None:
         kind: Kind = "yielding" if title in (REFINING, LIVE) else "main"
@@ -256,10 +255,8 @@ class Session:
         self.said.emit(str(error), not (title == LIVE and isinstance(error, InputError)))
 
     def _drop_preview(self) -> None:
-        shown, whole = self.result, self._results.complete
-        if shown is not None and shown.preview and shown.large:
-            self._results.draw()
-        elif shown is not None and shown.preview and whole is not None:
+        whole = self._results.drop_preview()
+        if whole is not None:
             self.adopt(whole)
 
     def _on_progress(self, progress: Progress) -> None:
@@ -272,9 +269,11 @@ class Session:
             if self._show(new):
                 self.set_threshold(self.threshold)  # chosen meanwhile
 
-    def _on_followed(self, preview: Result) -> None:
-        if self._results.finish(preview, refines=self.crf is not None) and self.result is not None:
+    def _on_followed(self, result: Result) -> None:
+        done = self._results.finish(result, refines=self.crf is not None) if result.preview else self._show(result)
+        if done and self.result is not None:
             self.said.emit(f"Live: {work.summary(self.result)}", False)
+            self.set_threshold(self.threshold)  # chosen meanwhile
 
     def _on_result(self, result: Result) -> None:
         if result.model is not self.model:
@@ -294,6 +293,7 @@ class Session:
     def _show(self, result: Result) -> bool:
         return self._results.put(result, refines=self.crf is not None)
 
-    def _set_model(self, model: Model) -> None:
-        self.model = model
-        self.model_changed.emit(model)
+    def _set_model(self, model: Model | None) -> None:
+        if model is not None:  # a result that grew has none, and leaves that of another as it is
+            self.model = model
+            self.model_changed.emit(model)

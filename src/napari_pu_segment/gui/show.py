@@ -126,6 +126,15 @@ class Results:
         self._show(self.present, ("probability", "mask"), again=True)
         return self.put(replace(self.present, preview=False), refines=refines)
 
+    def drop_preview(self) -> Result | None:
+        """The complete result that a preview shall give way to, if any; a large preview stays as far as it is."""
+        if self.present is None or not self.present.preview:
+            return None
+        if self.present.large:
+            self.draw()
+            return None
+        return self.complete
+
     def draw(self) -> None:
         """Draw the present result again: nothing grows any more."""
         if self.present is not None and self._book.contains(self.present.layer):

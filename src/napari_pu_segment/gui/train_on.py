@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from napari.layers import Image
 from psygnal import Signal
 
+from napari_pu_segment.core.methods import Method
+
 from .layers import LayerBook
 from .rough import RoughMasks
 from .snapshots import Snapshot
@@ -42,27 +44,30 @@ class TrainOn:
         return [image for image in self.painted(but) if image in self._ticked]
 
     def snapshots(
-        self, image: Image, ready: Snapshot | None, rough: RoughMasks | None
+        self, image: Image, ready: Snapshot | None, method: Method, rough: RoughMasks
     ) -> tuple[list[Snapshot], tuple[str, ...]]:
         """An image and those ticked beside it, frozen, and the names of what else is learnt from.
+
+        A method that trains nothing gets the image alone.
 
         Parameters
         ----------
         image : Image
         ready : Snapshot, optional
             Of that image, where there is one.
-        rough : RoughMasks, optional
-            Where rough masks are learnt from.
+        method : Method
+        rough : RoughMasks
+            Taken along where the method learns from them.
 
         Raises
         ------
         InputError
             If one of them has too many axes, or a brush layer of another shape.
         """
-        others = self.chosen(image)
+        others = self.chosen(image) if method.segment is None else []
         snapshots = [ready or self._book.snapshot(image), *map(self._book.snapshot, others)]
         names = tuple(other.name for other in others)
-        if rough is not None:
+        if method.rough_masks:
             snapshots = [rough.added(*pair) for pair in zip(snapshots, [image, *others], strict=True)]
             names += rough.names([image, *others])
         return snapshots, names

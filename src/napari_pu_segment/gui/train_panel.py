@@ -23,6 +23,12 @@ from .session import Session
 from .settings_form import SettingsForm, narrow
 from .train_on_box import TrainOnBox
 
+TRAINS = "Learn from the strokes and segment the image. You can go on painting meanwhile."
+GROWS = (
+    "Segment the image from its strokes alone, which must be of both kinds. Nothing is learnt, so there is no model to "
+    "save or to use on other images. You can go on painting meanwhile."
+)
+
 
 class TrainPanel(QWidget):
     """Choose an image, paint strokes, train.
@@ -61,7 +67,6 @@ class TrainPanel(QWidget):
         self.warm_box = QCheckBox("Continue from the current model")
         self.warm_box.setToolTip("Start from the model there is, instead of from nothing.")
         self.train_button = QPushButton("Train")
-        self.train_button.setToolTip("Learn from the strokes and segment the image. You can go on painting meanwhile.")
         self._lay_out()
         self._connect()
 
@@ -97,7 +102,7 @@ class TrainPanel(QWidget):
                 self._session.book.add_brushes(image, ("ignore",))
             if self._session.book.paint(image, role):
                 hints = {
-                    "positive": "Paint a few short strokes on different objects, then press Train.",
+                    "positive": f"Paint a few short strokes on different objects, then press {self._verb()}.",
                     "negative": "Paint a few short strokes on background that looks like the objects.",
                     "ignore": "Paint over what is neither: a time stamp, a rim, an artefact.",
                 }
@@ -111,7 +116,8 @@ class TrainPanel(QWidget):
             self._session.cancel()
             return
         try:
-            self._session.train(self.method_combo.currentData(), self.settings(), warm=self.warm_box.isChecked())
+            warm = self.warm_box.isEnabled() and self.warm_box.isChecked()
+            self._session.train(self.method_combo.currentData(), self.settings(), warm=warm)
         except PuSegmentError as error:
             self._session.said.emit(str(error), True)
 
@@ -123,6 +129,10 @@ class TrainPanel(QWidget):
 
     def _method(self) -> Method:
         return METHODS[self.method_combo.currentData()]
+
+    def _verb(self) -> str:
+        """What the button of the method says."""
+        return "Train" if self._method().segment is None else "Segment"
 
     def _lay_out(self) -> None:
         brushes = QHBoxLayout()
@@ -182,6 +192,7 @@ class TrainPanel(QWidget):
         self.rough_box.refresh()
         if not self._method().needs_strokes:
             self._session.said.emit("Press Train: no strokes are needed. A dab on an object says what is meant.", False)
+        self._refresh()
 
     def _on_choices(self) -> None:
         settings = self._session.settings
@@ -207,9 +218,12 @@ class TrainPanel(QWidget):
         for role, button in self.brush_buttons.items():
             anchor = "positive" if role == "ignore" else role
             button.setEnabled(there and image is not None and session.book.member(image, anchor) is not None)
-        self.train_button.setText("Cancel" if session.busy else "Train")
+        trains = self._method().segment is None
+        self.train_button.setText("Cancel" if session.busy else self._verb())
+        self.train_button.setToolTip(TRAINS if trains else GROWS)
         self.train_button.setEnabled(there or session.busy)
-        self.warm_box.setEnabled(session.model is not None)
+        self.warm_box.setEnabled(trains and session.model is not None)
+        self.train_on_box.setEnabled(trains)
 
 
 def _brush_button(role: str, key: str) -> QPushButton:

@@ -15,6 +15,7 @@ from napari_pu_segment.core.crf import CrfSettings, Refined, refine
 from napari_pu_segment.core.doubts import training_doubts
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.fit import FeatureCache
+from napari_pu_segment.core.from_strokes import grow
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model
 from napari_pu_segment.core.pipeline import Segmentation, covered, segment, threshold_mask
@@ -62,14 +63,15 @@ class Result:
         The image layer it lies over.
     sample : Sample
         The image and the strokes as they were when the job began.
-    model : Model
+    model : Model or None
+        None where a method grew it from the strokes and trained nothing.
     segmentation : Segmentation
     crf : CrfSettings or None
         How it was refined.
     refined_at : float
         The threshold it was refined at.
     plan : Plan or None
-        How its model was trained on this sample; None where the model was there already.
+        How its model was trained on this sample, or how it grew; None where the model was there already.
     preview : bool
         Only a part of it is new so far, and its arrays are still being filled; a complete one follows, unless that is
         cancelled.
@@ -81,7 +83,7 @@ class Result:
 
     layer: Image
     sample: Sample
-    model: Model
+    model: Model | None
     segmentation: Segmentation
     crf: CrfSettings | None
     refined_at: float
@@ -89,6 +91,11 @@ class Result:
     preview: bool = False
     others: tuple[Sample, ...] = ()
     doubts: tuple[str, ...] = ()
+
+    @property
+    def own_threshold(self) -> float:
+        """The operating threshold that its model found, or one half."""
+        return 0.5 if self.model is None else self.model.card.threshold
 
     @property
     def large(self) -> bool:
@@ -116,18 +123,29 @@ class Scene:
     threshold: float | None
     window: Window | None
 
-    def result(self, samples: Sequence[Sample], model: Model, plan: Plan | None, segmentation: Segmentation) -> Result:
+    def result(
+        self, samples: Sequence[Sample], model: Model | None, plan: Plan | None, segmentation: Segmentation
+    ) -> Result:
         """What came out."""
         at, others = segmentation.threshold, tuple(samples[1:])
         return Result(self.layer, samples[0], model, segmentation, None, at, plan, others=others)
 
 
 def trained(scene: Scene, plan: Plan, cache: FeatureCache) -> Work[Result]:
-    """Train on images and their strokes, and segment the first of them; see `segmented`."""
+    """Train on images and their strokes, and segment the first of them; see `segmented` and `grown`."""
+    if METHODS[plan.method].segment is not None:
+        return (yield from grown(scene, plan))
     samples = [sample for snapshot in scene.snapshots for sample in snapshot.samples()]
     model = yield from METHODS[plan.method].train(samples, plan.settings, start=plan.start, cache=cache)
     result = yield from segmented(scene, samples, model, plan)
     return replace(result, doubts=(yield from training_doubts(samples)))
+
+
+def grown(scene: Scene, plan: Plan) -> Work[Result]:
+    """Segment an image by a method that trains nothing."""
+    sample = scene.snapshots[0].sample()
+    found = yield from grow(sample, plan.settings, threshold=scene.threshold)
+    return replace(scene.result([sample], None, plan, found), doubts=found.doubts)
 
 
 def applied(scene: Scene, model: Model) -> Work[Result]:
@@ -154,8 +172,11 @@ def followed(scene: Scene, plan: Plan, cache: FeatureCache, old: Result | None) 
     """A round of live mode: train, and segment from what is on screen outwards, into a copy of the older result.
 
     A model that cannot be continued from is replaced by a new one. Reports that tell of finished parts carry the
-    `Result` so far; its mask is left to whoever shows it, see `fill_mask`. A large result begins empty.
+    `Result` so far; its mask is left to whoever shows it, see `fill_mask`. A large result begins empty. What grows is
+    there at once; see `grown`.
     """
+    if METHODS[plan.method].segment is not None:
+        return (yield from grown(scene, plan))
     samples = [sample for snapshot in scene.snapshots for sample in snapshot.samples()]
     train = METHODS[plan.method].train
     try:

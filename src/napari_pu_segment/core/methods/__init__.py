@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ..model import Model
 from ..progress import Work
+from ..seeded import Seeded, no_model
 from ..settings import Settings
-from . import cluster, pu, reweight
+from . import cluster, pu, reweight, seeded
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Method:
     title : str
     settings : type of Settings
     train : callable
-        ``train(samples, settings, *, start=None, cache=None) -> Work[Model]``.
+        ``train(samples, settings, *, start=None, cache=None) -> Work[Model]``; `no_model` where nothing is trained.
     needs, makes : str
         What the user gives, and gets, in a few words.
     reference : str
@@ -28,6 +29,8 @@ class Method:
         Whether it learns from unreliable masks beside strokes.
     needs_strokes : bool
         Whether there must be something painted.
+    segment : callable or None
+        ``segment(sample, settings) -> Work[Seeded]`` of a method that trains nothing: it makes a result of one image.
     """
 
     title: str
@@ -38,6 +41,7 @@ class Method:
     reference: str
     rough_masks: bool = False
     needs_strokes: bool = True
+    segment: Callable[..., Work[Seeded]] | None = None
 
 
 METHODS: dict[str, Method] = {
@@ -66,5 +70,23 @@ METHODS: dict[str, Method] = {
         makes="probability, mask, refined mask",
         reference="Dempster, Laird, Rubin 1977, JRSS B 39:1; Kingma & Welling 2014, arXiv:1312.6114",
         needs_strokes=False,
+    ),
+    "random_walker": Method(
+        title="Random walker (no training)",
+        settings=seeded.RandomWalkerSettings,
+        train=no_model,
+        needs="strokes on objects and on background, in an image of at most 4 million pixels",
+        makes="probability, mask, refined mask of this image alone; no model",
+        reference="Grady 2006, IEEE Trans. Pattern Anal. Mach. Intell. 28, 1768",
+        segment=seeded.random_walker,
+    ),
+    "watershed": Method(
+        title="Watershed (no training)",
+        settings=seeded.WatershedSettings,
+        train=no_model,
+        needs="strokes on objects and on background, in an image of at most 33 million pixels",
+        makes="mask, refined mask of this image alone; no model",
+        reference="Beucher, Lantuéjoul 1979; scikit-image",
+        segment=seeded.watershed,
     ),
 }
