@@ -69,7 +69,7 @@ def test_what_is_farther_apart_is_crossed_more_easily(here):
     sample = Sample(image, labels, pixel_size=(2.0, 1.0, 1.0))
     even, gentle = Sample(image, labels), WALKER.changed({"beta": 20})
     assert from_strokes(even, gentle).probability[0, 0, 0] == pytest.approx(0.5)
-    normal = normalise(image, measure([sample]))
+    normal = normalise(image, run(measure([sample])))
     jump = (normal[0, 0, 0, 0] - normal[0, 0, 0, 1]) ** 2
     by_plane, by_row = (np.exp(-20 * jump / (10 * normal.std() * d**2)) for d in (2, 1))
     expected = by_plane / (by_plane + by_row)
