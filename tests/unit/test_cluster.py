@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from napari_pu_segment.cluster import Lost, Pool, local, workers
+from napari_pu_segment.cluster import Lost, Pool, jobs, local, workers
 from napari_pu_segment.core.errors import InputError, JobError
 from tests import cluster_work
 from tests.patience import SOON_S
@@ -174,3 +176,35 @@ def test_a_worker_that_is_not_started_again_is_replaced(monkeypatch):
 def test_a_number_of_workers_that_cannot_be(n_workers):
     with pytest.raises(InputError, match="at least 1"), local(n_workers):
         pass
+
+
+def test_jobs_that_ended_are_asked_for_again_and_no_others(tmp_path, monkeypatch):
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho 1\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    told = []
+
+    class Cluster:
+        def __init__(self):
+            self.workers = {"a": SimpleNamespace(job_id="1")}
+
+        async def scale_down(self, names):
+            told.append(names)
+
+        def scale(self, jobs):
+            told.append(jobs)
+
+    cluster, real = Cluster(), asyncio.create_subprocess_exec
+
+    async def meanwhile(*command, **how):
+        cluster.workers["just asked for"] = SimpleNamespace(job_id="2")
+        return await real(*command, **how)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", meanwhile)
+    asyncio.run(jobs._renew(cluster, 3))
+    assert told == []
+    asyncio.run(jobs._renew(cluster, 3))
+    assert told == [["just asked for"], 3]
+    (tmp_path / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    asyncio.run(jobs._renew(cluster, 3))
+    assert len(told) == 2, "SLURM did not answer"

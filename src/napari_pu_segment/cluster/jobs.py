@@ -51,13 +51,14 @@ def keep_jobs(cluster: Any, n_jobs: int, every_s: float = 60.0) -> Callable[[], 
 
 
 async def _renew(cluster: Any, n_jobs: int) -> None:
+    known = {name: job.job_id for name, job in cluster.workers.items()}  # one that comes meanwhile is not listed yet
     command = ["squeue", "--noheader", "--format=%A", f"--user={getpass.getuser()}"]
     pipe, none = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     squeue = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=none)
     there = (await squeue.communicate())[0].decode().split()
     if squeue.returncode:  # SLURM is busy, or starts anew: the next time will tell
         return
-    ended = [name for name, job in cluster.workers.items() if job.job_id not in there]
+    ended = [name for name, job in known.items() if job not in there]
     if ended:
         await cluster.scale_down(ended)
         cluster.scale(jobs=n_jobs)
