@@ -39,6 +39,8 @@ benchmark-docs:
 		--csv benchmarks/results/priors.csv
 	$(BENCH) benchmarks/accuracy.py $(CASES) --methods ours forest --n-strokes 1 2 4 8 16 --seeds 1 --refine \
 		--csv benchmarks/results/strokes.csv
+	$(BENCH) benchmarks/accuracy.py $(CASES) --methods ours forest random_walker watershed --strokes both --seeds 1 \
+		--refine --csv benchmarks/results/untrained.csv
 	$(BENCH) benchmarks/ablation.py $(CASES) --csv benchmarks/results/ablation.csv
 	$(BENCH) benchmarks/speed.py --side 256 512 1024 2048 --csv benchmarks/results/speed.csv
 	$(BENCH) benchmarks/speed.py --side 256 512 --ndim 3 --planes 8 --csv benchmarks/results/speed_3d.csv

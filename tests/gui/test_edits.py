@@ -247,6 +247,26 @@ def test_the_table_follows_napari_s_own_brush_too(make):
     rows(scene, 1)
 
 
+def test_objects_found_anew_are_no_edit_and_those_that_come_late_are(make):
+    scene = make(np.zeros((60, 80), np.uint16))
+    mask = scene.viewer.add_labels((PAIR > 0).astype(np.uint8), name="mask")
+    scene.panel.measure_layer(mask)
+    rows(scene, 2)
+    heard = []
+    scene.box.edits.changed.connect(lambda: heard.append(1))
+    scene.panel.form.set_value(scene.panel.form.value().changed({"min_size_px": 300}))
+    scene.panel.find_or_cancel()
+    rows(scene, 1)
+    assert scene.panel.source_combo.currentText() == "mask"
+    assert not scene.box.edits._soon.isActive()
+    layer = scene.widget.session.book.member(mask, "objects")
+    with layer.block_history():
+        layer.data_setitem((np.array([30]), np.array([30])), 7)
+    assert scene.box.edits._soon.isActive()
+    scene.box.edits.follow(layer, 300)  # as when measurements from before come in
+    scene.qtbot.waitUntil(lambda: bool(heard), timeout=10_000)
+
+
 def test_closing_in_the_middle_leaves_the_layer_to_napari(make):
     scene = make()
     press(scene, "split")

@@ -105,6 +105,7 @@ def test_the_result_is_that_of_python_and_leaves_no_model(scene, method):
 
 def test_threshold_and_uncertainty_work_without_a_model(scene):
     choose(scene.widget, "random_walker")
+    scene.widget.train_panel.form.set_value(METHODS["random_walker"].settings(beta=10))
     strokes_of_both_kinds(scene)
     before = segment(scene).segmentation.mask.sum()
     panel = scene.widget.result_panel

@@ -6,16 +6,15 @@ import base64
 import binascii
 import hashlib
 import math
-import tempfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from .errors import InputError, ModelFileError
 from .model import Model, load_model, save_model
 from .samples import Array
+from .temporary import TemporaryFolder
 
 _BLOCK_PX = 2**22  # pixels that are looked at at a time, so that a lazy image is never read whole
 _CORNER_PX = 128
@@ -47,8 +46,8 @@ def unpack(text: str, shape: tuple[int, ...], where: str) -> np.ndarray:
 
 def pack_model(model: Model) -> str:
     """A model as text: its file in base64."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
+    with TemporaryFolder() as folder:
+        path = folder / "model.safetensors"
         save_model(model, path)
         return base64.b64encode(path.read_bytes()).decode("ascii")
 
@@ -61,8 +60,8 @@ def unpack_model(text: str, where: str) -> Model:
     InputError
         If it is damaged.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
+    with TemporaryFolder() as folder:
+        path = folder / "model.safetensors"
         try:
             path.write_bytes(base64.b64decode(text, validate=True))
             return load_model(path)

@@ -74,11 +74,12 @@ def _random_walker(
         raise InputError("The image has no contrast, so a random walker finds no edges. Choose other channels.")
     how = {"spacing": spacing, "channel_axis": -1, "return_full_prob": True, "tol": _TOLERANCE}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of probabilities a little beyond 0..1: they are clipped
-        found = random_walker(np.moveaxis(image, 0, -1), seeds, beta, **how)
-    # Where all edges around a pixel are strong both solutions stay near 0, where they begin: that is one half.
-    objects, background = found[POSITIVE - 1], found[NEGATIVE - 1]
-    return np.asarray(np.clip((objects + 1 - background) / 2, 0, 1) * reached, np.float32)
+        warnings.simplefilter("ignore")  # of solutions a little beyond 0..1
+        found = np.maximum(random_walker(np.moveaxis(image, 0, -1), seeds, beta, **how), 0)
+    # Walled in by strong edges, a pixel stays near the 0 that both solutions begin with; their ratio is right before.
+    objects, total = found[POSITIVE - 1], found[POSITIVE - 1] + found[NEGATIVE - 1]
+    probability = np.divide(objects, total, out=np.full_like(total, 0.5), where=total > 0)
+    return np.asarray(probability * reached, np.float32)
 
 
 if __name__ == "__main__":

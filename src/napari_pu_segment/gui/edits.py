@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -67,16 +67,28 @@ class Edits:
 
     def follow(self, layer: Labels | None, min_size_px: int = 1) -> None:
         """Edit this layer from now on; parts of fewer than `min_size_px` pixels are no objects."""
-        self._soon.stop()
         self._min_size_px = min_size_px
+        if layer is self._layer:
+            return  # changes that are still to be told of are not forgotten
+        self.set_mode("")
+        self._soon.stop()
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
-        if layer is not self._layer:
-            self.set_mode("")
-            self._connect(layer)
+        self._connect(layer)
         if layer is not None and _in_memory(layer) and layer.data.flags.c_contiguous:  # others cannot be told cheaply
             self._watch = StrokeWatch(layer, self._on_changed)
+
+    def show(self, layer: Layer, labels: np.ndarray) -> None:
+        """Show objects that were found over an image or a labels layer; this is no edit.
+
+        Raises
+        ------
+        InputError
+            If the layer was removed or changed its shape meanwhile.
+        """
+        with self._hushed():
+            self._session.book.show(layer, "objects", labels)
 
     def set_mode(self, mode: Mode) -> None:
         """Begin to split or to merge, or leave off; where there is nothing to edit that is said."""
