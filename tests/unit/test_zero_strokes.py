@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from napari_pu_segment.core.cluster_settings import ClusterSettings
 from napari_pu_segment.core.clusters import CLUSTERERS, NAMINGS, Looks, boundary, separability
@@ -150,7 +151,7 @@ def test_clusters_named_by_their_numbers():
 
 
 def test_the_score_is_the_root_of_the_log_odds():
-    mixture = Mixture(1, 2)
+    mixture = Mixture(1, 2, 1)
     # N(0, 1) of weight 0.8 and N(3, 0.5^2) of weight 0.2, the second is the object
     constants = torch.tensor([math.log(0.8), math.log(0.2) + math.log(2)])
     mixture.set_clusters(torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, -6.0]), constants)
@@ -165,6 +166,33 @@ def test_the_score_is_the_root_of_the_log_odds():
         assert mixture(torch.tensor([[3.0]])).item() == pytest.approx(
             ((math.sqrt(odds[1]) - 1) * 2 - 0.5) * 3, rel=1e-5
         )
+
+
+def test_one_side_alone():
+    mixture = Mixture(1, 2, 1)
+    # N(0, 1) and N(0, 4^2) alike: the wide one is the object, above 0 alone
+    mixture.set_clusters(torch.tensor([[1.0], [0.25]]), torch.zeros(2), torch.tensor([0.0, math.log(0.25)]))
+    x = torch.tensor([[-4.0, 0.0, 0.5, 4.0]])
+    mixture.set_objects(torch.tensor([False, True]))
+    with torch.inference_mode():
+        both = mixture(x)[0]
+        mixture.set_side(torch.zeros(1), torch.ones(1), torch.ones(1))
+        one = mixture(x)[0]
+    assert both.sign().tolist() == [1, -1, -1, 1]
+    middle, half = both[1].item(), both[2].item()  # at the middle, and half a deviation beside it
+    mirrored, far = 2 * middle - both[0].item(), both[3].item()
+    assert one.tolist() == pytest.approx([mirrored, middle, (middle + half) / 2, far])
+    _, truth = disks()
+    rng = np.random.default_rng(0)
+    image = np.where(truth, rng.normal(8, 40, truth.shape), rng.normal(0, 2, truth.shape))
+    dark = ndimage.gaussian_filter(image, 1.0) < -8
+    assert dark.sum() > 50
+    shares = []
+    for one_sided in (False, True):
+        model = run(train([Sample(image[None])], QUICK.changed({"one_sided": one_sided})))
+        shares.append((predict(model, image[None]) >= 0.5)[dark].mean())
+    assert shares[0] > 0.95
+    assert shares[1] < 0.05
 
 
 def test_the_boundary_lies_between_two_humps_or_where_odds_are_even():

@@ -38,6 +38,11 @@ class ClusterSettings(NetworkSettings):
         title="Fixed prior (fraction)",
         description="The mask covers this fraction of the images.",
     )
+    one_sided: bool = Field(
+        False,
+        title="To one side alone",
+        description="Objects are brighter than background, or darker: what differs to the other side is none.",
+    )
     clusterer: Annotated[str, OneOf(CLUSTERERS)] = advanced(
         default="gaussians", title="Clusters", description="Gaussians differ in size and shape; K-means do not."
     )

@@ -81,7 +81,7 @@ def train(
         yield from _find(network, sampler, settings)
     network.eval()
     looks = _looks(network, sampler, basis)
-    network.mixture.set_objects(torch.from_numpy(NAMINGS[settings.objects].name(looks)))
+    _name(network, sampler, looks, settings)
     estimate = _settle(network, sampler, settings)
     n_strokes = {f"n_{kind}_strokes": data.count(kind) for kind in KINDS}
     return basis.model(network, estimate, **n_strokes)
@@ -119,7 +119,9 @@ def _find(network: BankMixture | EncoderMixture, sampler: PixelSampler, settings
     rows = network.standardised(seen.T.to(network.mean.device)).T.cpu().double().numpy()
     if not (rows.std(0) > 1e-3).any():
         raise InputError("The images have no contrast: all pixels are the same, so there are no clusters.")
-    directions = principal(rows, MAX_COMPONENTS, settings.seed)
+    kept = rows[:, network.n_left_out :]
+    directions = np.zeros((rows.shape[1], min(kept.shape[1], MAX_COMPONENTS)))
+    directions[network.n_left_out :] = principal(kept, MAX_COMPONENTS, settings.seed)
     found = yield from CLUSTERERS[settings.clusterer].find(rows @ directions, settings.n_clusters, settings.seed)
     weight = np.einsum("fd,kde->kef", directions, found.whitening).reshape(-1, rows.shape[1])
     bias = -np.einsum("kd,kde->ke", found.means, found.whitening).reshape(-1)
@@ -147,6 +149,23 @@ def _looks(network: BankMixture | EncoderMixture, sampler: PixelSampler, basis: 
         positive=of_kind.get("positive", unknown),
         negative=of_kind.get("negative", unknown),
     )
+
+
+def _name(
+    network: BankMixture | EncoderMixture, sampler: PixelSampler, looks: Looks, settings: ClusterSettings
+) -> None:
+    """Say which clusters are objects, and whether these lie to one side of the background alone."""
+    mixture, objects = network.mixture, torch.from_numpy(NAMINGS[settings.objects].name(looks))
+    mixture.set_objects(objects)
+    if settings.one_sided:
+        with torch.inference_mode():
+            x = network.standardised(sampler.unlabelled.T.to(network.mean.device))  # (F, n)
+            shares = mixture.log_densities(x).softmax(0)
+            weights = torch.stack([shares[~objects].sum(0), shares[objects].sum(0)])
+            weights = weights / weights.sum(1, keepdim=True)
+            background, found = (x @ weights.T).T
+            along = (found - background) @ (x - background[:, None]) / (found - background).norm()
+            mixture.set_side(background, found, (along.square() * weights[0]).sum().sqrt())
 
 
 def _settle(network: Network, sampler: PixelSampler, settings: ClusterSettings) -> Estimate:

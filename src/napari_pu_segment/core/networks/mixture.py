@@ -20,22 +20,33 @@ class Mixture(nn.Module):
     likely, as a number of standard deviations does, and no bright pixel is beyond all others. A linear layer whitens
     each component, so that log w_k N(x; m_k, S_k) = constant_k - |A_k x - b_k|^2 / 2.
 
+    Where objects lie to one side of background alone, the score above that of the background's middle is multiplied by
+    side . x - level, cut to -1..1: what differs from background to the other side is then the less an object.
+
     Parameters
     ----------
     n_features : int
     n_clusters : int
+    n_dims : int
+        Dimensions D of the clusters.
     """
 
-    def __init__(self, n_features: int, n_clusters: int) -> None:
+    def __init__(self, n_features: int, n_clusters: int, n_dims: int) -> None:
         super().__init__()
         self.n_clusters = n_clusters
-        self.whiten = nn.Linear(n_features, n_clusters * min(n_features, MAX_COMPONENTS))
+        self.whiten = nn.Linear(n_features, n_clusters * n_dims)
         self.constants: torch.Tensor
         self.objects: torch.Tensor
+        self.side: torch.Tensor
+        self.level: torch.Tensor
+        self.floor: torch.Tensor
         self.offset: torch.Tensor
         self.factor: torch.Tensor
         self.register_buffer("constants", torch.zeros(n_clusters))
         self.register_buffer("objects", torch.arange(n_clusters) == 0)
+        self.register_buffer("side", torch.zeros(n_features))
+        self.register_buffer("level", -torch.ones(()))
+        self.register_buffer("floor", torch.zeros(()))
         self.register_buffer("offset", torch.zeros(()))
         self.register_buffer("factor", torch.ones(()))
 
@@ -49,7 +60,9 @@ class Mixture(nn.Module):
         """Scores (1, n) of standardised features (F, n)."""
         found = self.log_densities(x)
         odds = found[self.objects].logsumexp(0, keepdim=True) - found[~self.objects].logsumexp(0, keepdim=True)
-        return (odds.sign() * odds.abs().sqrt() - self.offset) * self.factor
+        scores = odds.sign() * odds.abs().sqrt()
+        side = (torch.mv(x.T, self.side)[None] - self.level).clamp(-1, 1)
+        return (self.floor + (scores - self.floor) * side - self.offset) * self.factor
 
     @torch.no_grad()
     def set_clusters(self, weight: torch.Tensor, bias: torch.Tensor, constants: torch.Tensor) -> None:
@@ -60,10 +73,22 @@ class Mixture(nn.Module):
         self.constants.copy_(constants)
 
     def set_objects(self, objects: torch.Tensor) -> None:
-        """Say which clusters (K,) are objects, and take the score back to where 0 means as likely as not."""
+        """Say which clusters (K,) are objects, to whatever side; a score of 0 comes to mean as likely as not again."""
         self.objects.copy_(objects)
+        self.side.zero_()
+        self.level.fill_(-1)
         self.offset.zero_()
         self.factor.fill_(1)
+
+    def set_side(self, background: torch.Tensor, found: torch.Tensor, deviation: torch.Tensor) -> None:
+        """Say that objects lie to one side alone: from the background's middle (F,) to theirs (F,).
+
+        `deviation` is that of the background along the line between the two.
+        """
+        side = (found - background) / (found - background).norm() / deviation
+        self.floor.copy_(self.forward(background[:, None])[0, 0])
+        self.side.copy_(side)
+        self.level.copy_(side @ background)
 
     @torch.no_grad()
     def rescale(self, offset: float, factor: float) -> None:
@@ -73,11 +98,13 @@ class Mixture(nn.Module):
 
 
 class BankMixture(BankNetwork):
-    """Clusters of the filter bank's features."""
+    """Clusters of the filter bank's features, but for its first maps, the image itself, whose noise tells nothing."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec)
-        self.mixture = Mixture(len(self.mean), max(spec.clusters, 2))
+        self.n_left_out = spec.in_channels
+        n_dims = min(len(self.mean) - self.n_left_out, MAX_COMPONENTS)
+        self.mixture = Mixture(len(self.mean), max(spec.clusters, 2), n_dims)
 
     def rescale(self, offset: float, factor: float) -> None:
         """See `Mixture.rescale`."""
@@ -94,11 +121,12 @@ class EncoderMixture(RowNetwork):
     halo_px = Encoder.halo_px
     stride_px = Encoder.stride_px
     window_px = 256
+    n_left_out = 0
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec.in_channels + LATENT)
         self.encoder = Encoder(spec)
-        self.mixture = Mixture(len(self.mean), max(spec.clusters, 2))
+        self.mixture = Mixture(len(self.mean), max(spec.clusters, 2), min(len(self.mean), MAX_COMPONENTS))
         if spec.ndim == 3:
             self.window_px = 64
 
