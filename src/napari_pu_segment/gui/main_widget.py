@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 
 import napari
@@ -52,6 +53,8 @@ SUGGESTION_TEXTS = {
     "background": "there is background",
     "skip": "ask elsewhere",
 }
+# Python looks through all objects once a quarter of them is new: 0.3 s, which else come during the first training.
+SETTLE_MS = 500
 PATIENCE_MS = 700  # a yielding job that takes no longer shows no bar: rounds of live mode would make it flicker
 
 
@@ -142,6 +145,7 @@ class MainWidget(QWidget):
         if not self._entered:
             self._entered = True
             self.destroyed.connect(self._end)
+            QTimer.singleShot(SETTLE_MS, gc.collect)
         self.brush_keys.bind()
         self.live_keys.bind()
         self.suggest_panel.enter()
