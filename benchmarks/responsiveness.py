@@ -128,7 +128,7 @@ class Desk:
     """A viewer with the widget and strokes on an image."""
 
     def __init__(self, side: int, threads: int, table: Table) -> None:
-        self.table, self.image = table, f"{side}x{side}"
+        self.table, self.side, self.image = table, side, f"{side}x{side}"
         frame = aurora_frame(0, side)
         self.viewer = napari.Viewer()
         self.viewer.window.resize(1200, 850)
@@ -146,8 +146,9 @@ class Desk:
         spin(1.0)
 
     def paint(self) -> None:
-        """One more negative stroke, beside those there are."""
-        path = self.paths[self.n_painted % len(self.paths)] + 10 * (1 + self.n_painted // len(self.paths))
+        """One more negative stroke, beside those there are; towards the middle, so that none leaves the image."""
+        path = self.paths[self.n_painted % len(self.paths)]
+        path = path + 10 * (1 + self.n_painted // len(self.paths)) * np.sign(self.side / 2 - path.mean(axis=0))
         paint(self.viewer, canvas_of(self.viewer, self.widget), path)
         self.n_painted += 1
 
