@@ -3,8 +3,8 @@
     python benchmarks/kills.py [--kills 100] [--full 20] [--files 12] [--format tiff] [--refine] [--workers 0]
 
 A kill is SIGKILL to the whole process group at a moment drawn evenly from the time that the batch takes, in a process
-forked from this one, which has imported everything; then the batch is run again to its end. Each kill has a folder of
-its own. Right after a kill, whatever has its final name must be whole. A full disk is a small file system in memory
+forked from this one, which has imported everything; then the batch is run again to its end. With workers the time
+counts from its first file on, for until then they only start. Each kill has a folder of its own. Right after a kill, whatever has its final name must be whole. A full disk is a small file system in memory
 (this needs root on Linux) on which a ballast leaves room for a part of the results only; the batch must stop with one
 sentence, leave nothing torn, and end well once the ballast is gone. Prints the figures; the exit code is 0 if no byte
 differs.
@@ -114,6 +114,12 @@ def torn(out: Path, right: dict[str, str]) -> list[str]:
     return wrong
 
 
+def writes(out: Path) -> None:
+    """Wait until a batch has begun to write."""
+    while not out.exists():
+        time.sleep(0.005)
+
+
 def kills(folder: Path, n_kills: int, form: str, refine: bool, workers: int, seed: int) -> bool:
     """Kill and resume; prints the figures."""
     start = time.perf_counter()
@@ -121,8 +127,10 @@ def kills(folder: Path, n_kills: int, form: str, refine: bool, workers: int, see
     assert ended(forked(reference)) == 0
     serial_s, right = time.perf_counter() - start, digests(folder / "undisturbed")
     if workers:  # kills are spread over what the workers take
+        child = forked(settings_of(folder, folder / "timed", form, refine), workers=workers)
+        writes(folder / "timed")
         start = time.perf_counter()
-        assert ended(forked(settings_of(folder, folder / "timed", form, refine), workers=workers)) == 0
+        assert ended(child) == 0
         serial_s = time.perf_counter() - start
     rng, phases = np.random.default_rng(seed), Counter[str]()
     n_torn, differing, begun = 0, 0, time.perf_counter()
@@ -131,6 +139,8 @@ def kills(folder: Path, n_kills: int, form: str, refine: bool, workers: int, see
         out = folder / f"killed{number}"
         settings = settings_of(folder, out, form, refine)
         child, moment = forked(settings, workers=workers), rng.uniform(0, serial_s)
+        if workers:
+            writes(out)
         time.sleep(moment)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
