@@ -4,10 +4,10 @@
 
 A kill is SIGKILL to the whole process group at a moment drawn evenly from the time that the batch takes, in a process
 forked from this one, which has imported everything; then the batch is run again to its end. With workers the time
-counts from its first file on, for until then they only start. Each kill has a folder of its own. Right after a kill, whatever has its final name must be whole. A full disk is a small file system in memory
-(this needs root on Linux) on which a ballast leaves room for a part of the results only; the batch must stop with one
-sentence, leave nothing torn, and end well once the ballast is gone. Prints the figures; the exit code is 0 if no byte
-differs.
+counts from its first file on, for until then they only start. Each kill has a folder of its own. Right after a kill,
+whatever has its final name must be whole. A full disk is a small file system in memory (this needs root on Linux) on
+which a ballast leaves room for a part of the results only; the batch must stop with one sentence, leave nothing torn,
+and end well once the ballast is gone. Prints the figures; the exit code is 0 if no byte differs.
 """
 
 from __future__ import annotations
