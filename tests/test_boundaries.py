@@ -59,7 +59,7 @@ MAY_IMPORT = {
         "io",
         "core",
     },
-    "gui": {"cluster", "batch", "series_files", "figures", "synthetic", "io", "core"},
+    "gui": {"cluster", "image_set", "batch", "series_files", "figures", "synthetic", "io", "core"},
     "__main__": {"cli"},
     "__init__": {"core"},
 }

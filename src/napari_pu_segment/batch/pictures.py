@@ -27,16 +27,18 @@ def thumbnail(image: Array, result: Array | None = None, threshold: float = 1) -
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def picture(image: Array, result: Array | None = None, threshold: float = 1) -> Work[np.ndarray]:
+def picture(
+    image: Array, result: Array | None = None, threshold: float = 1, side_px: int = SIDE_PX
+) -> Work[np.ndarray]:
     """A small picture (y, x, 3), uint8: the middle plane of an image (C, ..., Y, X) and the outline of a result.
 
     The outline is that of the pixels of the result (..., Y, X) that reach the threshold. Both may be lazy; they are
     read on a coarse grid.
     """
-    step = max(1, max(image.shape[-2:]) // (4 * SIDE_PX))
+    step = max(1, max(image.shape[-2:]) // (4 * side_px))
     middle = tuple(n // 2 for n in image.shape[1:-2])
     looks = yield from _coarse(image, (slice(0, 3 if image.shape[0] == 3 else 1), *middle), step)
-    scale = min(1.0, SIDE_PX / max(looks.shape[-2:]))
+    scale = min(1.0, side_px / max(looks.shape[-2:]))
     size = tuple(max(1, round(n * scale)) for n in looks.shape[:-3:-1])
     small = Image.fromarray(_grey_or_rgb(looks.astype(np.float32))).resize(size, Image.Resampling.BOX)
     pixels = np.asarray(small.convert("RGB")).copy()

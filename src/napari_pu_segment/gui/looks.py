@@ -21,6 +21,7 @@ COLOURS = {
     "uncertainty": "#D55E00",  # vermilion
     "suspect": "#0072B2",  # blue
 }
+FAILED = f"color: {COLOURS['uncertainty']}; font-weight: bold;"  # of a sentence in a status line
 BAND = ("#FDE725", "#21918C", "#440154")  # from what may belong to an object to what surely does: ever darker
 OPACITY = {"positive": 0.8, "negative": 0.8, "ignore": 0.3, "mask": 0.8, "refined": 0.9, "band": 0.5, "objects": 0.6}
 FILLED_OPACITY = 0.3

@@ -30,6 +30,7 @@ from .keys import KeySet
 from .keys_button import KeysButton
 from .layers import LayerBook
 from .live_panel import LivePanel
+from .looks import FAILED
 from .model_panel import ModelPanel
 from .objects_panel import ObjectsPanel
 from .preferences import preferences
@@ -234,7 +235,7 @@ class MainWidget(QWidget):
 
     def _say(self, text: str, failed: bool = False) -> None:
         self.status_label.setText(text)
-        self.status_label.setStyleSheet("color: #D55E00; font-weight: bold;" if failed else "")
+        self.status_label.setStyleSheet(FAILED if failed else "")
 
 
 class _Column(QScrollArea):

@@ -1,6 +1,27 @@
 """A folder of images looked through: what `core.curation` finds out about it, as a report."""
 
+from .lists import ALL, DUPLICATES, NEXT, SORTS, SUSPECTED, facts, group_title, lists, ordered, words_of
 from .report import REPORTS, SetReport, curating, writing
-from .scan import Refused, Scan, ScanSettings, scanning
+from .scan import Refused, Scan, ScanSettings, read_values, scanning
 
-__all__ = ["REPORTS", "Refused", "Scan", "ScanSettings", "SetReport", "curating", "scanning", "writing"]
+__all__ = [
+    "ALL",
+    "DUPLICATES",
+    "NEXT",
+    "REPORTS",
+    "SORTS",
+    "SUSPECTED",
+    "Refused",
+    "Scan",
+    "ScanSettings",
+    "SetReport",
+    "curating",
+    "facts",
+    "group_title",
+    "lists",
+    "ordered",
+    "read_values",
+    "scanning",
+    "words_of",
+    "writing",
+]

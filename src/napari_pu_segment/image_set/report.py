@@ -37,6 +37,10 @@ class SetReport:
     scan: Scan
     curation: Curation
 
+    def prepare(self) -> None:
+        """Work out what is asked for again and again, so that whoever asks first does not wait."""
+        _ = self.rows
+
     @property
     def names(self) -> list[str]:
         """The images, in the order of the curation."""
@@ -177,7 +181,9 @@ def curating(settings: ScanSettings, curation: CurateSettings, model: Model | No
         If the folder cannot be read, or has no image that can be used.
     """
     scan = yield from scanning(settings, curation, model)
-    return SetReport(scan, (yield from curate(scan.looks, curation, masked=scan.masked, doubt=scan.doubt)))
+    report = SetReport(scan, (yield from curate(scan.looks, curation, masked=scan.masked, doubt=scan.doubt)))
+    report.prepare()
+    return report
 
 
 def writing(report: SetReport, out: Path) -> Work[None]:
