@@ -26,6 +26,12 @@ def curate(
             metavar="DIR", help="Masks with the names of their images: balance and errors.", show_default=False
         ),
     ] = None,
+    strokes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Strokes with the names of their images: these are annotated.", show_default=False
+        ),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(metavar="MODEL", help="Images that it is unsure of come first.", show_default=False),
@@ -49,7 +55,7 @@ def curate(
     check_folders(folder, out)
     settings = CurateSettings().changed({"seed": seed, **parse_pairs(changes or [], CurateSettings)})
     chosen = load_model(model) if model is not None else None
-    report = drive(curating(ScanSettings(folder, recursive, pattern, masks), settings, chosen), folder.name)
+    report = drive(curating(ScanSettings(folder, recursive, pattern, masks, strokes), settings, chosen), folder.name)
     drive(writing(report, out), folder.name)
     for one in report.scan.refused:
         typer.echo(f"refused: {one.reason}", err=True)

@@ -162,6 +162,26 @@ def test_a_model_says_what_it_is_unsure_of(folder, cli, model, tmp_path):
     assert all(0 <= doubt <= 1 for doubt in doubts)
 
 
+def test_the_ranking_leaves_out_what_has_strokes(folder, cli, model, tmp_path):
+    words = ("curate", folder / "images", "--model", model, "--pattern", "a*", "--set", "order=cover")
+    assert cli(*words, "--out", tmp_path / "a").code == 0
+    with open(tmp_path / "a/ranking.csv", newline="", encoding="utf-8") as handle:
+        first = list(csv.DictReader(handle))
+    assert [row["rank"] for row in first] == [str(rank) for rank in range(1, len(first) + 1)]
+    assert {row["order"] for row in first} == {"cover"}
+    assert all(0 <= float(row["uncertainty"]) <= 1 for row in first)
+    best, second = (row["name"] for row in first[:2])
+    strokes = tmp_path / "strokes"
+    strokes.mkdir()
+    (strokes / best).write_bytes(b"only the name counts")
+    (strokes / second.replace(".png", "_strokes.geojson")).write_text("{}")
+    report = json.loads(cli(*words, "--out", tmp_path / "b", "--strokes", strokes, "--json").out)
+    assert len(report["next"]) == len(first) - 2
+    assert not {best, second} & set(report["next"])
+    done = cli(*words, "--out", tmp_path / "c", "--strokes", tmp_path / "none")
+    assert (done.code, "There is no folder" in done.err) == (1, True)
+
+
 @pytest.mark.parametrize("out", ["images", "images/report"])
 def test_the_folder_of_images_takes_no_report(folder, cli, out):
     before = hashes(folder)

@@ -16,8 +16,8 @@ from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_pu_segment.gui.curate_panel import SIMILAR
-from napari_pu_segment.gui.curate_widget import CurateWidget
 from napari_pu_segment.gui.gallery import Entry
+from napari_pu_segment.gui.main_widget import PLUGIN
 from napari_pu_segment.image_set import ALL, DUPLICATES, REPORTS
 from tests.helpers import disks
 
@@ -45,8 +45,7 @@ def folder(tmp_path):
 def scene(make_viewer, qtbot, folder):
     """The dock, with the folders chosen."""
     viewer = make_viewer(show=True)
-    widget = CurateWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Know your images")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Know your images")
     qtbot.waitExposed(widget)
     panel, said = widget.panel, []
     panel.form.folder_row.set_value(folder / "in")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_pu_segment.core.curation import CurateSettings, Look, curate, looking, looking_at_mask, natural
+from napari_pu_segment.core.curation import CurateSettings, Look, agreement, curate, looking, looking_at_mask, natural
 from napari_pu_segment.core.curation.curate import UNLIKE
 from napari_pu_segment.core.curation.duplicates import SYMMETRIES, joined, near_pairs, same
 from napari_pu_segment.core.curation.groups import balancing, class_weights, grouping, groups_of
@@ -264,7 +264,9 @@ def test_orders_by_hand():
     assert run(next_images(vectors, "cover", 3, annotated=[0], left_out=[5])) == [4, 2, 1]
     doubt = np.array([0, 0, 1, 0.01, 0.01, 0.01])
     assert run(next_images(vectors, "cover", 1, annotated=[0], doubt=doubt)) == [2]  # 2 x 1 > 40 x 0.011
-    assert run(next_images(vectors, "typical", 3))[0] == 1  # in the middle of the largest cluster
+    assert run(next_images(vectors, "typical", 1)) == [2]  # the mean distances are 12.8 12 11.6 11.6 12 35.2
+    for n in (2, 3):  # the first ones are the same however many are wanted
+        assert run(next_images(vectors, "typical", n))[:2] == run(next_images(vectors, "typical", 2))
     assert set(run(next_images(vectors, "typical", 2, annotated=[0]))) < {3, 4, 5}  # of other clusters
     assert sorted(run(next_images(vectors, "random", 99, left_out=[2]))) == [0, 1, 3, 4, 5]
     for order in ORDERS:
@@ -272,6 +274,16 @@ def test_orders_by_hand():
         assert run(next_images(np.zeros((1, 2)), order, 3)) == [0]
     with pytest.raises(InputError, match="typical, cover, random"):
         run(next_images(vectors, "best", 1))
+
+
+def test_agreement_by_hand():
+    probability, labels = np.array([[0.9, 0.6, 0.2], [0.1, 0.7, 0.5]]), np.array([[1, 1, 1], [2, 2, 0]])
+    assert agreement(probability, 0.5, labels) == pytest.approx((2 / 3 + 1 / 2) / 2)  # both kinds count alike
+    assert agreement(probability, 0.65, labels) == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert agreement(probability, 0.5, np.where(labels == 2, 0, labels)) == pytest.approx(2 / 3)
+    assert np.isnan(agreement(probability, 0.5, np.zeros((2, 3), int)))
+    with pytest.raises(InputError, match="measure"):
+        agreement(probability, 0.5, labels[:1])
 
 
 def with_masks(n: int) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -27,11 +27,14 @@ class TimeAxis:
         When the first frame was taken.
     in_s : bool
         Whether places are seconds.
+    counts : str
+        What is counted where there are no times.
     """
 
     places: np.ndarray
     start: np.datetime64 | None = None
     in_s: bool = False
+    counts: str = "frame"
 
     @property
     def step(self) -> float:
@@ -77,7 +80,7 @@ class TimeAxis:
             when = self.start + np.timedelta64(round(1000 * float(self.places[frame])), "ms")
             text = str(when.astype("datetime64[ms]")).replace("T", " ")
             return text.removesuffix(".000")
-        return f"frame {frame}, {_duration(float(self.places[frame]))}" if self.in_s else f"frame {frame}"
+        return f"frame {frame}, {_duration(float(self.places[frame]))}" if self.in_s else f"{self.counts} {frame}"
 
     def _round_step(self, least: float) -> float:
         if self.in_s and least > _ROUND_S[0] / 2:
@@ -88,7 +91,7 @@ class TimeAxis:
 
     def _text(self, place: float, step: float) -> str:
         if not self.in_s:
-            return str(round(place)) if place else "frame 0"
+            return str(round(place)) if place else f"{self.counts} 0"
         if self.start is None:
             return _duration(place, step)
         when = (self.start + np.timedelta64(round(1000 * place), "ms")).astype("datetime64[ms]")

@@ -35,7 +35,6 @@ from napari_pu_segment.image_set import (
     group_title,
     lists,
     ordered,
-    read_values,
     words_of,
     writing,
 )
@@ -45,7 +44,7 @@ from .curate_form import CurateForm
 from .gallery import Entry, Gallery, GalleryView
 from .jobs import Job, JobRunner
 from .layers import LayerBook
-from .opening import Finding, Showcase, read_to_look
+from .opening import Showcase, finding_of
 from .settings_form import fold, narrow
 
 LOOKING, EXPORT, OPENING = "Looking through", "Export", "Opening"
@@ -65,10 +64,13 @@ class CuratePanel(QWidget):
     ----------
     said : Signal(str, bool)
         A sentence for the status line, and whether it tells of a failure.
+    looked : Signal(object)
+        A folder was looked through: the `SetReport`.
     report : SetReport or None
     """
 
     said = Signal(str, bool)
+    looked = Signal(object)
 
     def __init__(self, runner: JobRunner, book: LayerBook, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -120,8 +122,14 @@ class CuratePanel(QWidget):
     def open(self, number: int) -> None:
         """Show an image in the viewer, with its mask, in the place of the one before."""
         if self.report is not None:
-            work = opened(self.report, number)
+            work = finding_of(self.report, number)
             self._runner.start(work, OPENING, partial(self._listen, on_returned=self._showcase.show), "beside")
+
+    def update_report(self, report: SetReport) -> None:
+        """Show another report of the same images, ranked anew."""
+        similar = {title: members for title, members in self._lists.items() if title.startswith(SIMILAR)}
+        self.report, self._lists, title = report, lists(report) | similar, self.show_combo.currentData()
+        self._fill_combo(title if title in self._lists else ALL)
 
     def show_similar(self) -> None:
         """Show all images by how much they look like the selected one."""
@@ -215,6 +223,7 @@ class CuratePanel(QWidget):
         self.balance_bar.set_groups([group.share for group in groups], words)
         self.gallery.set_entries([], anew=True)
         self._fill_combo(NEXT if NEXT in self._lists else ALL)
+        self.looked.emit(report)
         refused = report.scan.refused
         if refused:
             files = "file" if len(refused) == 1 else "files"
@@ -265,23 +274,6 @@ class CuratePanel(QWidget):
         self.export_button.setEnabled(there and not running)
         words = "" if number is None else self._words(number)
         self.words_label.setText(re.sub(r"([/\\_.-])", "\\1\u200b", words))  # names may be broken there
-
-
-def opened(report: SetReport, number: int) -> Work[Finding]:
-    """An image of a report, with its mask where that is asked for.
-
-    Raises
-    ------
-    InputError
-        If a file is gone or damaged, or too large to be looked at.
-    """
-    yield Progress(0, 0, "Reading")
-    name = report.names[number]
-    file, levels = read_to_look(report.scan.path(name))
-    mask = report.scan.mask_path(name)
-    if mask is None:
-        return Finding(Path(name).stem, file, levels)
-    return Finding(Path(name).stem, file, levels, "mask", [read_values(mask)[None]])
 
 
 def _line(widgets: tuple[QWidget, ...]) -> QHBoxLayout:

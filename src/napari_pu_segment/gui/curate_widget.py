@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import napari
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QApplication, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from .annotate_box import AnnotateBox
+from .campaign import Campaign
 from .curate_panel import CuratePanel
 from .jobs import JobRunner
 from .layers import LayerBook
 from .looks import FAILED
+from .main_widget import MainWidget, opened_widget
 
 
 class CurateWidget(QWidget):
-    """Know the images of a folder: a gallery of what was found.
+    """Know the images of a folder: a gallery of what was found, and the way to annotate those that tell most.
 
     Parameters
     ----------
@@ -23,20 +28,46 @@ class CurateWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
-        self.runner = JobRunner()
-        self.panel = CuratePanel(self.runner, LayerBook(napari_viewer))
+        self.runner, book = JobRunner(), LayerBook(napari_viewer)
+        self.panel = CuratePanel(self.runner, book)
+        self.campaign = Campaign(self.runner, book, partial(self._painter, napari_viewer))
+        self.annotate_box = AnnotateBox(self.campaign)
         self.status_label = QLabel("Choose a folder of images, and look through it.")
         self.status_label.setWordWrap(True)
         runner = self.runner
         self._end, self._entered = (lambda: runner.close()), False  # by then this widget itself is gone
+        self._seen = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 2)
-        layout.addWidget(_Column(self.panel))
+        layout.addWidget(_Column([self.panel, self.annotate_box]))
         layout.addWidget(self.status_label)
-        self.panel.said.connect(self._say)
+        self._connect()
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self._leave)
+
+    def _connect(self) -> None:
+        panel, campaign = self.panel, self.campaign
+        panel.said.connect(self._say)
+        campaign.said.connect(self._say)
+        panel.looked.connect(campaign.begin)
+        campaign.ranked.connect(panel.update_report)
+        self.annotate_box.wanted.connect(self._paint)
+
+    def _paint(self) -> None:
+        number = self.panel.view.number()
+        if number is None:
+            self._say("Select an image in the gallery first.")
+        else:
+            self.campaign.open(number)
+
+    def _painter(self, viewer: napari.Viewer) -> MainWidget:
+        """The widget that paints; its dock is opened behind this one, which stays in front."""
+        widget, dock = opened_widget(viewer, behind=True), self.parentWidget()
+        if dock is not None and not self._seen:
+            self._seen = True
+            dock.raise_()
+        return widget
 
     def event(self, event: QEvent | None) -> bool:
         """Let go when the dock is closed: no job of ours is left behind."""
@@ -62,9 +93,14 @@ class CurateWidget(QWidget):
 class _Column(QScrollArea):
     """Scrolls up and down; the dock cannot be made so narrow that something is cut off at its side."""
 
-    def __init__(self, panel: QWidget) -> None:
+    def __init__(self, panels: list[QWidget]) -> None:
         super().__init__()
-        self.setWidget(panel)
+        inner = QWidget()
+        rows = QVBoxLayout(inner)
+        rows.setContentsMargins(0, 0, 0, 0)
+        for panel in panels:
+            rows.addWidget(panel)
+        self.setWidget(inner)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

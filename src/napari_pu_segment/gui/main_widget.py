@@ -269,24 +269,26 @@ class _Column(QScrollArea):
 
 def add_brush_layers(viewer: napari.Viewer) -> MainWidget:
     """Open the widget and add brush layers for the selected image; a command of the napari menus."""
-    widget = _opened(viewer)
+    widget = opened_widget(viewer)
     widget.train_panel.add_brushes()
     return widget
 
 
 def measure_objects(viewer: napari.Viewer) -> None:
     """Open the widget and measure the objects of the selected labels layer, else of the result; a menu command."""
-    widget = _opened(viewer)
+    widget = opened_widget(viewer)
     widget.tabs.setCurrentIndex(list(widget._pages()).index("Objects"))
     widget.objects_panel.measure_layer(own(viewer.layers.selection.active))
 
 
-def _opened(viewer: napari.Viewer) -> MainWidget:
-    """The widget of a viewer, open, with the selected image chosen."""
+def opened_widget(viewer: napari.Viewer, *, behind: bool = False) -> MainWidget:
+    """The widget of a viewer, open, with the selected image chosen; `behind`: of an open one nothing is changed."""
     widget = next((one for one in viewer.window.dock_widgets.values() if isinstance(one, MainWidget)), None)
     if widget is None:
         widget = MainWidget(viewer)
-        viewer.window.add_dock_widget(widget, name=DOCK)
+        viewer.window.add_dock_widget(widget, name=DOCK, tabify=behind)
+    elif behind:
+        return widget
     dock = widget.parentWidget()
     if dock is not None:
         dock.show()

@@ -12,6 +12,8 @@ import numpy as np
 from napari.layers import Image, Layer
 
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.progress import Progress, Work
+from napari_pu_segment.image_set import SetReport, read_values
 from napari_pu_segment.io import ImageFile, read_image, read_levels
 
 from .brushes import StrokeWatch
@@ -144,3 +146,20 @@ def read_to_look(path: Path) -> tuple[ImageFile, Sequence[Any]]:
             "opened by the command napari-pu-segment gui."
         )
     return file, levels
+
+
+def finding_of(report: SetReport, number: int) -> Work[Finding]:
+    """An image of a report, with its mask where that is asked for.
+
+    Raises
+    ------
+    InputError
+        If a file is gone or damaged, or too large to be looked at.
+    """
+    yield Progress(0, 0, "Reading")
+    name = report.names[number]
+    file, levels = read_to_look(report.scan.path(name))
+    mask = report.scan.mask_path(name)
+    if mask is None:
+        return Finding(Path(name).stem, file, levels)
+    return Finding(Path(name).stem, file, levels, "mask", [read_values(mask)[None]])

@@ -156,10 +156,15 @@ class TimeStrip(QWidget):
 
 
 class Plot(TimeStrip):
-    """A curve against time."""
+    """A curve against time, or against a count."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Plot against time", "Measure a series to see it here", ticks=True, parent=parent)
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        name: str = "Plot against time",
+        empty: str = "Measure a series to see it here",
+    ) -> None:
+        super().__init__(name, empty, ticks=True, parent=parent)
         self._curve: Curve | None = None
 
     def value(self) -> Curve | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 SEEN_PX = 40  # on screen; what is smaller is hard to judge
+_ROOM = 0.95  # of the screen, for a whole image
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ def go_to(viewer: Viewer, grid: Grid, centre: Sequence[float], extent_px: float 
     if 0 < extent * camera.zoom < SEEN_PX:
         camera.zoom = SEEN_PX / extent
     camera.center = (*camera.center[: 3 - dims.ndisplay], *world[list(dims.displayed)])
+
+
+def show_whole(viewer: Viewer, grid: Grid) -> None:
+    """Bring the whole of an image to the screen, its middle plane and time, whatever other layers there are."""
+    go_to(viewer, grid, [(n - 1) / 2 for n in grid.shape])
+    viewer.scene.camera.zoom = _ROOM * min(viewer.canvas.size) / (max(grid.shape[-2:]) * _pixel_size(viewer, grid))
 
 
 def _pixel_size(viewer: Viewer, grid: Grid) -> float:

@@ -1,6 +1,7 @@
 """A folder of images looked through: what `core.curation` finds out about it, as a report."""
 
 from .lists import ALL, DUPLICATES, NEXT, SORTS, SUSPECTED, facts, group_title, lists, ordered, words_of
+from .ranking import ranking
 from .report import REPORTS, SetReport, curating, writing
 from .scan import Refused, Scan, ScanSettings, read_values, scanning
 
@@ -20,6 +21,7 @@ __all__ = [
     "group_title",
     "lists",
     "ordered",
+    "ranking",
     "read_values",
     "scanning",
     "words_of",

@@ -1,4 +1,5 @@
-"""What was found out about a folder: ``curation.csv`` and ``curation.json`` for programs, ``report.html`` for people.
+"""What was found out about a folder: ``curation.csv``, ``ranking.csv`` (what to annotate next) and ``curation.json``
+for programs, ``report.html`` for people.
 
 The same files, settings and seed give the same bytes.
 """
@@ -10,6 +11,7 @@ import io
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +28,8 @@ from ..core.model import Model
 from ..core.progress import Work
 from .scan import Scan, ScanSettings, scanning
 
-REPORTS = ("curation.csv", "curation.json", "report.html")
+REPORTS = ("curation.csv", "ranking.csv", "curation.json", "report.html")
+_RANKED = ("rank", "name", "order", "uncertainty", "group", "most_similar", "distance")
 _FORMULA = ("=", "+", "-", "@", "\t")  # what a spreadsheet would run
 
 
@@ -148,11 +151,21 @@ class SetReport:
 
     def to_csv(self) -> str:
         """One line for each image (RFC 4180): points as decimals, empty where nothing is known."""
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(self.rows[0])
-        writer.writerows([_cell(value) for value in row.values()] for row in self.rows)
-        return text.getvalue()
+        return _csv(tuple(self.rows[0]), self.rows)
+
+    def to_ranking(self) -> str:
+        """One line for each image to annotate next, the most informative first, as CSV."""
+        rows = [self.rows[i] for i in self.curation.next]
+        order = {"order": self.curation.settings.order}
+        return _csv(_RANKED, [{**row, **order, "rank": row["next"]} for row in rows])
+
+
+def _csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_cell(row[name]) for name in columns] for row in rows)
+    return text.getvalue()
 
 
 def _places(groups: list[list[int]]) -> dict[int, int]:
@@ -181,13 +194,14 @@ def curating(settings: ScanSettings, curation: CurateSettings, model: Model | No
         If the folder cannot be read, or has no image that can be used.
     """
     scan = yield from scanning(settings, curation, model)
-    report = SetReport(scan, (yield from curate(scan.looks, curation, masked=scan.masked, doubt=scan.doubt)))
+    found = curate(scan.looks, curation, masked=scan.masked, annotated=scan.annotated, doubt=scan.doubt)
+    report = SetReport(scan, (yield from found))
     report.prepare()
     return report
 
 
 def writing(report: SetReport, out: Path) -> Work[None]:
-    """Write the three `REPORTS` into a folder; nothing else is touched.
+    """Write the `REPORTS` into a folder; nothing else is touched.
 
     Raises
     ------
@@ -205,5 +219,5 @@ def writing(report: SetReport, out: Path) -> Work[None]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"Cannot make the folder {str(out)!r}: {error.strerror}. Choose another one.") from None
-    for name, text in zip(REPORTS, (report.to_csv(), told, shown_page), strict=True):
+    for name, text in zip(REPORTS, (report.to_csv(), report.to_ranking(), told, shown_page), strict=True):
         write_atomically(out / name, text.encode("utf-8", "backslashreplace"))

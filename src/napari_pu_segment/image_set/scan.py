@@ -30,12 +30,30 @@ class ScanSettings:
         Only images whose names match; see `batch.folder.find`.
     masks : Path or None
         A folder of masks: of `a/x.tif` that with the path `a/x` or `a/x_mask`, whatever its suffix.
+    strokes : Path or None
+        A folder of strokes: images with a file of the path `a/x` or `a/x_strokes`, whatever its suffix, are annotated.
     """
 
     folder: Path
     recursive: bool = False
     pattern: str = "*"
     masks: Path | None = None
+    strokes: Path | None = None
+
+    def painted_stems(self) -> set[str]:
+        """Paths of the images with strokes, without their suffixes.
+
+        Raises
+        ------
+        InputError
+            If the folder is none.
+        """
+        if self.strokes is None:
+            return set()
+        if not self.strokes.is_dir():
+            raise InputError(f"There is no folder {str(self.strokes)!r}.")
+        files = self.strokes.rglob("*") if self.recursive else self.strokes.iterdir()
+        return {path_stem(one.relative_to(self.strokes).as_posix()).removesuffix("_strokes") for one in files}
 
     def masks_by_stem(self) -> dict[str, str]:
         """Paths of the masks, below their folder, by the path of their image without its suffix.
@@ -78,6 +96,8 @@ class Scan:
         Of each look; empty where no masks were asked for.
     masks : dict of str to str
         The masks that could be used, below their folder, by the name of their image.
+    annotated : tuple of int
+        Numbers of the looks whose images have strokes.
     doubt : ndarray, (N,), or None
         How uncertain the model is about each; NaN where it cannot see it; None without a model.
     n_others : int
@@ -89,6 +109,7 @@ class Scan:
     refused: tuple[Refused, ...]
     masked: tuple[Masked | None, ...]
     masks: dict[str, str]
+    annotated: tuple[int, ...]
     doubt: np.ndarray | None
     n_others: int
 
@@ -126,7 +147,7 @@ def scanning(settings: ScanSettings, curate: CurateSettings, model: Model | None
         If the folder cannot be read, or has no image that can be used.
     """
     found, n_others = find(settings.folder, settings.pattern, settings.recursive)
-    masks, ticker = settings.masks_by_stem(), Ticker()
+    masks, painted, ticker = settings.masks_by_stem(), settings.painted_stems(), Ticker()
     set_threads(1)  # as in a batch: the last bits do not depend on the computer
     seen: list[_Seen] = []
     refused: list[Refused] = []
@@ -148,6 +169,7 @@ def scanning(settings: ScanSettings, curate: CurateSettings, model: Model | None
         tuple(refused),
         tuple(one.masked for one in seen) if settings.masks is not None else (),
         {one.look.name: one.mask for one in seen if one.masked is not None},
+        tuple(i for i, one in enumerate(seen) if path_stem(one.look.name) in painted),
         np.array([one.doubt for one in seen]) if model is not None else None,
         n_others,
     )

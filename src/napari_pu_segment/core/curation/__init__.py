@@ -1,10 +1,11 @@
 """Know your images: duplicates, odd ones, groups and their balance, what to annotate next, masks that look wrong."""
 
-from .curate import UNLIKE, CurateSettings, Curation, curate
+from .budget import agreement
+from .curate import UNLIKE, CurateSettings, Curation, curate, unfit
 from .duplicates import Pair
 from .groups import Group
 from .look import Look, looking
-from .order import ORDERS, doubt_of
+from .order import ORDERS, doubt_of, next_images
 from .quality import MEASURES, Drift, natural
 from .suspects import Masked, looking_at_mask
 
@@ -19,9 +20,12 @@ __all__ = [
     "Look",
     "Masked",
     "Pair",
+    "agreement",
     "curate",
     "doubt_of",
     "looking",
     "looking_at_mask",
     "natural",
+    "next_images",
+    "unfit",
 ]

@@ -129,6 +129,7 @@ def curate(
     settings: CurateSettings | None = None,
     *,
     masked: Sequence[Masked | None] = (),
+    annotated: Sequence[int] = (),
     doubt: np.ndarray | None = None,
 ) -> Work[Curation]:
     """Find out about a set of images.
@@ -140,6 +141,8 @@ def curate(
     settings : CurateSettings, optional
     masked : sequence of Masked or None
         Of each image, or empty. Images with a mask count as annotated.
+    annotated : sequence of int
+        Others that do.
     doubt : ndarray, (N,), 0..1, optional
         How uncertain a model is about each image; NaN where it cannot see it.
 
@@ -158,9 +161,9 @@ def curate(
     groups = groups_of(embeddings.vectors, labels)
     yield Progress(0, 1, "Looking for what is odd")
     odd, strange = _odd(looks, groups, settings)
-    annotated = [i for i, one in enumerate(masked) if one is not None]
-    left_out = [i for i, words in enumerate(odd) if _UNFIT & set(words)] + _copies(near, annotated)
-    order, n, seed = settings.order, settings.n_next, settings.seed
+    with_mask = [i for i, one in enumerate(masked) if one is not None]
+    annotated = sorted({*annotated, *with_mask})
+    left_out, order, n, seed = unfit(odd, near, annotated), settings.order, settings.n_next, settings.seed
     chosen = yield from next_images(
         embeddings.vectors, order, n, annotated=annotated, left_out=left_out, doubt=doubt, seed=seed
     )
@@ -183,7 +186,7 @@ def curate(
         fractions=fractions,
         classes=classes,
         class_weights=None if fractions is None else class_weights(fractions),
-        suspicion=(yield from suspects(_of_one_kind(masked), near, settings.seed)) if annotated else None,
+        suspicion=(yield from suspects(_of_one_kind(masked), near, settings.seed)) if with_mask else None,
     )
 
 
@@ -210,10 +213,21 @@ def _near(
     return pairs, joined(len(looks), links)
 
 
-def _copies(near: Sequence[Sequence[int]], annotated: Sequence[int]) -> list[int]:
-    """All duplicates but one of each group; and none is left to annotate where one is annotated."""
+def unfit(odd: Sequence[Sequence[str]], near: Sequence[Sequence[int]], annotated: Sequence[int]) -> list[int]:
+    """Images not worth annotating: odd ones, and duplicates but one of each group, or all where one is annotated.
+
+    Parameters
+    ----------
+    odd : sequence of sequence of str
+        The findings of each image.
+    near : sequence of sequence of int
+        Groups of duplicates.
+    annotated : sequence of int
+        They are none of these.
+    """
     known = set(annotated)
-    return [i for group in near for i in (group if known & set(group) else group[1:]) if i not in known]
+    copies = {i for group in near for i in (group if known & set(group) else group[1:])}
+    return sorted((copies | {i for i, words in enumerate(odd) if _UNFIT & set(words)}) - known)
 
 
 def _fractions(masked: Sequence[Masked | None]) -> tuple[tuple[int, ...], np.ndarray | None]:

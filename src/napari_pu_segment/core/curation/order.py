@@ -60,25 +60,38 @@ def _cover(vectors: np.ndarray, annotated: Sequence[int], weights: np.ndarray, n
 def _typical(vectors: np.ndarray, annotated: Sequence[int], weights: np.ndarray, n: int, seed: int) -> Work[list[int]]:
     """TypiClust (Hacohen, Dekel & Weinshall 2022, arXiv:2202.02794), times the weight.
 
-    The set falls into as many clusters as there are images annotated and wanted. Of the largest one without an
-    annotated image comes next the most typical: with the smallest mean distance to its nearest neighbours in it.
+    In rounds, each of as many images as there were annotated and chosen before it (one at least), so that the first
+    ones are good whatever `n` is: the set falls into as many clusters as images are annotated, chosen and to be chosen
+    in the round. Of the largest one without any of these comes next the most typical: with the smallest mean distance
+    to its nearest neighbours in it.
     """
+    n_free, n_kinds, chosen = int((weights > 0).sum()), len(np.unique(vectors, axis=0)), list[int]()
+    while len(chosen) < min(n, n_free):
+        yield Progress(len(chosen), n, "Choosing images")
+        known = [*annotated, *chosen]
+        n_more = min(max(1, len(known)), min(n, n_free) - len(chosen))
+        n_clusters = min(len(known) + n_more, _MOST_CLUSTERS, n_kinds)
+        chosen += _round(vectors, known, weights, n_more, n_clusters, seed)
+    return chosen
+
+
+def _round(
+    vectors: np.ndarray, known: Sequence[int], weights: np.ndarray, n: int, n_clusters: int, seed: int
+) -> list[int]:
     from sklearn.cluster import KMeans
 
-    yield Progress(0, n, "Choosing images")
-    free = np.flatnonzero(weights > 0)
-    n_clusters = min(len(annotated) + n, _MOST_CLUSTERS, len(np.unique(vectors, axis=0)))
     labels = KMeans(n_clusters, n_init=2, random_state=seed).fit_predict(vectors)
-    typical, taken = np.zeros(len(vectors)), np.bincount(labels[list(annotated)], minlength=n_clusters)
+    typical, taken = np.zeros(len(vectors)), np.bincount(labels[list(known)], minlength=n_clusters)
     for label in range(n_clusters):
         members = np.flatnonzero(labels == label)
         typical[members] = _typicality(vectors, members)
     sizes, chosen = np.bincount(labels, minlength=n_clusters), list[int]()
-    while len(chosen) < min(n, len(free)):
-        left = np.setdiff1d(free, chosen)
+    left = set(np.flatnonzero(weights > 0).tolist()) - set(known)
+    for _ in range(n):
         # the least annotated clusters, of these the largest, of it the image that counts most
-        first = min(left, key=lambda i: (taken[labels[i]], -sizes[labels[i]], -typical[i] * weights[i]))
-        chosen.append(int(first))
+        first = min(sorted(left), key=lambda i: (taken[labels[i]], -sizes[labels[i]], -typical[i] * weights[i]))
+        chosen.append(first)
+        left.remove(first)
         taken[labels[first]] += 1
     return chosen
 
