@@ -21,10 +21,11 @@ import numpy as np
 import sep
 from scipy import ndimage
 
+from napari_pu_segment.core.classes import threshold_mask
 from napari_pu_segment.core.cluster_settings import ClusterSettings
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.objects import ObjectSettings, find_objects
-from napari_pu_segment.core.pipeline import predict, threshold_mask
+from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.io import read_image

@@ -22,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from napari_pu_segment.core.classes import threshold_mask
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.metrics import scores
-from napari_pu_segment.core.pipeline import predict, threshold_mask, train
+from napari_pu_segment.core.pipeline import predict, train
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.io import read_image, read_labels, read_mask
 

@@ -58,3 +58,17 @@ class SeededHere:
 
     def ask(self, arrays, parameters):
         return compute(arrays, json.loads(json.dumps(parameters)))
+
+
+def patchwork(side=64, seed=0) -> tuple[Sample, np.ndarray]:
+    """Background and three classes in stripes, with strokes on each; and the truth (Y, X), 0 to 3."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((side, side), np.uint8)
+    truth[4:20, 4:-4], truth[24:40, 4:-4], truth[46:58, 6:30] = 1, 2, 3
+    image = 50 + rng.normal(0, 6, (1, side, side)) + np.choose(truth, [0, -30, 30, 75])
+    codes = np.zeros((side, side), np.uint8)
+    for number, code in ((1, POSITIVE), (2, 4), (3, 5)):
+        for x in (8, 22):
+            codes[:, x : x + 3][truth[:, x : x + 3] == number] = code
+    codes[:, 33:35][truth[:, 33:35] == 0] = NEGATIVE
+    return Sample(image.astype(np.float32), codes, classes=("dark", "bright", "fine")), truth

@@ -51,6 +51,15 @@ ALL_COINS = [
     *[(266, 114), (261, 172), (263, 244), (263, 301), (268, 358)],
 ]
 BETWEEN = [[(row, 15), (row, 190), (row, 370)] for row in (10, 88, 151, 228, 295)]
+# On the stained glands: nuclei of the tissue between the glands, and what is neither.
+NUCLEI = [
+    *([(345, 188), (368, 192)], [(308, 436), (334, 430)], [(337, 501), (362, 489)], [(268, 293), (280, 298)]),
+    *([(228, 485), (250, 479)], [(346, 418), (366, 416)], [(418, 212), (434, 222)], [(272, 240), (288, 231)]),
+]
+NEITHER = [
+    *([(310, 10), (345, 28)], [(75, 318), (110, 331)], [(290, 160), (318, 172)], [(402, 440), (432, 446)]),
+    *([(455, 395), (485, 390)], [(470, 180), (500, 188)], [(262, 330), (272, 345)]),
+]
 JOINED, CUT = [(263, 244), (263, 272), (263, 301)], [(235, 272), (263, 272), (290, 272)]
 
 
@@ -239,12 +248,40 @@ def gallery(out: Path, width: int) -> None:
     window.close()
 
 
+def classes(out: Path, width: int) -> None:
+    """Two classes of objects: glands, and the nuclei around them."""
+    window = Window(out, "ihc", "dark", width)
+    panel, book = window.widget.train_panel, window.widget.session.book.classes
+    panel.add_brushes()
+    panel.classes_box.add_button.click()
+    for one, name in zip(book.all(), ("gland", "nucleus"), strict=True):
+        book.rename(one.role, name)
+    window.stroke("positive", *GLANDS)
+    window.stroke("class 2", *NUCLEI)
+    window.stroke("negative", *NEITHER)
+    window.take("classes-painted")
+    panel.train_button.click()
+    window.settle()
+    window.tab("Result")
+    window.widget.result_panel.class_combo.setCurrentIndex(1)
+    window.settle()
+    window.take("classes")
+    window.tab("Objects")
+    window.widget.objects_panel.form.set_value(ObjectSettings(min_size_px=40))
+    window.widget.objects_panel.find_button.click()
+    window.settle()
+    window.take("classes-objects", window.widget)
+    window.close()
+
+
 def main() -> None:
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=IMAGES)
     parser.add_argument(
-        "--only", choices=["glands", "aurora", "rough", "grown", "gallery"], help="take the pictures of one tutorial"
+        "--only",
+        choices=["glands", "aurora", "rough", "grown", "gallery", "classes"],
+        help="take the pictures of one tutorial",
     )
     parser.add_argument("--width", type=int, default=350, help="of the widget, px")
     options = parser.parse_args()
@@ -259,6 +296,8 @@ def main() -> None:
         grown(options.out, options.width)
     if options.only in (None, "gallery"):
         gallery(options.out, options.width)
+    if options.only in (None, "classes"):
+        classes(options.out, options.width)
     if options.only in (None, "aurora"):
         for theme in ("dark", "light"):
             aurora(options.out, theme, options.width)

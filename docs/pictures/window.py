@@ -14,7 +14,7 @@ from PIL import Image, ImageColor
 from qtpy.QtCore import QEventLoop, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_pu_segment.gui.looks import BAND, COLOURS
+from napari_pu_segment.gui.looks import BAND, CLASS_COLOURS, COLOURS
 from napari_pu_segment.gui.main_widget import PLUGIN, TITLE, MainWidget
 from tests.mouse import canvas_of, paint
 
@@ -106,7 +106,8 @@ class Window:
 
 def _fewer_colours(picture: Image.Image) -> Image.Image:
     """The picture with 256 colours, among them all that strokes and results are drawn in."""
-    ours = [channel for colour in (*COLOURS.values(), *BAND) for channel in ImageColor.getrgb(colour)[:3]]
+    colours = dict.fromkeys((*COLOURS.values(), *CLASS_COLOURS, *BAND))
+    ours = [channel for colour in colours for channel in ImageColor.getrgb(colour)[:3]]
     palette = picture.quantize(256 - len(ours) // 3).getpalette() or []
     holder = Image.new("P", (1, 1))
     holder.putpalette([*palette, *ours])

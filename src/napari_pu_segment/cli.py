@@ -97,13 +97,19 @@ def evaluate(
     prediction: Annotated[Path, typer.Argument(metavar="PREDICTION", help="Mask (non-zero).", show_default=False)],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Mask (non-zero).", show_default=False)],
     valid: Annotated[Path | None, typer.Option(metavar="VALID", help="Mask of the pixels that count.")] = None,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Compare the numbers of classes 0 (background), 1, 2 ... with each other.")
+    ] = False,
 ) -> None:
     """Compare a mask with the truth; prints JSON."""
-    from .core.metrics import scores
-    from .io import read_mask
+    from .core.metrics import scores, scores_of_classes
+    from .io import read_mask, read_numbers
 
-    masks = [read_mask(path) for path in (prediction, truth, *([valid] if valid else []))]
-    typer.echo(json.dumps(scores(*masks)))
+    left_out = [read_mask(valid)] if valid else []
+    if classes:
+        typer.echo(json.dumps(scores_of_classes(read_numbers(prediction), read_numbers(truth), *left_out)))
+    else:
+        typer.echo(json.dumps(scores(read_mask(prediction), read_mask(truth), *left_out)))
 
 
 app.command()(measure)

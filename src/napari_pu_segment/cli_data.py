@@ -10,9 +10,10 @@ from typing import TypeAlias
 import numpy as np
 
 from .core.errors import InputError
-from .core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, Trust, codes_from_masks
+from .core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, Trust, classes_among, codes_of_strokes
 from .io import ZARR_SUFFIX, ImageFile, list_images, read_image, read_mask, read_strokes
 
+CLASS = "class "  # how the kind of strokes of a class begins, before its name
 _DRAWN = "scribbles"  # holds strokes of every kind
 _MASKS: tuple[Trust, ...] = ("noisy", "clean")  # kinds of files, and how far they may be trusted
 _STROKES = ("positive", "negative", "ignore", _DRAWN, *_MASKS)
@@ -20,8 +21,8 @@ _CODES = {"positive": POSITIVE, "negative": NEGATIVE, "unlabelled": UNLABELED}
 
 
 Pair: TypeAlias = tuple[Path, Mapping[str, Path]]
-"""An image, and what is known of it, files by kind: strokes ("positive", "negative", "ignore" masks, or "scribbles"),
-and masks of all of it ("noisy", "clean")."""
+"""An image, and what is known of it, files by kind: strokes ("positive", "negative", "ignore" masks, those of a class
+as "class NAME", or "scribbles"), and masks of all of it ("noisy", "clean")."""
 
 
 def pairs_of(images: Sequence[Path], strokes: Mapping[str, Sequence[Path]]) -> list[Pair]:
@@ -94,6 +95,8 @@ def _stem(file: Path) -> str:
 def samples_of(file: ImageFile, path: Path, found: Mapping[str, Path]) -> list[Sample]:
     """What there is to learn from one image: with its strokes, if any, and with each mask of all of it; see `Pair`.
 
+    The classes of samples may differ, see `classes.united`.
+
     Raises
     ------
     InputError
@@ -102,7 +105,10 @@ def samples_of(file: ImageFile, path: Path, found: Mapping[str, Path]) -> list[S
     samples: list[Sample] = []
     strokes = {kind: given for kind, given in found.items() if kind not in _MASKS}
     if strokes or not found:
-        samples.append(file.sample(str(path), _labels(file, strokes)))
+        masks = _strokes(file, strokes)
+        classes = classes_among(masks)
+        bare = file.sample(str(path))
+        samples.append(replace(bare, labels=codes_of_strokes(masks, classes) if masks else None, classes=classes))
     for trust in _MASKS:
         if trust in found:
             codes = np.where(read_mask(found[trust]), POSITIVE, NEGATIVE).astype(np.uint8)
@@ -110,10 +116,11 @@ def samples_of(file: ImageFile, path: Path, found: Mapping[str, Path]) -> list[S
     return samples
 
 
-def _labels(file: ImageFile, strokes: Mapping[str, Path]) -> np.ndarray | None:
+def _strokes(file: ImageFile, strokes: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Masks by role."""
     if _DRAWN in strokes:
-        return codes_from_masks(**read_strokes(strokes[_DRAWN], file.image.shape[1:], file.axes))
-    return codes_from_masks(**{kind: read_mask(given) for kind, given in strokes.items()}) if strokes else None
+        return read_strokes(strokes[_DRAWN], file.image.shape[1:], file.axes)
+    return {kind.removeprefix(CLASS): read_mask(given) for kind, given in strokes.items()}
 
 
 def samples_of_patches(folders: Mapping[str, Path | None]) -> list[Sample]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -82,7 +82,7 @@ def predict(
             stem = str(paths["mask"]).removesuffix(f"mask{format_.suffix(image)}")
             typer.echo(f"{stem}*{format_.suffix(image)}: {100 * report['positive_fraction']:.1f} % positive{by}")
     if as_json:
-        used = loaded.card.threshold if threshold is None else threshold
+        used = loaded.threshold if threshold is None else threshold
         typer.echo(json.dumps({"model": str(model), "threshold": used, "images": reports}))
 
 
@@ -114,29 +114,31 @@ def _predict(
         )
         return drive(done, path.name)
 
-    summary = written(file, paths, work)
+    summary = written(file, paths, work, model.classes)
     fraction = summary.positive_fraction if summary.refined_fraction is None else summary.refined_fraction
     outputs = {kind: str(output) for kind, output in paths.items()}
     told = {"positive_fraction": fraction, "refined_by": summary.refined_by, "warnings": warnings}
     return {"image": str(path), **outputs, **told}
 
 
-def written(file: ImageFile, paths: Mapping[str, Path], work: Any) -> Any:
+def written(file: ImageFile, paths: Mapping[str, Path], work: Any, classes: Sequence[str] = ()) -> Any:
     """Do work that fills outputs of an image, then put each in its place; those that are not whole are thrown away."""
     from .io import create_output
 
     with ExitStack() as stack:
         outs = {}
         for kind, path in paths.items():
-            is_mask = kind != "probability"
+            is_mask, shape = kind != "probability", tuple(file.image.shape[1:])
+            stacked = not is_mask and len(classes) > 1
             outs[kind] = create_output(
                 path,
-                tuple(file.image.shape[1:]),
+                (len(classes), *shape) if stacked else shape,
                 "uint8" if is_mask else "float32",
                 pixel_size=file.pixel_size,
                 pixel_unit=file.pixel_unit,
                 axes=file.axes,
                 labels=is_mask,
+                channel_names=classes if stacked else (),
             )
             stack.callback(outs[kind].discard)  # of one that is finished, nothing is left to throw away
         result = work(outs)
@@ -180,13 +182,16 @@ def refine(
 ) -> None:
     """Snap a probability to the edges of its image by a dense CRF, and write the mask."""
     check_output(out, [image, probability])
+    from .core.classes import thresholds_of
     from .core.crf import CrfSettings, Refiner
     from .core.pipeline import refine_all
     from .io import read_image, read_probability
 
     settings = CrfSettings().changed(parse_pairs(changes or [], CrfSettings))
     file, given = read_image(image), read_probability(probability)
-    refiner = Refiner(file.image, given, settings, threshold=threshold, axes=file.axes)
+    n_classes = 1 if len(given.shape) < len(file.image.shape) else len(given)
+    limits = thresholds_of(threshold, n_classes)
+    refiner = Refiner(file.image, given, settings, threshold=limits, axes=file.axes)
     make_folder(out.parent)
 
     def work(outs: Mapping[str, Output]) -> float:

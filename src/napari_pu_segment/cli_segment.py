@@ -79,13 +79,16 @@ def _segment(
 ) -> dict[str, Any]:
     """Segment one image; what is told of it."""
     from .cli_data import samples_of
+    from .core.classes import united
     from .core.crf import CrfSettings
     from .core.from_strokes import grow
     from .core.pipeline import covered
     from .io import read_image
 
     file = read_image(path)
-    (sample,) = samples_of(file, path, {kind: given for kind, given in strokes.items() if kind in KINDS_OF_STROKES})
+    (sample,) = united(
+        samples_of(file, path, {kind: given for kind, given in strokes.items() if kind in KINDS_OF_STROKES})
+    )
     crf = CrfSettings() if "refined" in paths else None
     found = drive(grow(sample, settings, threshold=threshold, crf=crf), path.name)
     for warning in found.doubts:

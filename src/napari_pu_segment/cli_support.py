@@ -24,6 +24,7 @@ P = ParamSpec("P")
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 FILES = "FILE..."  # metavar of the options that take several files
+NAMED_FILES = "NAME=FILE..."  # the same, of a class
 DEBUG = "NAPARI_PU_SEGMENT_DEBUG"
 
 
@@ -32,7 +33,12 @@ class ManyValues(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Write every file of such an option behind an option of its own."""
-        several = {name for param in self.params if getattr(param, "metavar", "") == FILES for name in param.opts}
+        several = {
+            name
+            for param in self.params
+            if getattr(param, "metavar", "") in (FILES, NAMED_FILES)
+            for name in param.opts
+        }
         spread: list[str] = []
         option = ""
         for place, arg in enumerate(args):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .cli_support import (
     FILES,
+    NAMED_FILES,
     check_forms,
     check_output,
     drive,
@@ -18,6 +20,9 @@ from .cli_support import (
     settings_of,
 )
 from .core.errors import InputError
+
+if TYPE_CHECKING:
+    from .core.card import Card
 
 
 def _masks(what: str) -> Any:
@@ -37,7 +42,13 @@ def train(
     positive: Annotated[list[Path] | None, _masks("Strokes on objects (non-zero)")] = None,
     negative: Annotated[list[Path] | None, _masks("Strokes on background (non-zero)")] = None,
     ignore: Annotated[list[Path] | None, _masks("Pixels to leave out (non-zero)")] = None,
-    scribbles: Annotated[list[Path] | None, _masks("Codes 0 to 3 (positive 1, negative 2), or GeoJSON")] = None,
+    class_: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar=NAMED_FILES, help="Strokes of a class, instead of --positive (repeatable)."),
+    ] = None,
+    scribbles: Annotated[
+        list[Path] | None, _masks("Codes: 1 positive, 2 negative, 3 ignore, 4... further classes; or GeoJSON")
+    ] = None,
     noisy_mask: Annotated[
         list[Path] | None,
         typer.Option(metavar=FILES, help="Unreliable masks (non-zero) of the first images.", show_default=False),
@@ -60,14 +71,18 @@ def train(
     ] = None,
 ) -> None:
     """Train a model on images with strokes or masks, or on folders of patches."""
-    from .cli_data import pairs_of, samples_of, samples_of_patches
+    from .cli_data import CLASS, pairs_of, samples_of, samples_of_patches
+    from .core.classes import recoded, united
     from .core.methods import METHODS
     from .io import read_image
 
     strokes = {"positive": positive, "negative": negative, "ignore": ignore, "scribbles": scribbles}
     strokes |= {"noisy": noisy_mask, "clean": clean_mask}
     files = {name: list(given or []) for name, given in strokes.items()}
+    classes = _classes(class_ or [])
+    files |= {CLASS + name: given for name, given in classes.items()}
     folders = {"positive": positive_patches, "negative": negative_patches, "unlabelled": unlabelled_patches}
+    _check_classes(files, list(classes))
     check_forms(list(images or []), files, folders)
     pairs = pairs_of(images, files) if images else []
     inputs = [file for image, found in pairs for file in (image, *found.values())]
@@ -77,6 +92,7 @@ def train(
         raise InputError("No strokes were given. Paint at least one stroke on an object.")
     seen = (samples_of(read_image(image), image, found) for image, found in pairs)
     samples = [sample for found in seen for sample in found] or samples_of_patches(folders)
+    samples = [recoded(sample, tuple(classes)) for sample in samples] if classes else united(samples)
     from .core.doubts import training_doubts
     from .core.model import load_model, save_model
 
@@ -86,11 +102,52 @@ def train(
         typer.echo(f"Warning: {warning}", err=True)
     make_folder(out.parent)
     save_model(model, out)
-    card = model.card
+    _tell(model.card, out, time.perf_counter() - began)
+
+
+def _tell(card: Card, out: Path, seconds: float) -> None:
     n_positive, n_negative = card.n_positive_strokes, card.n_negative_strokes
     strokes_text = f"{n_positive} positive and {n_negative} negative strokes, " if n_positive + n_negative else ""
     low, high = card.class_prior_interval
     typer.echo(
         f"{out}: {strokes_text}class prior {card.class_prior:.3f} in {low:.3f}..{high:.3f} "
-        f"({card.class_prior_source}), {time.perf_counter() - began:.1f} s"
+        f"({card.class_prior_source}), {seconds:.1f} s"
     )
+    for one in card.classes:
+        typer.echo(f"  {one.name}: {one.n_strokes} strokes, class prior {one.class_prior:.3f}")
+
+
+def _classes(words: Sequence[str]) -> dict[str, list[Path]]:
+    """Files by class of ``NAME=FILE``, each followed by the further files of that class.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the first word has no name, or a name comes twice.
+    InputError
+        If a name cannot be that of a class.
+    """
+    from .core.samples import check_classes
+
+    found: dict[str, list[Path]] = {}
+    name = ""
+    for word in words:
+        before, equals, file = word.partition("=")
+        if equals:
+            name = before.strip()
+            if name in found:
+                raise typer.BadParameter(f"The class {name!r} is given twice.", param_hint="--class")
+            check_classes([name])
+        elif not name:
+            raise typer.BadParameter(f"{word!r} is not of the form NAME=FILE.", param_hint="--class")
+        found.setdefault(name, []).append(Path(file if equals else word))
+    return found
+
+
+def _check_classes(files: dict[str, list[Path]], classes: list[str]) -> None:
+    """Refuse strokes of classes beside what holds strokes, or masks, of one class or of all."""
+    masks = files["noisy"] or files["clean"]
+    if classes and masks:
+        raise typer.BadParameter("Masks tell objects from background, but no classes. Give strokes of each by --class.")
+    if classes and (files["positive"] or files["scribbles"]):
+        raise typer.BadParameter("Give strokes by --positive or --scribbles, or those of each class by --class.")

@@ -8,10 +8,11 @@ import torch
 from dask import array as dask_array
 
 from napari_pu_segment.core import patch_images, sampling
+from napari_pu_segment.core.card import make_card
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.intensity import ChannelStats, measure
 from napari_pu_segment.core.methods.pu import PuSettings, train
-from napari_pu_segment.core.model import Model, load_model, make_card, save_model
+from napari_pu_segment.core.model import Model, load_model, save_model
 from napari_pu_segment.core.networks import NETWORKS, NetworkSpec, build_network
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.runtime import set_threads

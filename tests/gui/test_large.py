@@ -11,7 +11,7 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
 from napari_pu_segment.gui import boxes, masks, scratch, stores
-from napari_pu_segment.gui.layers import BRUSHES, LayerBook
+from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.session import Session
 from napari_pu_segment.gui.sparse import SparseLabels
 from tests.helpers import dice, disks, strokes
@@ -60,7 +60,7 @@ def small(monkeypatch):
     monkeypatch.setattr(stores, "LARGE_PX", 10_000)
     monkeypatch.setattr(stores, "COARSE_PX", 100)
     monkeypatch.setattr("napari_pu_segment.io.zarr_write.CHUNK_PX", 64)
-    monkeypatch.setattr("napari_pu_segment.gui.snapshots.SPARSE_PX", 10_000)
+    monkeypatch.setattr("napari_pu_segment.gui.grid.SPARSE_PX", 10_000)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_painting_undo_and_snapshots_of_a_brush_layer_in_chunks(viewer, small):
     image = viewer.add_image(np.zeros(SHAPE), name="it")
     book, heard = LayerBook(viewer), []
     book.painted.connect(heard.append)
-    book.add_brushes(image, BRUSHES)
+    book.add_brushes(image, book.classes.brushes)
     layer = book.member(image, "positive")
     assert isinstance(layer.data, SparseLabels)
     layer.paint((100, 50), 1)
@@ -158,7 +158,7 @@ def test_painting_undo_and_snapshots_of_a_brush_layer_in_chunks(viewer, small):
 
 
 def test_brush_layers_of_huge_planes_are_coarser_and_lie_on_the_image(viewer, monkeypatch):
-    monkeypatch.setattr("napari_pu_segment.gui.snapshots.BRUSH_PX", 7000)
+    monkeypatch.setattr("napari_pu_segment.gui.grid.BRUSH_PX", 7000)
     image = viewer.add_image(np.zeros((301, 260)), name="it", scale=(0.5, 0.5), translate=(10, 20), units=("um", "um"))
     book = LayerBook(viewer)
     book.add_brushes(image)

@@ -14,7 +14,7 @@ from napari.layers import Image, Labels
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
-from napari_pu_segment.gui.layers import BRUSHES, RESULTS, LayerBook
+from napari_pu_segment.gui.layers import RESULTS, LayerBook
 
 PLACE = {
     "scale": (2.0, 3.0), "translate": (5.0, -7.0), "rotate": 20.0, "shear": [0.3],
@@ -102,7 +102,7 @@ def test_images_of_every_kind_become_samples(viewer, shape, rgb, channels, spati
     data = rng.integers(0, 255, shape, dtype=np.uint8)
     image = viewer.add_image(data, rgb=rgb, name="it")
     book = LayerBook(viewer)
-    book.add_brushes(image, BRUSHES)
+    book.add_brushes(image, book.classes.brushes)
     book.member(image, "positive").data[..., 3, 4] = 1
     book.member(image, "negative").data[..., 5, 6] = 9
     book.member(image, "ignore").data[..., 7, 8] = 1
@@ -138,7 +138,7 @@ def test_a_multiscale_image_gets_single_scale_layers(viewer, monkeypatch):
     assert book.snapshot(image).sample().image.shape == (1, 64, 48)
     for role in ("positive", "negative"):
         viewer.layers.remove(book.member(image, role))
-    monkeypatch.setattr("napari_pu_segment.gui.snapshots.MODEST_PX", 1000)
+    monkeypatch.setattr("napari_pu_segment.gui.grid.MODEST_PX", 1000)
     book.add_brushes(image)
     coarse = book.member(image, "positive")
     assert coarse.data.shape == (32, 24)

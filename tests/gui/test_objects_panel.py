@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_pu_segment.core.measure import Table, measure_objects
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.progress import Progress, run
-from napari_pu_segment.core.samples import IGNORE
+from napari_pu_segment.core.samples import IGNORE, ONE_CLASS
 from napari_pu_segment.gui import measuring
 from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.main_widget import PLUGIN
@@ -28,7 +28,7 @@ from napari_pu_segment.gui.objects_table import ObjectsTable
 from napari_pu_segment.gui.session import Session
 from napari_pu_segment.gui.work import Result
 
-MODEL = SimpleNamespace(card=SimpleNamespace(threshold=0.5))
+MODEL = SimpleNamespace(card=SimpleNamespace(threshold=0.5), threshold=0.5, classes=ONE_CLASS)
 
 
 @pytest.fixture
@@ -342,7 +342,7 @@ def test_finding_can_be_cancelled_and_what_was_there_stays(scene, monkeypatch):
         finally:
             going.append("closed")
 
-    monkeypatch.setattr(measuring, "find_objects", slow)
+    monkeypatch.setattr(measuring, "find_objects_of_each", slow)
     scene.qtbot.mouseClick(panel.find_button, Qt.MouseButton.LeftButton)
     assert panel.running
     scene.qtbot.waitUntil(lambda: panel.find_button.text() == "Cancel (25\N{NO-BREAK SPACE}%)")

@@ -17,17 +17,18 @@ from qtpy.QtWidgets import QFileDialog, QScrollArea
 
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.progress import Progress
+from napari_pu_segment.core.samples import ONE_CLASS
 from napari_pu_segment.core.timeaxis import TimeAxis
 from napari_pu_segment.gui import timing
+from napari_pu_segment.gui.grid import Grid
 from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.plot import Curve, KeogramStrip, Plot
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.snapshots import Grid
 from napari_pu_segment.gui.time_panel import MEASURE, TimePanel
 from napari_pu_segment.gui.work import Result
 from napari_pu_segment.io import read_image
 
-MODEL = SimpleNamespace(card=SimpleNamespace(threshold=0.5))
+MODEL = SimpleNamespace(card=SimpleNamespace(threshold=0.5), threshold=0.5, classes=ONE_CLASS)
 N = 8
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_pu_segment.core.classes import threshold_mask
 from napari_pu_segment.core.coverage import (
     HIGHEST,
     LOWEST,
@@ -17,7 +18,6 @@ from napari_pu_segment.core.coverage import (
     typical_size,
 )
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.pipeline import threshold_mask
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
 

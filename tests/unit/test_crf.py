@@ -37,7 +37,7 @@ def disk(n=48, seed=0):
 
 
 def guide(image, intensity_width):
-    return guide_of(image, figures(image, [np.zeros(image.shape[1:])], 0.5, intensity_width, 0.0))
+    return guide_of(image, figures(image, [(np.zeros(image.shape[1:]), 0.5)], intensity_width, 0.0))
 
 
 def dice(a, b):
@@ -170,10 +170,10 @@ def test_guide_keeps_colour_distances_and_drops_what_is_flat():
 def test_automatic_width_follows_the_object():
     y, x = np.mgrid[:200, :200]
     distance = np.hypot(y - 100, x - 100)
-    widths = [object_width_px([(distance < radius).astype(np.float32)], 0.5) for radius in (5, 40, 80)]
+    widths = [object_width_px([((distance < radius).astype(np.float32), 0.5)]) for radius in (5, 40, 80)]
     np.testing.assert_allclose(widths, [10, 80, 160], rtol=0.1)
-    assert object_width_px([np.zeros((5, 5), np.float32)], 0.5) == 0
-    assert object_width_px([np.ones((5, 5), np.float32)], 0.5) == 0
+    assert object_width_px([(np.zeros((5, 5), np.float32), 0.5)]) == 0
+    assert object_width_px([(np.ones((5, 5), np.float32), 0.5)]) == 0
 
 
 def test_planewise_equals_each_plane_alone_and_differs_from_a_volume():
@@ -335,18 +335,22 @@ def test_a_plane_in_windows_takes_one_child_and_one_width(children, monkeypatch)
         refined = run(refiner.region((slice(0, 150), slice(0, 150))))
     assert len(children) == 1
     assert children[0].returncode == 0
-    assert known.bilateral_width_px == figures(image, [probability], 0.5, 13.0, 0.0).bilateral_width_px
+    assert known.bilateral_width_px == figures(image, [(probability, 0.5)], 13.0, 0.0).bilateral_width_px
     again = run(refine(image, probability, GRID.changed({"bilateral_width_px": known.bilateral_width_px})))
     np.testing.assert_array_equal(again.probability, refined)
+
+
+def _width(*probabilities):
+    return object_width_px([(probability, 0.5) for probability in probabilities])
 
 
 def test_the_width_of_windows_counts_those_that_are_full():
     full, empty = np.ones((40, 40)), np.zeros((40, 40))
     y, x = np.mgrid[:200, :200]
     disk_of = (np.hypot(y - 100, x - 100) < 40).astype(float)
-    assert object_width_px([disk_of, empty], 0.5) == object_width_px([disk_of], 0.5)
-    assert object_width_px([disk_of, full], 0.5) > object_width_px([disk_of], 0.5)
-    assert object_width_px([full, full], 0.5) == object_width_px([empty, empty], 0.5) == 0
+    assert _width(disk_of, empty) == _width(disk_of)
+    assert _width(disk_of, full) > _width(disk_of)
+    assert _width(full, full) == _width(empty, empty) == 0
 
 
 def test_time_points_are_refined_each_on_its_own():

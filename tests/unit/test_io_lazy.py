@@ -125,7 +125,7 @@ def test_labels_masks_and_probabilities_are_checked_when_they_are_read(tmp_path,
         assert isinstance(got, LazyImage)
         assert got.dtype == expected.dtype
         assert np.array_equal(np.asarray(got), expected)
-    codes[600, 700] = 9
+    codes[600, 700] = 90
     np.save(tmp_path / "codes.npy", codes)
     np.save(tmp_path / "chances.npy", codes / np.float32(3))
     labels, chances = read_labels(tmp_path / "codes.npy"), read_probability(tmp_path / "chances.npy")

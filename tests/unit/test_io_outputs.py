@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from napari_pu_segment.core.errors import InputError, OutputError, PuSegmentErro
 from napari_pu_segment.io import (
     create_output,
     open_part,
-    outputs,
     read_image,
     read_levels,
     tiff_write,
@@ -272,8 +272,7 @@ class FullDisk:
         self.n_calls, self.fails_at = 0, fails_at
         for place in ("os.replace", "os.fsync", "tempfile.mkstemp", "pathlib.Path.write_text", "tifffile.imwrite"):
             module, _, function = place.rpartition(".")
-            owner = {"os": os, "tempfile": outputs.os, "tifffile": tifffile, "pathlib.Path": Path}[module]
-            owner = __import__("tempfile") if module == "tempfile" else owner
+            owner = {"os": os, "tempfile": tempfile, "tifffile": tifffile, "pathlib.Path": Path}[module]
             monkeypatch.setattr(owner, function, self._wrapped(getattr(owner, function)))
 
     def _wrapped(self, function):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_pu_segment.core.axes import canonical_axes, to_channels_first
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.samples import (
     IGNORE,
@@ -10,10 +11,8 @@ from napari_pu_segment.core.samples import (
     POSITIVE,
     UNLABELED,
     Sample,
-    canonical_axes,
     codes_from_masks,
     common_axes,
-    to_channels_first,
 )
 
 

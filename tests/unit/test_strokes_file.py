@@ -203,7 +203,7 @@ def test_what_sticks_out_of_the_image_is_cut_off():
         (collection({"type": "Polygon", "coordinates": [[["0", "0"], ["1", "2"], ["3", "1"]]]}), "lists of x and y"),
         (collection({"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}), "fewer than three points"),
         (collection({"type": "Circle", "coordinates": [0, 0]}), "'Circle'"),
-        (collection({"type": "Point", "coordinates": [0.5, 0.5]}, name="Tumor"), "'Tumor'"),
+        (collection({"type": "Point", "coordinates": [0.5, 0.5]}, name="x" * 61), "1 to 60 characters"),
         (collection({"type": "Point", "coordinates": [0.5, 0.5]}, name=None), "has no class"),
         (collection({"type": "Point", "coordinates": [0.5, 0.5]}, plane=1), "its plane is 1"),
         (collection({"type": "Point", "coordinates": [0.5, 0.5]}, plane="x"), "no whole number"),
@@ -225,8 +225,18 @@ def test_what_cannot_be_used_is_one_sentence(content, says):
 def test_strokes_must_fit_together():
     with pytest.raises(InputError, match="one shape"):
         to_geojson({"positive": np.ones((2, 2)), "negative": np.ones((2, 3))})
-    with pytest.raises(InputError, match="one shape"):
-        to_geojson({"tumour": np.ones((2, 2))})
+
+
+def test_further_classes_keep_their_names():
+    strokes = {name: np.zeros((6, 8), bool) for name in ("positive", "negative", "ignore", "Tumor")}
+    strokes["Tumor"][1:3, 2:5] = strokes["negative"][4, :] = True
+    again = from_geojson(to_geojson(strokes), (6, 8))
+    assert list(again) == list(strokes)
+    assert all(np.array_equal(again[name], mask) for name, mask in strokes.items())
+    point = '{"type":"Feature","properties":{"class":"c%d"},"geometry":{"type":"Point","coordinates":[0,0]}}'
+    many = ",".join(point % k for k in range(60))
+    with pytest.raises(InputError, match="more than 50 classes"):
+        from_geojson(f"[{many}]".encode(), (6, 8))
 
 
 def test_a_thousand_mutated_files_raise_nothing_but_our_error():

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ..core.classes import Thresholds, leading, threshold_mask
 from ..core.progress import Progress, Ticker, Work
 from ..core.robust import modified_z
 from ..core.samples import Array
@@ -19,8 +20,8 @@ SIDE_PX = 144
 _BAND_PX = 1024
 
 
-def thumbnail(image: Array, result: Array | None = None, threshold: float = 1) -> Work[str]:
-    """A small JPEG, in base64: the middle plane of an image (C, ..., Y, X) and the outline of a result (..., Y, X)."""
+def thumbnail(image: Array, result: Array | None = None, threshold: Thresholds = 1.0) -> Work[str]:
+    """A small JPEG, in base64: the middle plane of an image (C, ..., Y, X), the outline of a result; see `picture`."""
     pixels = yield from picture(image, result, threshold)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=88, subsampling=0)  # outlines are one pixel wide
@@ -28,22 +29,23 @@ def thumbnail(image: Array, result: Array | None = None, threshold: float = 1) -
 
 
 def picture(
-    image: Array, result: Array | None = None, threshold: float = 1, side_px: int = SIDE_PX
+    image: Array, result: Array | None = None, threshold: Thresholds = 1.0, side_px: int = SIDE_PX
 ) -> Work[np.ndarray]:
     """A small picture (y, x, 3), uint8: the middle plane of an image (C, ..., Y, X) and the outline of a result.
 
-    The outline is that of the pixels of the result (..., Y, X) that reach the threshold. Both may be lazy; they are
-    read on a coarse grid.
+    The outline is that of the pixels that are objects: of a mask (..., Y, X), or of a probability, of one class or of
+    several (K, ..., Y, X), with its threshold. All may be lazy; they are read on a coarse grid.
     """
     step = max(1, max(image.shape[-2:]) // (4 * side_px))
-    middle = tuple(n // 2 for n in image.shape[1:-2])
+    middle: tuple[int | slice, ...] = tuple(n // 2 for n in image.shape[1:-2])
     looks = yield from _coarse(image, (slice(0, 3 if image.shape[0] == 3 else 1), *middle), step)
     scale = min(1.0, side_px / max(looks.shape[-2:]))
     size = tuple(max(1, round(n * scale)) for n in looks.shape[:-3:-1])
     small = Image.fromarray(_grey_or_rgb(looks.astype(np.float32))).resize(size, Image.Resampling.BOX)
     pixels = np.asarray(small.convert("RGB")).copy()
     if result is not None:
-        inside = ((yield from _coarse(result, middle, step)) >= threshold).astype(np.uint8) * 255
+        values = yield from _coarse(result, (*leading(threshold), *middle), step)
+        inside = (threshold_mask(values, threshold) > 0).astype(np.uint8) * 255
         covered = np.asarray(Image.fromarray(inside).resize(size, Image.Resampling.BOX)) > 127
         pixels[covered ^ ndimage.binary_erosion(covered, border_value=1)] = OUTLINE_RGB
     return pixels

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.classes import alone_or_stacked, thresholds_of
 from ..core.crf import refine
 from ..core.errors import InputError, PuSegmentError
 from ..core.model import Model, load_model
@@ -171,7 +172,7 @@ def planning(settings: BatchSettings) -> Work[BatchPlan]:
         n_done=len(tasks) - len(left),
         n_others=n_others,
         n_px=sum(left),
-        n_bytes=_n_bytes(settings, left),
+        n_bytes=_n_bytes(settings, left, len(model.classes)),
         free_bytes=shutil.disk_usage(existing(settings.out)).free,
         seconds=(yield from _seconds(settings, model, sum(left), len(left))) if left else 0.0,
     )
@@ -186,10 +187,11 @@ def _pixels(task: FileTask, model: Model, fault: str) -> int:
     return math.prod(header.shape[1:])
 
 
-def _n_bytes(settings: BatchSettings, left: Sequence[int]) -> int:
+def _n_bytes(settings: BatchSettings, left: Sequence[int], n_classes: int) -> int:
     """What the results of images of so many pixels take; large ones twice, while they are unfinished, one by one."""
     pyramid = 4 / 3 if settings.format == "ome-zarr" else 1
-    per_px = pyramid * sum(OUTPUTS[kind].bytes_per_px for kind in set(settings.outputs))
+    maps = {"probability": n_classes}
+    per_px = pyramid * sum(OUTPUTS[kind].bytes_per_px * maps.get(kind, 1) for kind in set(settings.outputs))
     largest = max((n_px for n_px in left if n_px > SMALL_PX), default=0)
     return int(per_px * (sum(left) + largest)) + _FILE_BYTES * len(left)
 
@@ -204,15 +206,16 @@ def _seconds(settings: BatchSettings, model: Model, n_px: int, n_files: int) -> 
     tile = (low + (high - low) * tile).astype(np.float32)
     model.predict(tile[..., :64, :64])  # the first call is slow
     start = time.perf_counter()
-    probability = model.predict(tile)[0]
-    seconds = (time.perf_counter() - start) * n_px / probability.size + _FILE_S * n_files
+    probability = alone_or_stacked(model.predict(tile))
+    seconds = (time.perf_counter() - start) * n_px / tile[0].size + _FILE_S * n_files
     if settings.refine:
         yield Progress(0, 0, "Timing the refinement")
-        times = []
+        times, half = [], thresholds_of(0.5, len(model.classes))
         for side in (64, 256):
             start = time.perf_counter()
-            yield from refine(tile[..., :side, :side], probability[..., :side, :side], settings.crf)
+            part = probability[..., :side, :side]
+            yield from refine(tile[..., :side, :side], part, settings.crf, threshold=half)
             times.append(time.perf_counter() - start)
-        slope = max(times[1] - times[0], 0.0) / (probability.size - probability[..., :64, :64].size)
+        slope = max(times[1] - times[0], 0.0) / (tile[0].size - tile[0, ..., :64, :64].size)
         seconds += times[0] * n_files + slope * n_px
     return float(seconds)

@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ..core.classes import Thresholds
 from ..core.errors import JobError, OutputError
 from ..core.measure import Table
 from ..core.model import Model
 from ..core.pipeline import Summary, covered, segment
 from ..core.progress import Work
-from ..core.samples import Array
 from ..io import ZARR_SUFFIX, ImageFile, Output, create_output, storable, write_image
 from .objects import find_and_measure
 from .pictures import thumbnail
@@ -32,7 +32,7 @@ Fill: TypeAlias = Callable[..., Work[Summary]]
 class Made:
     """What is told of results: see `Facts`; `picture` is a `thumbnail`."""
 
-    threshold: float
+    threshold: Thresholds
     positive_fraction: float
     refined_by: str
     n_objects: int | None
@@ -81,12 +81,12 @@ def _at_once(task: FileTask, model: Model, file: ImageFile) -> Work[Made]:
     final = result.mask
     if result.refined is not None:
         final = arrays["refined"] = result.refined
-    labels, table = yield from find_and_measure(settings, file, final, result.probability)
+    labels, table = yield from find_and_measure(settings, file, final, result.probability, model.classes)
     if labels is not None:
         arrays["instances"] = labels
     for kind, path in task.outputs().items():
         if kind != "measurements":
-            yield from _write(path, arrays[kind], file, kind != "probability")
+            yield from _write(path, arrays[kind], file, kind != "probability", model.classes)
     n_objects = _write_table(task, labels, table)
     picture = yield from thumbnail(file.image, final)
     return Made(result.threshold, covered(final), result.refined_by, n_objects, picture)
@@ -100,7 +100,7 @@ def _block_by_block(task: FileTask, model: Model, file: ImageFile, fill: Fill, k
     kinds |= {"mask"} if settings.wants_objects and not settings.refine else set()
     try:
         for kind in sorted(kinds):
-            outs[kind] = _begin(task.place(kind, settings.format), kind, file, key)
+            outs[kind] = _begin(task.place(kind, settings.format), kind, file, key, model.classes)
         made = yield from _filled(task, model, file, fill, outs)
     except (GeneratorExit, OutputError, JobError):  # cancelled, or the disk or the workers went: it can go on from here
         raise
@@ -123,9 +123,11 @@ def _filled(task: FileTask, model: Model, file: ImageFile, fill: Fill, outs: Map
         model, file.image, outs, threshold=settings.threshold, crf=crf, name=where, axes=file.axes
     )
     final = outs["refined" if settings.refine else "mask"] if "mask" in outs or settings.refine else None
-    labels, table = yield from _objects_of(task, file, outs, final)
-    shown: Array = outs["probability"] if final is None else final
-    picture = yield from thumbnail(file.image, shown, summary.threshold if final is None else 1)
+    labels, table = yield from _objects_of(task, file, outs, final, model.classes)
+    if final is None:
+        picture = yield from thumbnail(file.image, outs["probability"], summary.threshold)
+    else:
+        picture = yield from thumbnail(file.image, final)
     for kind in outs.keys() & set(settings.outputs):
         yield from outs[kind].finishing()
     if labels is not None and "instances" in settings.outputs:
@@ -136,37 +138,43 @@ def _filled(task: FileTask, model: Model, file: ImageFile, fill: Fill, outs: Map
 
 
 def _objects_of(
-    task: FileTask, file: ImageFile, outs: Mapping[str, Output], final: Output | None
+    task: FileTask, file: ImageFile, outs: Mapping[str, Output], final: Output | None, classes: Sequence[str]
 ) -> Work[tuple[np.ndarray | None, Table | None]]:
     """Objects of a mask on the disk; `work.check` refuses images that are too large to hold one."""
     if final is None or not task.settings.wants_objects:
         return None, None
-    return (yield from find_and_measure(task.settings, file, final[...], outs["probability"][...]))
+    return (yield from find_and_measure(task.settings, file, final[...], outs["probability"][...], classes))
 
 
-def _begin(path: Path, kind: str, file: ImageFile, key: str) -> Output:
-    kinds = {"probability": np.float32}
+def _begin(path: Path, kind: str, file: ImageFile, key: str, classes: Sequence[str]) -> Output:
+    is_label, shape = kind != "probability", tuple(file.image.shape[1:])
+    stacked = not is_label and len(classes) > 1
     return create_output(
         path,
-        tuple(file.image.shape[1:]),
-        kinds.get(kind, np.uint8),
+        (len(classes), *shape) if stacked else shape,
+        np.uint8 if is_label else np.float32,
         pixel_size=file.pixel_size,
         pixel_unit=file.pixel_unit,
-        axes=file.axes[1:],
-        labels=kind != "probability",
+        axes=file.axes if stacked else file.axes[1:],
+        labels=is_label,
+        channel_names=classes if stacked else (),
         key=key,
         resume=True,
     )
 
 
-def _write(path: Path, array: np.ndarray, file: ImageFile, labels: bool) -> Work[None]:
-    axes, size, unit = file.axes[1:], file.pixel_size, file.pixel_unit
+def _write(path: Path, array: np.ndarray, file: ImageFile, labels: bool, classes: Sequence[str] = ()) -> Work[None]:
+    """Write a result; a probability (K, [T,] [Z,] Y, X) of several classes under their names."""
+    stacked = array.ndim == len(file.axes)
+    axes, size, unit = file.axes if stacked else file.axes[1:], file.pixel_size, file.pixel_unit
+    names = classes if stacked else ()
     if path.suffix != ZARR_SUFFIX:
-        write_image(path, storable(array), size, unit, axes)
+        write_image(path, storable(array), size, unit, axes, names)
         return
     if array.dtype == np.int32:  # objects
         array = array.astype(np.uint16 if array.max(initial=0) < 2**16 else np.uint32)
-    out = create_output(path, array.shape, array.dtype, pixel_size=size, pixel_unit=unit, axes=axes, labels=labels)
+    told = (array.shape, array.dtype)
+    out = create_output(path, *told, pixel_size=size, pixel_unit=unit, axes=axes, labels=labels, channel_names=names)
     try:
         out[...] = array
         yield from out.finishing()

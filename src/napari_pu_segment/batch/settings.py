@@ -12,6 +12,8 @@ from ..core.crf import CrfSettings
 from ..core.objects import ObjectSettings
 from ..core.settings import OneOf, Settings, advanced
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -56,8 +58,8 @@ class BatchSettings(Settings):
     format: Annotated[str, OneOf(FORMATS)] = Field(
         default="tiff", title="Format", description="File format of the images that are written."
     )
-    threshold: float | None = Field(
-        default=None, ge=0, le=1, title="Threshold", description="Instead of the model's own."
+    threshold: Fraction | tuple[Fraction, ...] | None = Field(
+        default=None, title="Threshold", description="Instead of the model's own; one for each of several classes."
     )
     crf: CrfSettings = Field(default=CrfSettings(), title="Refinement", description="How masks are refined.")
     objects: ObjectSettings = Field(default=ObjectSettings(), title="Objects", description="How objects are found.")
@@ -151,7 +153,7 @@ class Facts(Strict):
     dtype : str
     positive_fraction : float
         Of the pixels, 0..1, that the refined mask covers, or else the mask.
-    threshold : float
+    threshold : float, or a tuple of K for several classes
     n_objects : int or None
     refined_by : str
         The backend that refined, or "".
@@ -162,8 +164,8 @@ class Facts(Strict):
     axes: str
     shape: tuple[int, ...]
     dtype: str
-    positive_fraction: Annotated[float, Field(ge=0, le=1)]
-    threshold: Annotated[float, Field(ge=0, le=1)]
+    positive_fraction: Fraction
+    threshold: Fraction | tuple[Fraction, ...]
     n_objects: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     refined_by: str = ""
     warnings: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..batch import FileTask, model_of
 from ..core.blocks import Counts, blocks, measure_planes, predict_block, refine_block, written
+from ..core.classes import Thresholds, thresholds_of
 from ..core.crf import CrfSettings, Refiner
 from ..core.crf_prepare import Figures
 from ..core.errors import JobError
@@ -34,7 +35,7 @@ class BlockTask:
     parts : tuple of (str, Path)
         Unfinished outputs by kind, for `open_part`.
     block : tuple of slice
-    threshold : float
+    threshold : float, or a tuple of K for several classes
     axes : str
     figures : tuple of (tuple of int, Figures), or None
         What was measured of the planes, if the block is to be refined; None if it is to be predicted.
@@ -43,7 +44,7 @@ class BlockTask:
     file: FileTask
     parts: tuple[tuple[str, Path], ...]
     block: Slices
-    threshold: float
+    threshold: Thresholds
     axes: str
     figures: tuple[tuple[tuple[int, ...], Figures], ...] | None = None
 
@@ -81,7 +82,7 @@ def segment_on(
     image: Array,
     outs: Mapping[str, Output],
     *,
-    threshold: float | None = None,
+    threshold: Thresholds | None = None,
     crf: CrfSettings | None = None,
     name: str = "The image",
     axes: str = "",
@@ -104,7 +105,7 @@ def segment_on(
         If workers keep dying over a block.
     """
     model.check_image(tuple(image.shape), name, axes=axes)
-    threshold = model.card.threshold if threshold is None else threshold
+    threshold = model.threshold if threshold is None else thresholds_of(threshold, len(model.classes))
     first = {kind: out for kind, out in outs.items() if kind != "refined"}
     todo = [BlockTask(task, _parts(first), block, threshold, axes) for block in blocks(model, image.shape, first)]
     predicting = _spread(pool, todo, first, "Predicting")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .classes import Thresholds, alone_or_stacked, leading, threshold_mask, thresholds_of
 from .crf import Refiner
 from .crf_prepare import Figures
 from .memory import give_back
@@ -83,10 +84,14 @@ def blocks(model: Model, shape: Sequence[int], outs: Mapping[str, Array] | None 
     of the network do not fit into that whole: any two blocks may be written at the same time.
     """
     shape = tuple(shape[1:])
-    return regions(shape, block_sides(shape, model.n_own(len(shape)), _window_grid(model, shape), *_grids(outs)))
+    return regions(
+        shape, block_sides(shape, model.n_own(len(shape)), _window_grid(model, shape), *_grids(outs, len(shape)))
+    )
 
 
-def written(outs: Mapping[str, Array], block: Slices, threshold: float, labels: Array | None = None) -> Counts | None:
+def written(
+    outs: Mapping[str, Array], block: Slices, threshold: Thresholds, labels: Array | None = None
+) -> Counts | None:
     """What a block of `outs` counts that was written in an earlier try; None if something of it is missing.
 
     Parameters
@@ -94,13 +99,13 @@ def written(outs: Mapping[str, Array], block: Slices, threshold: float, labels: 
     outs : mapping
         "refined", or "probability", or "mask" with or without it; outputs that have no method `holds` are taken as new.
     """
-    if not outs or not all(hasattr(out, "holds") and out.holds(block) for out in outs.values()):
+    where = {name: (*leading(threshold), *block) if name == "probability" else block for name in outs}
+    if not outs or not all(hasattr(out, "holds") and out.holds(where[name]) for name, out in outs.items()):
         return None
-    ignored = None if labels is None else np.asarray(labels[block]) == IGNORE
+    codes = None if labels is None else np.asarray(labels[block])
     if "probability" in outs and "mask" not in outs:
-        mask = outs["probability"][block] >= np.float32(threshold)
-        return _counts(mask if ignored is None else mask & ~ignored, ignored)
-    return _counts(outs["mask" if "mask" in outs else "refined"][block], ignored)
+        return _counts(threshold_mask(outs["probability"][where["probability"]], threshold, codes), codes)
+    return _counts(outs["mask" if "mask" in outs else "refined"][block], codes)
 
 
 def predict_block(
@@ -110,7 +115,7 @@ def predict_block(
     block: Slices,
     *,
     labels: Array | None = None,
-    threshold: float | None = None,
+    threshold: Thresholds | None = None,
     tile_px: int = 0,
 ) -> Work[Counts]:
     """Predict one block and write it.
@@ -121,12 +126,13 @@ def predict_block(
     image : array, (C, [T,] [Z,] Y, X)
         Numpy or lazy; the block and its halo are read, once.
     outs : mapping
-        "probability" and "mask", or one of them: arrays ([T,] [Z,] Y, X) that take ``out[slices] = block``.
+        "probability" and "mask", or one of them: arrays ([T,] [Z,] Y, X) that take ``out[slices] = block``; the
+        probability of several classes (K, [T,] [Z,] Y, X).
     block : tuple of slice
         Of `blocks`.
     labels : array of label codes, ([T,] [Z,] Y, X), optional
         Ignored pixels are left out of the mask.
-    threshold : float in [0, 1], optional
+    threshold : float in [0, 1], or a tuple of K, optional
         Instead of the model's own.
     tile_px : int
         Side of a tile, 0 for automatic: the block is read whole and predicted in tiles.
@@ -142,16 +148,15 @@ def predict_block(
         If memory runs out at a given or at the smallest tile size.
     """
     probability = yield from _predicted((yield from model.for_image(image)), image, block, tile_px)
-    ignored = None if labels is None else np.asarray(labels[block]) == IGNORE
-    threshold = model.card.threshold if threshold is None else threshold
-    mask = (probability >= np.float32(threshold)).astype(np.uint8)
-    if ignored is not None:
-        mask[ignored] = 0
-    for name, values in (("probability", probability), ("mask", mask)):
-        if name in outs:
-            outs[name][block] = values
+    codes = None if labels is None else np.asarray(labels[block])
+    threshold = model.threshold if threshold is None else thresholds_of(threshold, len(model.classes))
+    mask = threshold_mask(probability, threshold, codes)
+    if "probability" in outs:
+        outs["probability"][(*leading(threshold), *block)] = probability
+    if "mask" in outs:
+        outs["mask"][block] = mask
     give_back()
-    return _counts(mask, ignored)
+    return _counts(mask, codes)
 
 
 def refine_block(refiner: Refiner, out: Array, block: Slices) -> Work[Counts]:
@@ -164,9 +169,9 @@ def refine_block(refiner: Refiner, out: Array, block: Slices) -> Work[Counts]:
     out : array, ([T,] [Z,] Y, X)
         Takes ``out[slices] = block``.
     """
-    mask = ((yield from refiner.region(block)) >= 0.5).astype(np.uint8)
+    mask = refiner.mask_of((yield from refiner.region(block)))
     out[block] = mask
-    return _counts(mask, None if refiner.labels is None else np.asarray(refiner.labels[block]) == IGNORE)
+    return _counts(mask, None if refiner.labels is None else np.asarray(refiner.labels[block]))
 
 
 def measure_planes(refiner: Refiner) -> Work[dict[tuple[int, ...], Figures]]:
@@ -180,17 +185,20 @@ def measure_planes(refiner: Refiner) -> Work[dict[tuple[int, ...], Figures]]:
 
 
 def _predicted(model: Model, image: Array, block: Slices, tile_px: int) -> Work[np.ndarray]:
-    """Probability of a block ([T,] [Z,] Y, X), in tiles that become smaller when memory runs out."""
+    """Probability of a block ([T,] [Z,] Y, X), or of K classes (K, [T,] [Z,] Y, X).
+
+    In tiles that become smaller when memory runs out.
+    """
     set_threads(int(model.card.settings.get("threads", 0)))
-    shape, network = tuple(image.shape[1:]), model.network
+    shape, network, k = tuple(image.shape[1:]), model.network, len(model.classes)
     reaches = network.along(len(shape), model.n_own(len(shape)))
     outer = grown(block, [reach.halo_px for reach in reaches], shape)
     held = Held(np.asarray(image[(slice(None), *outer)]), outer, tuple(image.shape))
-    out = Held(np.empty((1, *(part.stop - part.start for part in block)), np.float32), block, (1, *shape))
+    out = Held(np.empty((k, *(part.stop - part.start for part in block)), np.float32), block, (k, *shape))
     sides = sides_of(network, model.n_values, shape, model.n_own(len(shape)), tile_px)
     fixed = bool(tile_px or network.window_px)
     yield from halving(lambda sides: _tiles(model, held, out, block, sides), sides, fixed=fixed)
-    return out.part[0]  # type: ignore[no-any-return]
+    return alone_or_stacked(out.part)
 
 
 def _tiles(model: Model, held: Held, out: Held, block: Slices, sides: Sequence[int]) -> Work[None]:
@@ -224,10 +232,15 @@ def _window_grid(model: Model, shape: tuple[int, ...]) -> list[int]:
     return [side if reach.window_px else reach.stride_px for side, reach in zip(sides, reaches, strict=True)]
 
 
-def _grids(outs: Mapping[str, Array] | None) -> list[Sequence[int]]:
-    return [tuple(getattr(out, "block_px", ())) for out in (outs or {}).values()]
+def _grids(outs: Mapping[str, Array] | None, n_axes: int) -> list[Sequence[int]]:
+    """Sides of the chunks of outputs along the axes of the image: a probability may have classes before them."""
+    grids: list[Sequence[int]] = []
+    for name, out in (outs or {}).items():
+        sides = tuple(getattr(out, "block_px", ()))
+        grids.append(sides[len(sides) - n_axes :] if name == "probability" and sides else sides)
+    return grids
 
 
-def _counts(mask: np.ndarray, ignored: np.ndarray | None) -> Counts:
-    seen = mask.size - (0 if ignored is None else int(np.count_nonzero(ignored)))
+def _counts(mask: np.ndarray, codes: np.ndarray | None) -> Counts:
+    seen = mask.size - (0 if codes is None else int(np.count_nonzero(codes == IGNORE)))
     return Counts(seen, int(np.count_nonzero(mask)))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .card import make_card
 from .doubts import SCALE_LIMIT
 from .errors import InputError
 from .intensity import ChannelStats, measure
-from .model import Model, make_card
+from .model import Model
 from .network_settings import NetworkSettings, SeeingSettings
 from .networks import Network, NetworkSpec, build_network, network_row
 from .prior import Estimate

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .child_process import Child
+from .classes import Thresholds, leading, threshold_mask, thresholds_of, unnamed
 from .crf_backends import BACKENDS as BACKENDS
 from .crf_backends import available_backend as available_backend
 from .crf_backends import installed
@@ -36,9 +37,11 @@ class Refined:
     Parameters
     ----------
     mask : array, ([T,] [Z,] Y, X), uint8
-        1 where the refined probability reaches one half; what was given as `out`, where it was.
+        1 where the refined probability reaches one half, or the most probable of several classes; what was given as
+        `out`, where it was.
     probability : ndarray, ([T,] [Z,] Y, X), float32 in [0, 1], or None
-        Refined probability; one half is the operating threshold. None where the mask was written to an `out`.
+        Refined probability; one half is the operating threshold. Of several classes `(K, [T,] [Z,] Y, X)`. None where
+        the mask was written to an `out`.
     backend : str
         Which backend ran: a key of `BACKENDS`.
     """
@@ -60,11 +63,11 @@ class Refiner:
     image : array, (C, [T,] [Z,] Y, X)
         Numpy or lazy, of any real dtype and range; pixels that are not finite count as dark.
     probability : array, ([T,] [Z,] Y, X), in [0, 1]
-        Numpy or lazy.
+        Numpy or lazy; of several classes `(K, [T,] [Z,] Y, X)`.
     settings : CrfSettings
     labels : array of integers, ([T,] [Z,] Y, X), optional
         See `refine`.
-    threshold : float in [0, 1]
+    threshold : float in [0, 1], or a tuple of K for several classes
     axes : str
         See `Sample.axes`.
     figures : mapping, optional
@@ -83,23 +86,25 @@ class Refiner:
         settings: CrfSettings,
         *,
         labels: Array | None = None,
-        threshold: float = 0.5,
+        threshold: Thresholds = 0.5,
         axes: str = "",
         figures: Mapping[tuple[int, ...], Figures] | None = None,
     ) -> None:
-        sample = Sample(image, labels if isinstance(labels, np.ndarray) else None, axes=axes)
+        given = threshold if isinstance(threshold, tuple) else (threshold,)
+        classes = unnamed(len(given))
+        sample = Sample(image, labels if isinstance(labels, np.ndarray) else None, axes=axes, classes=classes)
         self.image, self.probability, self.axes = image, probability, sample.axes
         self.labels = labels if sample.labels is None else sample.labels
-        self.shape = sample.spatial_shape
-        for given, kind in ((probability, "probabilities"), (labels, "strokes")):
-            if given is not None and tuple(given.shape) != self.shape:
-                raise InputError(f"The image measures {self.shape} pixels but its {kind} {tuple(given.shape)}.")
-        if not 0 <= threshold <= 1:
-            raise InputError(f"The threshold must lie between 0 and 1; it is {threshold}.")
+        self.shape, self.threshold = sample.spatial_shape, thresholds_of(given, len(given))
+        stacked = (len(given), *self.shape) if len(given) > 1 else self.shape
+        for array, kind, wanted in ((probability, "probabilities", stacked), (labels, "strokes", self.shape)):
+            if array is not None and tuple(array.shape) != wanted:
+                raise InputError(f"The image measures {wanted} pixels but its {kind} {tuple(array.shape)}.")
+        self._classes = classes
         self.settings, self.backend = settings, installed(settings.backend)
         self._parameters = {
             "settings": {**settings.to_dict(), "backend": self.backend},
-            "threshold": float(np.float32(threshold)),
+            "threshold": [float(np.float32(one)) for one in given] if len(given) > 1 else float(np.float32(given[0])),
         }
         self.n_own = len(self.shape) - own_ndim(self.axes, settings.planewise)  # leading axes, each on its own
         self._figures = dict(figures or {})
@@ -125,6 +130,8 @@ class Refiner:
     def region(self, region: Slices) -> Work[np.ndarray]:
         """Refined probability of a region ([T,] [Z,] Y, X), float32 in [0, 1]; 0 where ignored.
 
+        Of several classes `(K, [T,] [Z,] Y, X)`.
+
         Raises
         ------
         InputError
@@ -134,9 +141,10 @@ class Refiner:
         JobError
             If the child process fails.
         """
-        out = np.empty([part.stop - part.start for part in region], np.float32)
+        size, of_all = [part.stop - part.start for part in region], leading(self.threshold)
+        out = np.empty([*(len(self._classes) for _ in of_all), *size], np.float32)
         own, done = region[self.n_own :], 0
-        places = list(np.ndindex(*out.shape[: self.n_own]))
+        places = list(np.ndindex(*size[: self.n_own]))
         for place in places:
             index = tuple(part.start + i for part, i in zip(region, place, strict=False))
             known = yield from self.figures(index)
@@ -145,9 +153,13 @@ class Refiner:
                 work = self._window(index, window, known)
                 refined = yield from shifted(work, done, len(places) * len(found))
                 target, source = overlap(window, own)
-                out[place][target] = refined[source]
+                out[(*of_all, *place, *target)] = refined[(*of_all, *source)]
                 done += 1
         return out
+
+    def mask_of(self, refined: np.ndarray) -> np.ndarray:
+        """Mask ([T,] [Z,] Y, X), uint8, of what `region` gives."""
+        return threshold_mask(refined, (0.5,) * len(self._classes) if isinstance(self.threshold, tuple) else 0.5)
 
     def figures(self, index: tuple[int, ...] = ()) -> Work[Figures | None]:
         """What is measured once of a plane or volume; None of one that is refined in one piece.
@@ -164,16 +176,20 @@ class Refiner:
             seen = yield from values(self.image[(slice(None), *index)] if index else self.image)
             arrays = {"image": seen[:, None]}
             for i, part in enumerate(samples(shape)):
-                arrays[f"sample{i}"] = _checked(self.probability[(*index, *part)])
+                arrays[f"sample{i}"] = _checked(self.probability[(*leading(self.threshold), *index, *part)])
             answer = yield from self._child.ask(arrays, self._parameters)
             self._figures[index] = Figures.model_validate_json(answer.tobytes())
         return self._figures[index]
 
     def _window(self, index: tuple[int, ...], window: Window, known: Figures | None) -> Work[np.ndarray]:
         where: tuple[Any, ...] = (*index, *window.outer)
-        probability: np.ndarray = _checked(self.probability[where])
+        probability: np.ndarray = _checked(self.probability[(*leading(self.threshold), *where)])
         arrays = {"image": np.asarray(self.image[(slice(None), *where)]), "probability": probability}
-        labels = None if self.labels is None else check_labels(self.labels[where], probability.shape)
+        labels = (
+            None
+            if self.labels is None
+            else check_labels(self.labels[where], probability.shape[-len(window.outer) :], n_classes=len(self._classes))
+        )
         if labels is not None:
             arrays["labels"] = labels
         parameters = {
@@ -184,7 +200,7 @@ class Refiner:
         refined = yield from self._child.ask(arrays, parameters)
         give_back()
         if labels is not None:
-            refined[labels == IGNORE] = 0
+            refined[(..., labels == IGNORE)] = 0
         return refined
 
     def _width_px(self, known: Figures | None) -> float:
@@ -199,7 +215,7 @@ def refine(
     settings: CrfSettings,
     *,
     labels: Array | None = None,
-    threshold: float = 0.5,
+    threshold: Thresholds = 0.5,
     axes: str = "",
     out: Array | None = None,
 ) -> Work[Refined]:
@@ -210,12 +226,12 @@ def refine(
     image : array, (C, [T,] [Z,] Y, X)
         Intensities of any real dtype and range, numpy or lazy; pixels that are not finite count as dark.
     probability : array, ([T,] [Z,] Y, X), in [0, 1]
-        Numpy or lazy.
+        Numpy or lazy; of several classes `(K, [T,] [Z,] Y, X)`, which are refined together with the background.
     settings : CrfSettings
     labels : array of integers, ([T,] [Z,] Y, X), optional
-        Codes 0 unlabelled, 1 positive, 2 negative, 3 ignore. Painted pixels keep their label. Ignored pixels
+        Label codes. Painted pixels keep their label. Ignored pixels
         follow their neighbours while refining and are 0 in the result.
-    threshold : float in [0, 1]
+    threshold : float in [0, 1], or a tuple of K for several classes
         The operating threshold: the probability at which a pixel is undecided.
     axes : str
         What the axes of the image are; see `Sample.axes`. Time points are refined each on its own.
@@ -243,14 +259,14 @@ def refine(
     """
     with Refiner(image, probability, settings, labels=labels, threshold=threshold, axes=axes) as refiner:
         shape = refiner.shape
-        whole = np.empty(shape, np.float32) if out is None else None
+        whole = np.empty(tuple(probability.shape), np.float32) if out is None else None
         mask = np.empty(shape, np.uint8) if out is None else out
         blocks = refiner.regions(getattr(out, "block_px", ()))
         for i, region in enumerate(blocks):
             refined = yield from shifted(refiner.region(region), i, len(blocks))
-            mask[region] = (refined >= 0.5).astype(np.uint8)
+            mask[region] = refiner.mask_of(refined)
             if whole is not None:
-                whole[region] = refined
+                whole[(*leading(refiner.threshold), *region)] = refined
     return Refined(mask, whole, refiner.backend)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .crf_settings import CrfSettings
 
 Backend: TypeAlias = Callable[[Problem, "CrfSettings"], Iterator[np.ndarray]]
-"""Yields the positive probability ([Z,] Y, X), float32, after each step."""
+"""Yields the probability of each class (K, [Z,] Y, X), float32, after each step."""
 
 
 def _grid(problem: Problem, settings: CrfSettings) -> Iterator[np.ndarray]:
@@ -32,22 +32,24 @@ def _grid(problem: Problem, settings: CrfSettings) -> Iterator[np.ndarray]:
 def _pydensecrf(problem: Problem, settings: CrfSettings) -> Iterator[np.ndarray]:
     from pydensecrf.densecrf import DenseCRF
 
-    shape = problem.logit.shape
-    score = problem.logit.ravel()
-    crf = DenseCRF(score.size, 2)
-    energies = np.stack([np.logaddexp(0, score), np.logaddexp(0, -score)])  # -log(1 - p), -log p
+    n_classes, *shape = problem.logit.shape
+    scores = np.concatenate([np.zeros((1, *shape), np.float32), problem.logit]).reshape(n_classes + 1, -1)
+    crf = DenseCRF(scores.shape[1], n_classes + 1)
+    energies = [np.logaddexp.reduce(scores - score) for score in scores]  # -log of the probability of each label
     crf.setUnaryEnergy(np.ascontiguousarray(energies, dtype=np.float32))
     if settings.gaussian_weight:
         near = _positions(shape, problem.origin, settings.gaussian_width_px)
         crf.addPairwiseEnergy(near, compat=settings.gaussian_weight)
     if settings.bilateral_weight:
-        looks = problem.guide.reshape(len(problem.guide), score.size) / np.float32(settings.bilateral_intensity_width)
+        looks = problem.guide.reshape(len(problem.guide), scores.shape[1]) / np.float32(
+            settings.bilateral_intensity_width
+        )
         features = np.concatenate([_positions(shape, problem.origin, problem.bilateral_width_px), looks])
         crf.addPairwiseEnergy(np.ascontiguousarray(features), compat=settings.bilateral_weight)
     q, buffer, other_buffer = crf.startInference()
     for _ in range(settings.steps):
         crf.stepInference(q, buffer, other_buffer)
-        yield np.array(q, dtype=np.float32)[1].reshape(shape)
+        yield np.array(q, dtype=np.float32)[1:].reshape(n_classes, *shape)
 
 
 def _positions(shape: Sequence[int], origin: Sequence[int], width_px: float) -> np.ndarray:

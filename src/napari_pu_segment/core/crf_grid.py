@@ -1,6 +1,7 @@
 """Mean-field inference of a dense CRF with numpy and scipy: the backend that is always there.
 
-Two labels, Potts compatibility, symmetric normalisation of the kernels as in pydensecrf, any number of spatial axes.
+Background and any number of classes, Potts compatibility, symmetric normalisation of the kernels as in pydensecrf, any
+number of spatial axes.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ _REACH = 2  # cells; the weight further away is 0.001
 
 
 def mean_field(logit: np.ndarray, kernels: Sequence[tuple[float, Kernel]], steps: int) -> Iterator[np.ndarray]:
-    """Parallel mean-field updates of a two-label dense CRF.
+    """Parallel mean-field updates of a dense CRF.
 
     Parameters
     ----------
-    logit : ndarray, ([Z,] Y, X), float32
-        log(p / (1 - p)) of the unary probabilities.
+    logit : ndarray, (K, [Z,] Y, X), float32
+        Unary scores z_k of each class against the background.
     kernels : sequence of (weight, kernel)
         Kernel k maps q to sum over j of k(i, j) q(j), self included.
     steps : int
@@ -33,26 +34,39 @@ def mean_field(logit: np.ndarray, kernels: Sequence[tuple[float, Kernel]], steps
 
     Yields
     ------
-    ndarray, ([Z,] Y, X), float32 in [0, 1]
-        The positive probability after each step.
+    ndarray, (K, [Z,] Y, X), float32 in [0, 1]
+        The probability of each class after each step.
 
     Notes
     -----
-    q <- sigmoid(logit + sum over k of w_k (K_k q - K_k (1 - q))), where K = D k D with D = diag(k 1)^(-1/2)
-    (Kraehenbuehl & Koltun 2011, NeurIPS, algorithm 1; the symmetric normalisation is pydensecrf's default).
-    K is linear, so that only q is filtered: K (1 - q) = K 1 - K q.
+    q <- softmax(z + sum over kernels of w (K q - K q_0)), the background's score being 0, where K = D k D with
+    D = diag(k 1)^(-1/2) (Kraehenbuehl & Koltun 2011, NeurIPS, algorithm 1; the symmetric normalisation is pydensecrf's
+    default). K is linear, so that only the classes are filtered: K q_0 = K 1 - sum over classes of K q.
     """
     parts = []
     for weight, kernel in kernels:
-        scale = 1 / np.sqrt(kernel(np.ones_like(logit)) + 1e-20)
+        scale = 1 / np.sqrt(kernel(np.ones_like(logit[0])) + 1e-20)
         parts.append((weight, kernel, scale, scale * kernel(scale)))
-    q = expit(logit)
+    q = _probabilities(logit)
     for _ in range(steps):
         score = logit.copy()
         for weight, kernel, scale, total in parts:
-            score += weight * (2 * scale * kernel(scale * q) - total)
-        q = expit(score)
+            near = [scale * kernel(scale * one) for one in q]
+            of_all = np.add.reduce(near)
+            for one, own in zip(score, near, strict=True):
+                one += weight * (own + of_all - total)
+        q = _probabilities(score)
         yield q
+
+
+def _probabilities(scores: np.ndarray) -> np.ndarray:
+    """exp(z_k) / (1 + sum over j of exp(z_j)) of scores z (K, ...)."""
+    nothing = np.zeros_like(scores[0])
+    found = []
+    for k, score in enumerate(scores):
+        others = [nothing, *scores[:k], *scores[k + 1 :]]
+        found.append(expit(score - np.logaddexp.reduce(others)))
+    return np.stack(found)
 
 
 def gaussian(width_px: float) -> Kernel:

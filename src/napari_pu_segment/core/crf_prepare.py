@@ -13,9 +13,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from .classes import background, odds_against
 from .intensity import ChannelStats, measure, normalise
 from .progress import run
-from .samples import IGNORE, NEGATIVE, POSITIVE, Sample
+from .samples import IGNORE, NEGATIVE, POSITIVE, Sample, classes_of
 
 _WIDTH_SHARE, _WIDTH_RANGE_PX = 0.15, (2.0, 20.0)  # automatic bilateral width: this share of the object width
 _PINNED = 1000.0  # scores of stroke pixels: more than all kernels together can outweigh
@@ -49,8 +50,8 @@ class Problem:
 
     Parameters
     ----------
-    logit : ndarray, ([Z,] Y, X), float32
-        Unary scores log(p / (1 - p)); 0 is the operating threshold.
+    logit : ndarray, (K, [Z,] Y, X), float32
+        Unary scores of each class against the background, of one class log(p / (1 - p)); 0 is the operating threshold.
     guide : ndarray, (F, [Z,] Y, X), float32
         Image features on a scale of 0..255, F from 0 (constant image) to 2.
     bilateral_width_px : float
@@ -82,6 +83,32 @@ def unary(probability: np.ndarray, labels: np.ndarray | None, threshold: float, 
     return scores
 
 
+def unaries(
+    probability: np.ndarray, labels: np.ndarray | None, thresholds: Sequence[float], confidence: float
+) -> np.ndarray:
+    """Unary scores of several classes against the background, (K, [Z,] Y, X) float32.
+
+    s_k = log(q_k / q_0), where q is p_k (1 - t_k) / t_k of the classes and 1 - sum of p of the background, brought to a
+    sum of 1 and clipped to (1 - confidence) / K .. confidence: with one class that is `unary`. Stroke pixels are pinned
+    at +1000 for their class and -1000 for all others; ignored pixels get 0.
+
+    Parameters
+    ----------
+    probability : ndarray, (K, [Z,] Y, X)
+    """
+    weighed = [values * odds_against(t) for values, t in zip(probability.astype(np.float64), thresholds, strict=True)]
+    shares = np.stack([background(probability), *weighed])
+    shares = np.clip(shares / shares.sum(0), (1 - confidence) / len(thresholds), confidence)
+    scores = np.log(shares[1:] / shares[0]).astype(np.float32)
+    if labels is not None:
+        number = classes_of(labels)
+        scores[:, (number > 0) | (labels == NEGATIVE)] = -_PINNED
+        for k, score in enumerate(scores, start=1):
+            score[number == k] = _PINNED
+        scores[:, labels == IGNORE] = 0.0
+    return np.asarray(scores)
+
+
 def _logit(p: np.ndarray | np.float64) -> Any:
     # float32 probabilities are coarse below 1, where the next number is 2^-24 away, and fine above 0
     p = np.clip(np.asarray(p, np.float64), 1e-12, 1 - 2**-25)
@@ -89,7 +116,10 @@ def _logit(p: np.ndarray | np.float64) -> Any:
 
 
 def figures(
-    image: np.ndarray, probabilities: Sequence[np.ndarray], threshold: float, intensity_width: float, width_px: float
+    image: np.ndarray,
+    probabilities: Sequence[tuple[np.ndarray, float]],
+    intensity_width: float,
+    width_px: float,
 ) -> Figures:
     """The figures of a plane or volume.
 
@@ -97,9 +127,8 @@ def figures(
     ----------
     image : ndarray, (C, [Z,] Y, X)
         All of it, or its pixels on a regular grid.
-    probabilities : sequence of ndarray, ([Z,] Y, X)
-        All of it, or windows at regular places.
-    threshold : float
+    probabilities : sequence of (ndarray ([Z,] Y, X), float)
+        All of it, or windows at regular places, of one class or of each of several, with the threshold.
     intensity_width : float
         On the scale of 0..255: an axis of the colours with a standard deviation under a quarter of it is left
         out, as it hardly changes the kernel.
@@ -112,7 +141,7 @@ def figures(
     pixels -= mean[:, None]
     variance, axes = np.linalg.eigh(pixels @ pixels.T / pixels.shape[1])  # ascending
     keep = [k for k in range(len(variance))[::-1] if variance[k] >= (intensity_width / 4) ** 2][:2]
-    width_px = width_px or float(np.clip(_WIDTH_SHARE * object_width_px(probabilities, threshold), *_WIDTH_RANGE_PX))
+    width_px = width_px or float(np.clip(_WIDTH_SHARE * object_width_px(probabilities), *_WIDTH_RANGE_PX))
     kept = tuple(tuple(axis) for axis in axes.T[keep].tolist())
     return Figures(stats=stats, mean=tuple(mean.tolist()), axes=kept, bilateral_width_px=width_px)
 
@@ -138,7 +167,7 @@ def _scaled(image: np.ndarray, stats: Sequence[ChannelStats]) -> np.ndarray:
     return np.asarray(255 * np.clip(normalise(image, stats), 0, 1))
 
 
-def object_width_px(probabilities: Sequence[np.ndarray], threshold: float) -> float:
+def object_width_px(probabilities: Sequence[tuple[np.ndarray, float]]) -> float:
     """Mean width of the objects in px: 2 (d + 1) times the mean depth of the mask's pixels, d the number of axes.
 
     The depth of a pixel is its distance to the background; the formula gives the diameter of discs (d = 2) and
@@ -148,10 +177,10 @@ def object_width_px(probabilities: Sequence[np.ndarray], threshold: float) -> fl
 
     Parameters
     ----------
-    probabilities : sequence of ndarray, ([Z,] Y, X)
-        A whole plane or volume, or several windows of it.
+    probabilities : sequence of (ndarray ([Z,] Y, X), float)
+        A whole plane or volume, or several windows of it, of one class or of each of several, with the threshold.
     """
-    masks = [gaussian_filter(probability, 1.0) > threshold for probability in probabilities]
+    masks = [gaussian_filter(probability, 1.0) > threshold for probability, threshold in probabilities]
     if all(mask.all() for mask in masks) or not any(mask.any() for mask in masks):
         return 0.0
     depths = [_depth(mask) for mask in masks]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .card import Card
 from .intensity import ranges
-from .model import Card
 from .progress import Work
 from .samples import Sample
 from .sampling import values

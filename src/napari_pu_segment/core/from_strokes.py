@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from .classes import Thresholds, threshold_mask
 from .crf import CrfSettings, refine
 from .errors import InputError, pick
 from .methods import METHODS
-from .pipeline import Segmentation, threshold_mask
+from .pipeline import Segmentation
 from .progress import Work, run
 from .samples import Sample
 from .settings import Settings
 
 
 def grow(
-    sample: Sample, settings: Settings, *, threshold: float | None = None, crf: CrfSettings | None = None
+    sample: Sample, settings: Settings, *, threshold: Thresholds | None = None, crf: CrfSettings | None = None
 ) -> Work[Segmentation]:
     """What a method that trains nothing makes of an image and its strokes; see `pipeline.segment`.
 
@@ -38,6 +39,11 @@ def grow(
     method, threshold = pick(METHODS, name, "method"), 0.5 if threshold is None else threshold
     if method.segment is None:
         raise InputError(f"The method {name!r} trains a model. Train it first, and then segment with the model.")
+    if len(sample.classes) > 1:
+        raise InputError(
+            f"The method {name!r} tells objects from background, but no classes, and there are "
+            f"{', '.join(sample.classes)}. Choose another method, or leave one class."
+        )
     found = yield from method.segment(sample, settings)
     result = Segmentation(
         found.probability, threshold_mask(found.probability, threshold, sample.labels), threshold, doubts=found.doubts
@@ -50,7 +56,7 @@ def grow(
 
 
 def from_strokes(
-    sample: Sample, settings: Settings, *, threshold: float | None = None, crf: CrfSettings | None = None
+    sample: Sample, settings: Settings, *, threshold: Thresholds | None = None, crf: CrfSettings | None = None
 ) -> Segmentation:
     """Segment an image by a method that trains nothing, and wait for it; see `grow`.
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from .classes import Thresholds, threshold_mask
 from .errors import pick
 from .features import gather
 from .filters import count
@@ -15,9 +16,10 @@ from .fit import FeatureCache
 from .methods import METHODS
 from .model import Model
 from .patches import Stroke, find_strokes
+from .prior import LOWEST
 from .progress import Progress, Work
 from .rounds import HeldStroke, Judgement, kappa
-from .samples import UNLABELED, Sample
+from .samples import NEGATIVE, UNLABELED, Sample, code_of
 from .sampling import draw_pixels
 from .tiles import map_tiles
 
@@ -30,21 +32,22 @@ def judge(
     samples: Sequence[Sample],
     model: Model,
     *,
-    threshold: float | None = None,
+    threshold: Thresholds | None = None,
     cache: FeatureCache | None = None,
 ) -> Work[Judgement]:
     """Judge a model by strokes that models trained like it did not see.
 
     The strokes of each kind are dealt at random to at most `N_FOLDS` folds. For each fold a model is trained on all
     other strokes: from new weights (the judged model's have seen everything), with its settings, a third of its steps
-    and its class prior. Its threshold is where its mask covers as much as the judged model's mask does.
+    and its class prior. Its threshold is where its mask covers as much as the judged model's mask does; of several
+    classes the thresholds are the judged model's, as they are weighed against each other anew.
 
     Parameters
     ----------
     samples : sequence of Sample
         What the model was trained on. Judged are the strokes; masks (any other trust) are learnt from in every fold.
     model : Model
-    threshold : float in 0..1, optional
+    threshold : float in 0..1, or a tuple of K, optional
         The operating threshold, instead of the model's own.
     cache : FeatureCache, optional
         The one that the model was trained with.
@@ -57,30 +60,52 @@ def judge(
     method = pick(METHODS, model.card.method, "method")
     settings = method.settings(**model.card.settings)
     steps = max(1, int(model.card.settings["n_steps"]) // _STEPS_DIVISOR)
-    values = {"prior": "fixed", "class_prior": model.card.class_prior, "n_steps": steps}
+    n_classes, at = len(model.classes), model.threshold if threshold is None else threshold
+    values = {"prior": "fixed", "class_prior": max(model.card.class_prior / n_classes, LOWEST), "n_steps": steps}
     settings = settings.changed({name: values[name] for name in values.keys() & method.settings.model_fields.keys()})
     masks = [sample for sample in samples if sample.trust != "scribble"]
     samples = [sample for sample in samples if sample.trust == "scribble"]
     rng = np.random.default_rng(int(model.card.settings["seed"]))
     pool = yield from draw_pixels(samples, _POOL_PX, rng)
-    own = np.concatenate([part[0] for part in (yield from _at(model, samples, [[p] for p in pool], cache))])
-    mask = own >= (model.card.threshold if threshold is None else threshold)
+    own = np.concatenate([part[0] for part in (yield from _at(model, samples, [[p] for p in pool], cache))], axis=1)
+    mask = _numbers(own, at)
     strokes: list[HeldStroke] = []
     steadiness: list[float] = []
-    folds = _deal(find_strokes(samples), rng)
+    kinds = {str(number): code_of(number - 1) for number in range(1, n_classes + 1)} | {"0": NEGATIVE}
+    folds = _deal(find_strokes(samples, kinds), rng)
     for number, held in enumerate(folds):
         yield Progress(number, len(folds), "Judging")
         fold = yield from method.train([*_without(samples, held), *masks], settings, cache=cache)
         asked = [[s.pixels for _, s in held if s.sample == i] + [pool[i]] for i in range(len(samples))]
         found = yield from _at(fold, samples, asked, cache)
-        drawn = np.concatenate([part[-1] for part in found])
-        least = np.quantile(drawn, 1 - mask.mean())
-        steadiness.append(kappa(drawn >= least, mask))
+        drawn = np.concatenate([part[-1] for part in found], axis=1)
+        limit = at if n_classes > 1 else float(np.quantile(drawn, 1 - (mask > 0).mean()))
+        steadiness.append(_steadiness(_numbers(drawn, limit), mask, n_classes))
         rest = [iter(part) for part in found]
-        for kind, stroke in held:
-            right = (next(rest[stroke.sample]) >= least) == (kind == "positive")
+        for told, stroke in held:
+            right = _numbers(next(rest[stroke.sample]), limit) == int(told)
+            kind = "positive" if int(told) else "negative"
             strokes.append(HeldStroke(stroke.sample, kind, stroke.pixels, float(right.mean())))
-    return Judgement(tuple(strokes), tuple(steadiness), float(mask.mean()), model.card.class_prior)
+    return Judgement(tuple(strokes), tuple(steadiness), float((mask > 0).mean()), model.card.class_prior)
+
+
+def _numbers(probability: np.ndarray, threshold: Thresholds) -> np.ndarray:
+    """Number of the class of pixels (n,), 0 for background, from probabilities (K, n)."""
+    if isinstance(threshold, tuple):
+        return threshold_mask(probability, threshold)
+    return np.asarray(probability[0] >= threshold, np.uint8)
+
+
+def _steadiness(one: np.ndarray, other: np.ndarray, n_classes: int) -> float:
+    """Mean of `kappa` over the classes, of two masks (n,) of their numbers."""
+    return float(np.mean([kappa(one == number, other == number) for number in range(1, n_classes + 1)]))
+
+
+def _probabilities(scores: torch.Tensor) -> torch.Tensor:
+    """Probabilities (K, n) of scores (K, n): those of several classes are against the background's, which is 0."""
+    if len(scores) == 1:
+        return torch.sigmoid(scores)
+    return torch.cat([torch.zeros_like(scores[:1]), scores]).softmax(0)[1:]
 
 
 def _deal(strokes: Mapping[str, Sequence[Stroke]], rng: np.random.Generator) -> list[list[tuple[str, Stroke]]]:
@@ -108,18 +133,18 @@ def _without(samples: Sequence[Sample], held: Sequence[tuple[str, Stroke]]) -> l
 def _at(
     model: Model, samples: Sequence[Sample], asked: Sequence[Sequence[np.ndarray]], cache: FeatureCache | None
 ) -> Work[list[list[np.ndarray]]]:
-    """Probabilities at chosen pixels of each sample: from kept features, or where there are none from whole images."""
+    """Probabilities (K, n) at chosen pixels of each sample: from kept features, or else from whole images."""
     found, network, spec = [], model.network, model.card.network
     for sample, wanted in zip(samples, asked, strict=True):
         if not spec.filters:
             name = f"Image {sample.name!r}"
-            everywhere = (yield from map_tiles(model, sample.image, name=name, axes=sample.axes))[0].ravel()
-            found.append([everywhere[pixels] for pixels in wanted])
+            everywhere = yield from map_tiles(model, sample.image, name=name, axes=sample.axes)
+            found.append([everywhere.reshape(len(everywhere), -1)[:, pixels] for pixels in wanted])
             continue
         n_values = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
         stats = (yield from model.for_image(sample.image)).card.intensity
         rows = yield from gather(sample, wanted, network, spec, stats, n_values, cache)
         with torch.inference_mode():
-            parts = [torch.sigmoid(network.head(part.to(model.device))[:, 0].double()) for part in rows]
-        found.append([part.cpu().numpy() for part in parts])
+            scores = [network.head(part.to(model.device)).T.double() for part in rows]  # (K, n)
+        found.append([_probabilities(part).cpu().numpy() for part in scores])
     return found

@@ -54,6 +54,37 @@ def scores(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray | None =
     }
 
 
+def scores_of_classes(
+    prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None
+) -> dict[str, float | dict[str, float]]:
+    """Dice of every class of two images of class numbers, and their mean.
+
+    Parameters
+    ----------
+    prediction, truth : ndarray of integers, any shape
+        0 is background.
+    valid : ndarray, optional
+        Only pixels where it is non-zero are scored.
+
+    Returns
+    -------
+    dict
+        "dice" by number, "0" (the background) to the highest in either; "mean_dice" of these, "mean_dice_objects"
+        without the background.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or no pixel is valid.
+    """
+    predicted, true = _scored(prediction, truth, valid)
+    numbers = range(int(max(predicted.max(initial=0), true.max(initial=0))) + 1)
+    dice = {str(number): scores(predicted == number, true == number)["dice"] for number in numbers}
+    values = list(dice.values())
+    mean_objects = float(np.mean(values[1:])) if len(values) > 1 else 1.0
+    return {"dice": dice, "mean_dice": float(np.mean(values)), "mean_dice_objects": mean_objects}
+
+
 def average_precision(probability: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None) -> float:
     """Area under the precision-recall curve: the quality of the ranking, whatever the threshold.
 

@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch.nn import functional
 
+from .card import FORMAT_VERSION, Card, tensors_hash
+from .classes import Thresholds, thresholds_of
 from .errors import InputError, ModelFileError
 from .files import write_atomically
 from .filters import count
-from .intensity import ChannelStats, Statistics, measure, normalise
-from .networks import Network, NetworkSpec, build_network, stacked
+from .intensity import measure, normalise
+from .networks import Network, build_network, stacked
 from .progress import Work
 from .runtime import choose_device
 from .samples import Array, Sample, checked_axes
 
-FORMAT_VERSION = 1
-CITATION = "napari-pu-segment: positive-unlabelled segmentation from brush strokes (see CITATION.cff)"
 _MAX_FILE_BYTES = 2**31
 _MAX_CARD_BYTES = 2**20
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Card(BaseModel):
-    """All that a person or a program must know to use a model again; stored as JSON in the model file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    format_version: Literal[1] = 1
-    plugin_version: str
-    method: str
-    settings: dict[str, Any]
-    network: NetworkSpec
-    axes: Literal["CYX", "CZYX", "CTYX", "CTZYX"]
-    channel_names: tuple[str, ...]
-    intensity: tuple[ChannelStats, ...]
-    statistics: Statistics = "training"
-    class_prior: Fraction
-    class_prior_interval: tuple[Fraction, Fraction]
-    class_prior_source: str
-    threshold: Fraction
-    pixel_size: tuple[float, ...]
-    pixel_unit: str
-    n_positive_strokes: Annotated[int, Field(ge=0)]
-    n_negative_strokes: Annotated[int, Field(ge=0)]
-    tensors_sha256: str
-    created: str
-    citation: str = CITATION
-
-    def to_json(self) -> str:
-        """The card as one line of JSON."""
-        return json.dumps(self.model_dump(mode="json"), allow_nan=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +48,12 @@ class Model:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the K probability maps."""
-        return ("positive",)
+        return self.card.class_names
+
+    @property
+    def threshold(self) -> Thresholds:
+        """The operating threshold, or that of each of several classes."""
+        return thresholds_of(self.card.thresholds, len(self.classes))
 
     @property
     def device(self) -> torch.device:
@@ -158,7 +127,8 @@ class Model:
 
         Returns
         -------
-        ndarray, (1, [T,] [Z,] Y, X), float32 in [0, 1]
+        ndarray, (K, [T,] [Z,] Y, X), float32 in [0, 1]
+            Those of K > 1 classes add up to at most 1; the rest is the background's.
             Within `network.halo_px` of the tile's edge the values depend on pixels that were not given;
             `tiles.map_tiles` reads that halo and cuts it away.
         """
@@ -166,15 +136,15 @@ class Model:
         return self._probability(x, self.network)
 
     def predict_features(self, features: torch.Tensor) -> np.ndarray:
-        """Probabilities (1, ...) of a tile of the network's features (F, [T,] [Z,] Y, X); the bits of `predict`."""
+        """Probabilities (K, ...) of a tile of the network's features (F, [T,] [Z,] Y, X); the bits of `predict`."""
         return self._probability(features, lambda x: self.network.head(x.float()))
 
     def _probability(self, x: torch.Tensor, compute: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
         shape, n_own = x.shape[1:], self.n_own(x.ndim - 1)
         with torch.inference_mode():
-            scores = compute(stacked(x, n_own).to(self.device))  # (N, 1, ...)
-            probability = _sigmoid(scores).cpu().numpy()
-        return np.ascontiguousarray(probability.reshape(1, *shape), dtype=np.float32)
+            scores = compute(stacked(x, n_own).to(self.device))  # (N, K, ...)
+            probability = (_sigmoid(scores) if scores.shape[1] == 1 else _softmax(scores)).transpose(0, 1).cpu().numpy()
+        return np.ascontiguousarray(probability.reshape(-1, *shape), dtype=np.float32)
 
 
 def _sigmoid(scores: torch.Tensor) -> torch.Tensor:
@@ -182,31 +152,22 @@ def _sigmoid(scores: torch.Tensor) -> torch.Tensor:
 
     Torch computes whole vectors of numbers, and the rest of them one by one with another rounding; padding leaves none.
     """
-    flat = scores.flatten()
-    return torch.sigmoid(functional.pad(flat, (0, -len(flat) % 64)))[: len(flat)].reshape(scores.shape)
+    return _padded(torch.sigmoid, scores)
 
 
-def make_card(tensors: dict[str, torch.Tensor], **fields: Any) -> Card:
-    """A card for a state dict, with the hash, the version and the time filled in.
-
-    The time is SOURCE_DATE_EPOCH where that variable is set, so that model files can be made reproducible to the byte.
-    """
-    from napari_pu_segment import __version__
-
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    now = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
-    created = now.isoformat(timespec="seconds")
-    return Card(plugin_version=__version__, created=created, tensors_sha256=tensors_hash(tensors), **fields)
+def _softmax(scores: torch.Tensor) -> torch.Tensor:
+    """exp(z_k) / (1 + sum over j of exp(z_j)) of scores z (N, K, ...): the background's is 0; see `_sigmoid`."""
+    highest = scores.amax(1, keepdim=True).clamp_min(0)
+    parts = [_padded(torch.exp, score - highest) for score in torch.split(scores, 1, 1)]
+    total = _padded(torch.exp, -highest)
+    for part in parts:
+        total = total + part
+    return torch.cat([part / total for part in parts], 1)
 
 
-def tensors_hash(tensors: dict[str, torch.Tensor]) -> str:
-    """sha256 over names, dtypes, shapes and bytes, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
+def _padded(function: Callable[[torch.Tensor], torch.Tensor], values: torch.Tensor) -> torch.Tensor:
+    flat = values.flatten()
+    return function(functional.pad(flat, (0, -len(flat) % 64)))[: len(flat)].reshape(values.shape)
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -244,7 +205,7 @@ def load_model(path: str | Path) -> Model:
         raise ModelFileError(f"{where} is damaged: {error}.") from None
     try:
         _check_tensors(tensors, card, where)
-        network = build_network(card.network)
+        network = build_network(card.network, n_classes=len(card.class_names), n_parts=card.n_parts)
     except ModelFileError:
         raise
     except InputError as error:  # a network that this version does not have
@@ -272,12 +233,14 @@ def _read_card(data: bytes, where: str) -> Card:
     axes_fit = card.network.ndim == 2 or "Z" in card.axes
     if card.network.in_channels != len(card.intensity) or not axes_fit:
         raise ModelFileError(f"{where} contradicts itself: channels or axes do not fit its network.")
+    if len(set(card.class_names)) < len(card.class_names):
+        raise ModelFileError(f"{where} contradicts itself: two of its classes have one name.")
     return card
 
 
 def _check_tensors(tensors: dict[str, torch.Tensor], card: Card, where: str) -> None:
     with torch.device("meta"):  # shapes without memory
-        expected = build_network(card.network).state_dict()
+        expected = build_network(card.network, n_classes=len(card.class_names), n_parts=card.n_parts).state_dict()
     if set(tensors) != set(expected):
         raise ModelFileError(f"{where} does not hold the tensors of a {card.network.name!r} network.")
     for name, tensor in tensors.items():

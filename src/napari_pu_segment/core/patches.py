@@ -77,11 +77,18 @@ class Sampler(Protocol):
         ...
 
 
-def find_strokes(samples: Sequence[Sample]) -> dict[str, list[Stroke]]:
-    """Strokes of each kind: connected parts of what was painted, over all samples; never across time."""
-    found: dict[str, list[Stroke]] = {kind: [] for kind in KINDS}
+def find_strokes(samples: Sequence[Sample], kinds: Mapping[str, int] = KINDS) -> dict[str, list[Stroke]]:
+    """Strokes of each kind: connected parts of what was painted, over all samples; never across time.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    kinds : mapping of str to int
+        The label code of each kind.
+    """
+    found: dict[str, list[Stroke]] = {kind: [] for kind in kinds}
     for index, sample in enumerate(samples):
-        for kind, code in KINDS.items():
+        for kind, code in kinds.items():
             if sample.labels is None:
                 continue
             flat = places_of(sample.labels, code)

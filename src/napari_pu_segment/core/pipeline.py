@@ -9,6 +9,7 @@ import numpy as np
 
 from . import crf as dense_crf
 from .blocks import Counts, blocks, predict_block, refine_block, written
+from .classes import Thresholds, alone_or_stacked, threshold_mask, thresholds_of
 from .crf import CrfSettings, Refined, Refiner
 from .errors import InputError, pick
 from .methods import METHODS
@@ -28,10 +29,12 @@ class Segmentation:
     Parameters
     ----------
     probability : ndarray, ([T,] [Z,] Y, X), float32 in [0, 1]
-    mask : ndarray, ([T,] [Z,] Y, X), uint8 0 or 1
-        Where the probability reaches the threshold.
-    threshold : float
-    refined : ndarray, ([T,] [Z,] Y, X), uint8 0 or 1, or None
+        Of a model for K > 1 classes, `(K, [T,] [Z,] Y, X)`.
+    mask : ndarray, ([T,] [Z,] Y, X), uint8
+        1 where the probability reaches the threshold, else 0; of several classes their numbers 1..K, see
+        `classes.threshold_mask`.
+    threshold : float, or a tuple of K
+    refined : ndarray, ([T,] [Z,] Y, X), uint8, or None
         The mask after the dense CRF, where it was asked for.
     refined_by : str
         The backend that refined, or "".
@@ -41,7 +44,7 @@ class Segmentation:
 
     probability: np.ndarray
     mask: np.ndarray
-    threshold: float
+    threshold: Thresholds
     refined: np.ndarray | None = None
     refined_by: str = ""
     doubts: tuple[str, ...] = ()
@@ -53,27 +56,19 @@ class Summary:
 
     Parameters
     ----------
-    threshold : float
+    threshold : float, or a tuple of K
     positive_fraction : float in [0, 1]
-        Of the pixels that are not ignored: what the mask covers.
+        Of the pixels that are not ignored: what the mask covers, of all classes together.
     refined_fraction : float in [0, 1] or None
         What the refined mask covers, where it was asked for.
     refined_by : str
         The backend that refined, or "".
     """
 
-    threshold: float
+    threshold: Thresholds
     positive_fraction: float
     refined_fraction: float | None = None
     refined_by: str = ""
-
-
-def threshold_mask(probability: np.ndarray, threshold: float, labels: np.ndarray | None = None) -> np.ndarray:
-    """Mask ([T,] [Z,] Y, X) uint8 of the pixels that reach the threshold and are not ignored."""
-    mask = (probability >= np.float32(threshold)).astype(np.uint8)
-    if labels is not None:
-        mask[labels == IGNORE] = 0
-    return mask
 
 
 def covered(mask: np.ndarray, labels: np.ndarray | None = None) -> float:
@@ -87,7 +82,7 @@ def segment(
     image: Array,
     *,
     labels: np.ndarray | None = None,
-    threshold: float | None = None,
+    threshold: float | tuple[float, ...] | None = None,
     crf: CrfSettings | None = None,
     tile_px: int = 0,
     name: str = "The image",
@@ -101,7 +96,7 @@ def segment(
     image : array, (C, [T,] [Z,] Y, X)
     labels : ndarray of label codes, ([T,] [Z,] Y, X), optional
         Strokes are kept by the CRF, ignored pixels are left out of both masks.
-    threshold : float in [0, 1], optional
+    threshold : float in [0, 1], or a tuple of K, optional
         Instead of the model's own.
     crf : CrfSettings, optional
     tile_px : int
@@ -116,8 +111,8 @@ def segment(
     InputError
         If the model cannot see such an image.
     """
-    probability = (yield from map_tiles(model, image, tile_px=tile_px, name=name, axes=axes))[0]
-    threshold = model.card.threshold if threshold is None else threshold
+    threshold = model.threshold if threshold is None else thresholds_of(threshold, len(model.classes))
+    probability = alone_or_stacked((yield from map_tiles(model, image, tile_px=tile_px, name=name, axes=axes)))
     mask = threshold_mask(probability, threshold, labels)
     if crf is None:
         return Segmentation(probability, mask, threshold)
@@ -131,7 +126,7 @@ def segment_into(
     outs: Mapping[str, Array],
     *,
     labels: Array | None = None,
-    threshold: float | None = None,
+    threshold: float | tuple[float, ...] | None = None,
     crf: CrfSettings | None = None,
     tile_px: int = 0,
     name: str = "The image",
@@ -145,9 +140,9 @@ def segment_into(
     image : array, (C, [T,] [Z,] Y, X)
         Numpy or lazy.
     outs : mapping
-        Where results go, arrays ([T,] [Z,] Y, X) that take ``out[slices] = block``: "probability" (float32), "mask" and
-        "refined" (uint8 0 or 1). A refined mask needs the probability, which is read again: ``out[slices]``. Blocks
-        that an `Output` holds from an earlier try are not done again.
+        Where results go, arrays ([T,] [Z,] Y, X) that take ``out[slices] = block``: "probability" (float32; of several
+        classes `(K, [T,] [Z,] Y, X)`), "mask" and "refined" (uint8). A refined mask needs the probability, which is
+        read again: ``out[slices]``. Blocks that an `Output` holds from an earlier try are not done again.
     labels, threshold, tile_px, name, axes
         See `segment`; labels may be lazy.
     crf : CrfSettings, optional
@@ -164,9 +159,9 @@ def segment_into(
         If the model cannot see such an image, or the outputs do not fit.
     """
     model.check_image(tuple(image.shape), name, axes=axes)
-    _check_shapes(outs, labels, tuple(image.shape[1:]), name)
+    _check_shapes(outs, labels, (len(model.classes), *image.shape[1:]), name)
     model = yield from model.for_image(image)
-    threshold = model.card.threshold if threshold is None else threshold
+    threshold = model.threshold if threshold is None else thresholds_of(threshold, len(model.classes))
     first = {key: out for key, out in outs.items() if key != "refined"}
     predicting = _predict_all(model, image, first, labels, threshold, tile_px)
     if "refined" not in outs:
@@ -178,7 +173,7 @@ def segment_into(
 
 
 def _predict_all(
-    model: Model, image: Array, outs: Mapping[str, Array], labels: Array | None, threshold: float, tile_px: int
+    model: Model, image: Array, outs: Mapping[str, Array], labels: Array | None, threshold: Thresholds, tile_px: int
 ) -> Work[Counts]:
     counts, todo = Counts(), blocks(model, image.shape, outs)
     for i, block in enumerate(todo, start=1):
@@ -192,7 +187,7 @@ def _predict_all(
 
 
 def refine_all(refiner: Refiner, out: Array) -> Work[Counts]:
-    """Refine a whole image block by block into `out` ([T,] [Z,] Y, X), uint8 0 or 1; each `Progress` tells its part."""
+    """Refine a whole image block by block into `out` ([T,] [Z,] Y, X), uint8; each `Progress` tells its part."""
     counts, todo = Counts(), refiner.regions(getattr(out, "block_px", ()))
     for i, block in enumerate(todo, start=1):
         before = written({"refined": out}, block, 0.5, refiner.labels)
@@ -204,13 +199,16 @@ def refine_all(refiner: Refiner, out: Array) -> Work[Counts]:
 
 
 def _check_shapes(outs: Mapping[str, Array], labels: Array | None, shape: tuple[int, ...], name: str) -> None:
-    if labels is not None and tuple(labels.shape) != shape:
-        raise InputError(f"{name} measures {shape} pixels but its strokes {tuple(labels.shape)}.")
+    """Shape (K, [T,] [Z,] Y, X): of the classes and the image."""
+    n_classes, *spatial = shape
+    if labels is not None and list(labels.shape) != spatial:
+        raise InputError(f"{name} measures {tuple(spatial)} pixels but its strokes {tuple(labels.shape)}.")
     for key, out in outs.items():
         if key not in ("probability", "mask", "refined"):
             raise InputError(f"There is no result called {key!r}. Choose from: probability, mask, refined.")
-        if tuple(out.shape) != shape:
-            raise InputError(f"The {key} of {name} has shape {shape}; it cannot be written to {tuple(out.shape)}.")
+        wanted = shape if key == "probability" and n_classes > 1 else tuple(spatial)
+        if tuple(out.shape) != wanted:
+            raise InputError(f"The {key} of {name} has shape {wanted}; it cannot be written to {tuple(out.shape)}.")
     if "refined" in outs and "probability" not in outs:
         raise InputError("A refined mask is made from the probability. Ask for the probability too.")
 
@@ -246,10 +244,9 @@ def train(samples: Sequence[Sample], settings: Settings | None = None, *, start:
 def predict(model: Model, image: Array, *, tile_px: int = 0, axes: str = "") -> np.ndarray:
     """Probability ``([T,] [Z,] Y, X)``, float32 in 0..1, of an image ``(C, [T,] [Z,] Y, X)``; waits for it.
 
-    `axes` tells time from planes; see `Sample.axes`.
+    Of a model for K > 1 classes it is ``(K, [T,] [Z,] Y, X)``. `axes` tells time from planes; see `Sample.axes`.
     """
-    result: np.ndarray = run(map_tiles(model, image, tile_px=tile_px, axes=axes))[0]
-    return result
+    return alone_or_stacked(run(map_tiles(model, image, tile_px=tile_px, axes=axes)))
 
 
 def refine(
@@ -258,7 +255,7 @@ def refine(
     settings: CrfSettings | None = None,
     *,
     labels: np.ndarray | None = None,
-    threshold: float = 0.5,
+    threshold: Thresholds = 0.5,
     axes: str = "",
 ) -> Refined:
     """Refine a probability with the dense CRF, and wait for it; see `crf.refine`."""

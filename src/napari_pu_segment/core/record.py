@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
+from .classes import Thresholds
 from .crf import CrfSettings
 from .errors import InputError
 from .files import write_atomically
@@ -23,7 +24,7 @@ from .packing import pack, pack_model, sha256
 from .pipeline import Segmentation
 from .progress import Progress, Work
 from .runtime import thread_count
-from .samples import Sample
+from .samples import MAX_CLASSES, ONE_CLASS, Sample
 from .settings import Settings
 
 FORMAT_VERSION = 1
@@ -71,7 +72,7 @@ class SegmentStep(_Strict):
 
     kind: Literal["segment"] = "segment"
     strokes: Count | None
-    threshold: Fraction
+    threshold: Fraction | tuple[Fraction, ...]
     grown: dict[str, Any] | None = None
 
 
@@ -80,7 +81,7 @@ class RefineStep(_Strict):
 
     kind: Literal["refine"] = "refine"
     settings: dict[str, Any]
-    threshold: Fraction
+    threshold: Fraction | tuple[Fraction, ...]
 
 
 class ObjectsStep(_Strict):
@@ -98,7 +99,8 @@ class Record(_Strict):
 
     `strokes` holds label codes ([T,] [Z,] Y, X), packed by `packing.pack`; steps name them by number. `start` is a
     model file in base64: the model that the first training continued from, or that was used as it was; empty where all
-    began with nothing. `threads` is what the settings of the trainings meant by automatic.
+    began with nothing. `classes` are those of the strokes' codes. `threads` is what the settings of the trainings meant
+    by automatic.
     """
 
     format_version: Literal[1] = 1
@@ -111,6 +113,13 @@ class Record(_Strict):
     start: str = ""
     steps: Annotated[tuple[Step, ...], Field(max_length=1000)]
     outputs: dict[Output, Hash]
+    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_CLASSES)] = ONE_CLASS
+
+    @model_serializer(mode="wrap")
+    def _serialise(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `classes` where there is but one, as records were before there could be several."""
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name != "classes" or self.classes != ONE_CLASS}
 
 
 @dataclass(frozen=True)
@@ -159,7 +168,7 @@ class Made:
     trainings: Sequence[Training]
     segmentation: Segmentation
     crf: CrfSettings | None = None
-    refined_at: float = 0.5
+    refined_at: Thresholds = 0.5
     objects: tuple[ObjectSettings, np.ndarray] | None = None
     grown: Settings | None = None
 
@@ -198,6 +207,7 @@ def make_record(made: Made) -> Work[Record]:
         start="" if made.start is None else pack_model(made.start),
         steps=tuple(_steps(made, texts, labels)),
         outputs={name: sha256(array) for name, array in outputs.items()},
+        classes=sample.classes,
     )
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from .class_objects import find_objects_of_each
 from .crf import CrfSettings, refine
 from .errors import InputError, pick
 from .from_strokes import grow
 from .methods import METHODS
 from .model import Model
-from .objects import ObjectSettings, find_objects
+from .objects import ObjectSettings
 from .packing import sha256, unpack, unpack_model
 from .pipeline import Segmentation, segment
 from .progress import Work
@@ -90,24 +91,27 @@ def replay(record: Record, image: Array) -> Work[Replayed]:
     known = record.image
     _check_shape(known, image)
     shape = known.shape[1:]
-    labels = [check_labels(unpack(text, shape, "The record"), shape, "The record") for text in record.strokes]
+    n_classes = len(record.classes)
+    labels = [
+        check_labels(unpack(text, shape, "The record"), shape, "The record", n_classes) for text in record.strokes
+    ]
     set_threads(record.threads)
     model = unpack_model(record.start, "The record") if record.start else None
     found, replayed, trainings = None, Replayed(), 0
     for step in record.steps:
         if isinstance(step, TrainStep):
             trainings += 1
-            sample = _sample(known, image, labels[step.strokes])
+            sample = _sample(record, image, labels[step.strokes])
             model = yield from _train(step, sample, model, record.threads)
             if model.card.tensors_sha256 != step.tensors_sha256:
                 replayed.differing.append(f"training {trainings}")
         elif isinstance(step, SegmentStep):
             of = None if step.strokes is None else labels[step.strokes]
-            found = yield from _segment(step, _sample(known, image, of), model)
+            found = yield from _segment(step, _sample(record, image, of), model)
             replayed.outputs |= {"probability": found.probability, "mask": found.mask}
         else:
             assert found is not None
-            replayed.outputs |= yield from _after(step, found, replayed.outputs, image, of, known)
+            replayed.outputs |= yield from _after(step, found, replayed.outputs, image, of, known, record.classes)
     replayed.differing += differing(record, replayed.outputs)
     return replayed
 
@@ -121,7 +125,8 @@ def _segment(step: SegmentStep, sample: Sample, model: Model | None) -> Work[Seg
     return (yield from segment(model, sample.image, threshold=step.threshold, **how))
 
 
-def _sample(known: ImageIdentity, image: Array, labels: np.ndarray | None) -> Sample:
+def _sample(record: Record, image: Array, labels: np.ndarray | None) -> Sample:
+    known = record.image
     return Sample(
         image,
         labels,
@@ -130,6 +135,7 @@ def _sample(known: ImageIdentity, image: Array, labels: np.ndarray | None) -> Sa
         pixel_size=known.pixel_size,
         pixel_unit=known.pixel_unit,
         axes=known.axes,
+        classes=record.classes,
     )
 
 
@@ -153,15 +159,17 @@ def _after(
     image: Array,
     labels: np.ndarray | None,
     known: ImageIdentity,
+    classes: Sequence[str],
 ) -> Work[dict[str, np.ndarray]]:
     probability = found.probability
     if isinstance(step, RefineStep):
         crf = CrfSettings(**step.settings)
         refined = yield from refine(image, probability, crf, labels=labels, threshold=step.threshold, axes=known.axes)
         return {"refined": refined.mask}
-    objects = yield from find_objects(
+    objects = yield from find_objects_of_each(
         outputs.get("refined", found.mask),
         ObjectSettings(**step.settings),
+        classes,
         probability=probability,
         ignored=None if labels is None else labels == IGNORE,
         pixel_size=known.pixel_size,

@@ -261,12 +261,14 @@ def kappa(one: np.ndarray, other: np.ndarray) -> float:
 def mask_change(old: np.ndarray, new: np.ndarray) -> float:
     """Change between two masks ([Z,] Y, X), relative to the objects: pixels that differ / pixels of either, 0..1.
 
+    Masks of several classes hold their numbers; a pixel that changes from one class to another differs.
+
     It is 1 - IoU. Relative to the image, a change of all of a sparse image's objects would look like nothing.
     Two empty masks differ by 0.
     """
-    old, new = np.asarray(old) != 0, np.asarray(new) != 0
-    either = int(np.count_nonzero(old | new))
-    return int(np.count_nonzero(old ^ new)) / either if either else 0.0
+    old, new = np.asarray(old), np.asarray(new)
+    either = int(np.count_nonzero((old != 0) | (new != 0)))
+    return int(np.count_nonzero(old != new)) / either if either else 0.0
 
 
 def _mean(values: np.ndarray | Sequence[float]) -> float | None:

@@ -1,16 +1,26 @@
-"""Images and what is known of them: the one place that knows label codes and canonical axes."""
+"""Images and what is known of them: the one place that knows label codes and canonical axes.
+
+Codes of pixels: 0 unlabelled, 1 object, 2 background, 3 ignore. Where objects are of several classes, 1 is the first of
+them, and 4, 5, 6 and so on are the second, third, fourth.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, pick
 
 UNLABELED, POSITIVE, NEGATIVE, IGNORE = 0, 1, 2, 3
+ONE_CLASS = ("positive",)
+"""Names of the classes where there is a single one that nobody named."""
+
+_NO_CLASSES = ("negative", "ignore")  # names of other strokes
+MAX_CLASSES = 50
+MAX_NAME = 60  # characters of the name of a class
 
 Trust: TypeAlias = Literal["scribble", "noisy", "clean"]
 Array: TypeAlias = Any  # numpy, dask, zarr: anything with shape, dtype and basic slicing
@@ -28,7 +38,7 @@ class Sample:
     image : array, (C, [T,] [Z,] Y, X)
         Intensities of any real dtype and range; numpy or lazy. See `to_channels_first` for other axis orders.
     labels : ndarray of uint8, ([T,] [Z,] Y, X), or None
-        Codes 0 unlabelled, 1 positive, 2 negative, 3 ignore.
+        Codes 0 unlabelled, 1 positive, 2 negative, 3 ignore, and `code_of` of further classes.
     trust : {"scribble", "noisy", "clean"}
         How far the labels may be believed.
     name : str
@@ -40,6 +50,8 @@ class Sample:
     pixel_unit : str
     axes : {"CYX", "CZYX", "CTYX", "CTZYX"}
         What the axes of `image` are. Four axes that nobody names are planes, not time.
+    classes : tuple of str
+        Names of the classes of objects, in the order of their codes.
 
     Raises
     ------
@@ -55,6 +67,7 @@ class Sample:
     pixel_size: tuple[float, ...] = field(default=())
     pixel_unit: str = "px"
     axes: str = ""
+    classes: tuple[str, ...] = ONE_CLASS
 
     def __post_init__(self) -> None:
         shape, where = tuple(self.image.shape), f"Image {self.name!r}"
@@ -65,8 +78,9 @@ class Sample:
             raise InputError(f"{where} holds {self.image.dtype} values; only real numbers can be segmented.")
         if self.channel_names and len(self.channel_names) != shape[0]:
             raise InputError(f"{where} has {shape[0]} channels but {len(self.channel_names)} channel names.")
+        check_classes(self.classes)
         if self.labels is not None:
-            object.__setattr__(self, "labels", check_labels(self.labels, shape[1:], where))
+            object.__setattr__(self, "labels", check_labels(self.labels, shape[1:], where, len(self.classes)))
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
@@ -104,7 +118,45 @@ def checked_axes(axes: str, shape: tuple[int, ...], where: str = "The image") ->
     return axes
 
 
-def check_labels(labels: np.ndarray, shape: tuple[int, ...], where: str = "The image") -> np.ndarray:
+def check_classes(names: Sequence[str]) -> None:
+    """Refuse names of classes that are none.
+
+    Raises
+    ------
+    InputError
+        If there is none or too many, two are alike, or one is empty or too long.
+    """
+    if not 1 <= len(names) <= MAX_CLASSES:
+        raise InputError(f"There are {len(names)} classes of objects; there can be 1 to {MAX_CLASSES}.")
+    for name in names:
+        if not name.strip() or len(name) > MAX_NAME:
+            raise InputError(f"A class needs a name of 1 to {MAX_NAME} characters; here is {name[:80]!r}.")
+        if names.count(name) > 1:
+            raise InputError(f"Two classes are called {name!r}. Give each a name of its own.")
+        if name in _NO_CLASSES:
+            raise InputError(f"A class of objects cannot be called {name!r}: that is what is no object.")
+
+
+def code_of(index: int) -> int:
+    """Label code of a class of objects, counted from 0."""
+    return POSITIVE if index == 0 else IGNORE + index
+
+
+def classes_among(roles: Iterable[str]) -> tuple[str, ...]:
+    """The classes of objects among roles of strokes, in their order; `ONE_CLASS` where there is none."""
+    return tuple(role for role in roles if role not in _NO_CLASSES) or ONE_CLASS
+
+
+def classes_of(labels: np.ndarray) -> np.ndarray:
+    """Number of the class, from 1, of every pixel that is painted as an object, 0 elsewhere; uint8, any shape."""
+    lookup = np.zeros(256, np.uint8)
+    lookup[[code_of(index) for index in range(MAX_CLASSES)]] = np.arange(1, MAX_CLASSES + 1)
+    return np.asarray(lookup[labels])
+
+
+def check_labels(
+    labels: np.ndarray, shape: tuple[int, ...], where: str = "The image", n_classes: int = 1
+) -> np.ndarray:
     """Label codes as uint8, checked.
 
     Parameters
@@ -114,19 +166,25 @@ def check_labels(labels: np.ndarray, shape: tuple[int, ...], where: str = "The i
         The spatial shape of the image.
     where : str
         Start of the sentence in an error.
+    n_classes : int
+        How many classes of objects there may be.
 
     Raises
     ------
     InputError
-        If the shape differs from the image's, or a value is not one of the four codes.
+        If the shape differs from the image's, or a value is no code.
     """
     labels = np.asarray(labels)
     if labels.shape != shape:
         raise InputError(
             f"{where} measures {shape} pixels but its strokes {labels.shape}. Paint on a layer of the image's shape."
         )
-    if labels.dtype.kind not in "bui" or (labels.size and (labels.min() < UNLABELED or labels.max() > IGNORE)):
-        raise InputError(f"{where} has label values other than 0 (unlabelled), 1 (positive), 2 (negative), 3 (ignore).")
+    last = max(IGNORE, code_of(n_classes - 1))
+    if labels.dtype.kind not in "bui" or (labels.size and (labels.min() < UNLABELED or labels.max() > last)):
+        further = f", 4 to {last} (classes 2 to {n_classes})" if last > IGNORE else ""
+        raise InputError(
+            f"{where} has label values other than 0 (unlabelled), 1 (positive), 2 (negative), 3 (ignore){further}."
+        )
     return np.ascontiguousarray(labels, dtype=np.uint8)
 
 
@@ -182,84 +240,44 @@ def neighbours(axes: str, *, diagonal: bool) -> np.ndarray:
 def codes_from_masks(
     positive: np.ndarray | None = None, negative: np.ndarray | None = None, ignore: np.ndarray | None = None
 ) -> np.ndarray:
-    """Label codes ``([T,] [Z,] Y, X)`` uint8 from masks, where non-zero means painted.
-
-    A pixel that is painted both positive and negative says nothing: it becomes `IGNORE`, and so does every pixel
-    of the ignore mask.
+    """Label codes ``([T,] [Z,] Y, X)`` uint8 from masks, where non-zero means painted; see `codes_of_strokes`.
 
     Raises
     ------
     InputError
         If no mask is given or the shapes differ.
     """
-    given = [np.asarray(mask) for mask in (positive, negative, ignore) if mask is not None]
-    if not given:
-        raise InputError("No strokes were given. Paint at least one stroke on an object.")
-    if len({mask.shape for mask in given}) > 1:
-        raise InputError(f"The stroke images differ in shape: {', '.join(str(mask.shape) for mask in given)}.")
-    codes = np.zeros(given[0].shape, np.uint8)
-    if positive is not None:
-        codes[np.asarray(positive) != 0] = POSITIVE
-    if negative is not None:
-        painted = np.asarray(negative) != 0
-        codes[painted] = np.where(codes[painted] == POSITIVE, IGNORE, NEGATIVE)
-    if ignore is not None:
-        codes[np.asarray(ignore) != 0] = IGNORE
-    return codes
+    masks = {"positive": positive, "negative": negative, "ignore": ignore}
+    return codes_of_strokes({role: mask for role, mask in masks.items() if mask is not None})
 
 
-def to_channels_first(image: Array, axes: str) -> Array:
-    """An image in the package's one axis order, ``(C, [T,] [Z,] Y, X)``; `canonical_axes` tells which it has.
+def codes_of_strokes(strokes: Mapping[str, np.ndarray], classes: Sequence[str] = ONE_CLASS) -> np.ndarray:
+    """Label codes ``([T,] [Z,] Y, X)`` uint8 from masks by role, where non-zero means painted.
+
+    A pixel that is painted in two ways says nothing: it becomes `IGNORE`, and so does every pixel of the ignore mask.
 
     Parameters
     ----------
-    image : array
-    axes : str
-        One letter for each axis of `image`, of C (channel), S (RGB sample), T (time), Z (plane), Y (row) and
-        X (column). An alpha sample (a fourth S) is dropped, and so are axes of time, planes and samples of length 1.
+    strokes : mapping of str to ndarray, ([T,] [Z,] Y, X)
+        By the names of classes, and "negative" and "ignore".
+    classes : sequence of str
+        In the order of their codes.
 
     Raises
     ------
     InputError
-        If the axes do not fit the image.
+        If no mask is given, a role is unknown, or the shapes differ.
     """
-    axes, keep = _kept(axes, tuple(image.shape))
-    image = image[keep]
-    axes = "".join(axis for axis, part in zip(axes, keep, strict=True) if not isinstance(part, int)).replace("S", "C")
-    if "C" not in axes:
-        image, axes = image[None], "C" + axes
-    return image.transpose([axes.index(axis) for axis in "CTZYX" if axis in axes])
-
-
-def canonical_axes(axes: str, shape: Sequence[int]) -> str:
-    """The axes, one of `AXES`, of what `to_channels_first` makes of an image with such axes and such a shape.
-
-    Raises
-    ------
-    InputError
-        If the axes do not fit the shape.
-    """
-    axes, keep = _kept(axes, tuple(shape))
-    left = {axis for axis, part in zip(axes, keep, strict=True) if not isinstance(part, int)}
-    return "C" + "".join(axis for axis in "TZYX" if axis in left)
-
-
-def _kept(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[Any, ...]]:
-    """The axes in capitals, and what of each is kept: all, all but alpha, or the only entry of an axis that goes."""
-    axes = axes.upper()
-    if len(axes) != len(shape) or len(set(axes)) != len(axes) or not set(axes) <= set("CSTZYX"):
-        raise InputError(f"The axes {axes!r} do not describe an image of shape {shape}.")
-    if "Y" not in axes or "X" not in axes:
-        raise InputError(f"An image needs rows and columns; its axes are {axes!r}.")
-    keep: list[Any] = [slice(None)] * len(axes)
-    for i, axis in enumerate(axes):
-        if axis == "S" and shape[i] in (2, 4):  # grey + alpha, RGB + alpha
-            keep[i] = slice(0, shape[i] - 1)
-        if axis in "ZTSC" and shape[i] == 1 and not (axis == "C" and "S" not in axes):
-            keep[i] = 0
-    if {"C", "S"} <= {axis for axis, part in zip(axes, keep, strict=True) if not isinstance(part, int)}:
-        raise InputError("The image has both a channel axis and RGB samples; save it with one of them.")
-    return axes, tuple(keep)
+    code = {**{name: code_of(i) for i, name in enumerate(classes)}, "negative": NEGATIVE, "ignore": IGNORE}
+    given = {role: np.asarray(mask) != 0 for role, mask in strokes.items()}
+    if not given:
+        raise InputError("No strokes were given. Paint at least one stroke on an object.")
+    if len({mask.shape for mask in given.values()}) > 1:
+        raise InputError(f"The stroke images differ in shape: {', '.join(str(mask.shape) for mask in given.values())}.")
+    codes = np.zeros(next(iter(given.values())).shape, np.uint8)
+    for role, painted in given.items():
+        codes[painted] = np.where(codes[painted] == UNLABELED, pick(code, role, "kind of strokes"), IGNORE)
+    return codes
 
 
 def common_axes(samples: Sequence[Sample]) -> str:

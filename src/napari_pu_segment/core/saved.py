@@ -8,7 +8,7 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -21,11 +21,16 @@ from .samples import Array
 MAX_BYTES = 2**28
 MAX_FILES, MAX_AGE_S = 50, 90 * 24 * 3600.0  # the newest ones of these are kept
 
-Role: TypeAlias = Literal["positive", "negative", "ignore"]
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class SavedSession(BaseModel):
-    """What is saved of an image: its identity, its strokes by role, packed by `packing.pack`, and the settings."""
+    """What is saved of an image: its identity, its strokes by role, packed by `packing.pack`, and the settings.
+
+    `classes` are the names of classes of objects by role, in their order, and `colours` their colours as "#RRGGBB";
+    none in files of older versions.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -36,11 +41,13 @@ class SavedSession(BaseModel):
     name: str
     path: str
     shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2, max_length=4)]
-    strokes: dict[Role, str]
+    strokes: dict[Annotated[str, Field(min_length=1, max_length=100)], str]
     method: str
     settings: dict[str, Any]
-    threshold: Annotated[float, Field(ge=0, le=1)] | None
+    threshold: Fraction | tuple[Fraction, ...] | None
     crf: dict[str, Any] | None
+    classes: dict[str, str] = {}
+    colours: dict[str, Annotated[str, Field(pattern="^#[0-9A-Fa-f]{6}$")]] = {}
 
     def masks(self, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         """The strokes as masks of bool ([Z,] Y, X) by role, for an image of that shape.
@@ -72,7 +79,7 @@ def make_session(
     strokes : dict of str to ndarray, ([Z,] Y, X)
         By role, non-zero where painted; at least one.
     choices : dict
-        `method`, `settings`, `threshold` and `crf`, as plain values.
+        `method`, `settings`, `threshold`, `crf`, `classes` and `colours`, as plain values.
     name, path : str
         Of the image, for the user.
     """
@@ -85,7 +92,7 @@ def make_session(
         name=name,
         path=path,
         shape=next(iter(strokes.values())).shape,
-        strokes={role: pack(mask != 0) for role, mask in strokes.items()},  # type: ignore[misc]
+        strokes={role: pack(mask != 0) for role, mask in strokes.items()},
         **choices,
     )
 

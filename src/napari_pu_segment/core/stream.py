@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from .classes import alone_or_stacked, leading
 from .features import kept
 from .fit import FeatureCache
 from .model import Model
@@ -34,7 +35,7 @@ def stream(
     model : Model
     sample : Sample
         Its image is predicted, in tiles, so that neither a part nor the whole needs memory beyond them.
-    out : array, ([T,] [Z,] Y, X), float32
+    out : array, ([T,] [Z,] Y, X), float32; of K > 1 classes (K, [T,] [Z,] Y, X)
         Every value that is written is final, and that of `map_tiles`.
     window : tuple of slice, ([T,] [Z,] Y, X), optional
         What is looked at; default: all.
@@ -63,7 +64,7 @@ def stream(
     maps = None if cache is None else kept(sample, model.card.network, model.card.intensity, cache)
     ticker, parts = Ticker(), []
     for step, tile in enumerate(order):
-        out[tile.inner] = _predict(model, sample, maps, tile)
+        out[(*leading(model.threshold), *tile.inner)] = alone_or_stacked(_predict(model, sample, maps, tile))
         parts.append(tile.inner)
         if ticker.due() or step + 1 == len(order):
             yield Progress(step + 1, len(order), "Predicting", parts=tuple(parts))
@@ -72,8 +73,8 @@ def stream(
 
 def _predict(model: Model, sample: Sample, maps: torch.Tensor | None, tile: Tile) -> np.ndarray:
     if maps is None:
-        return tile.cut(model.predict(tile.read(sample.image)))[0]  # type: ignore[no-any-return]
-    return model.predict_features(maps[(slice(None), *tile.inner)])[0]  # type: ignore[no-any-return]
+        return tile.cut(model.predict(tile.read(sample.image)))
+    return model.predict_features(maps[(slice(None), *tile.inner)])
 
 
 def _distance(window: tuple[slice, ...]) -> Callable[[Tile], float]:

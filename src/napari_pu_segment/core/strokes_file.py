@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from .errors import InputError
 from .outlines import Canvas, trace
-from .samples import checked_axes
+from .samples import MAX_CLASSES, check_classes, checked_axes
 
 ROLES = ("positive", "negative", "ignore")
 MAX_BYTES = 2**27
@@ -38,7 +38,8 @@ def to_geojson(strokes: Mapping[str, np.ndarray], axes: str = "") -> bytes:
     Parameters
     ----------
     strokes : mapping of str to ndarray, ([T,] [Z,] Y, X)
-        Masks by role, "positive", "negative" or "ignore", where non-zero means painted; all of one shape.
+        Masks by role, "positive" or the name of another class, "negative" or "ignore", where non-zero means painted;
+        all of one shape.
     axes : str
         Of the image; see `Sample.axes`.
 
@@ -52,11 +53,11 @@ def to_geojson(strokes: Mapping[str, np.ndarray], axes: str = "") -> bytes:
     Raises
     ------
     InputError
-        If a role is unknown, or shapes differ.
+        If shapes differ.
     """
     masks = {role: np.asarray(mask) != 0 for role, mask in strokes.items()}
-    if set(masks) - set(ROLES) or len({mask.shape for mask in masks.values()}) != 1:
-        raise InputError(f"Strokes need masks of one shape, called {', '.join(ROLES)}.")
+    if len({mask.shape for mask in masks.values()}) != 1:
+        raise InputError("Strokes need masks of one shape.")
     shape = next(iter(masks.values())).shape
     axes = checked_axes(axes, (1, *shape), "The strokes' image")[1:]
     header = _text({"shape": list(shape), "coordinates": _CONVENTION})
@@ -81,12 +82,13 @@ def _features(role: str, mask: np.ndarray, axes: str) -> Iterator[dict[str, Any]
             }
             if at:
                 geometry["plane"] = {"c": -1, "z": at.get("Z", 0), "t": at.get("T", 0)}  # QuPath's own member
+            shown = role.capitalize() if role in ROLES else role
             properties = {
                 "objectType": "annotation",
                 "class": role,
                 "plane": at.get("Z", 0),
                 **({"time": at["T"]} if "T" in at else {}),
-                "classification": {"name": role.capitalize() + ("*" if role == "ignore" else "")},
+                "classification": {"name": shown + ("*" if role == "ignore" else "")},
             }
             yield {"type": "Feature", "geometry": geometry, "properties": properties}
 
@@ -114,12 +116,12 @@ def from_geojson(
     Returns
     -------
     dict of str to ndarray of bool, ([T,] [Z,] Y, X)
-        All three roles. What lies outside the image is cut off.
+        The three `ROLES`, and what is of any other class by its name. What lies outside the image is cut off.
 
     Raises
     ------
     InputError
-        If it is no GeoJSON, too large, of unknown classes, made for another shape, or wholly outside the image.
+        If it is no GeoJSON, too large, of no class, made for another shape, or wholly outside the image.
     """
     if len(content) > MAX_BYTES:
         raise InputError(f"{where} is larger than {MAX_BYTES // 2**20} MB. Give the strokes as a label image.")
@@ -133,7 +135,12 @@ def from_geojson(
     canvases = {role: Canvas(shape, width_px) for role in ROLES}
     for number, feature in enumerate(features, start=1):
         try:
-            _draw(feature, canvases, leading)
+            role = _role(feature)
+            if role not in canvases:
+                if len(canvases) == MAX_CLASSES + 2:
+                    raise InputError(f"there are more than {MAX_CLASSES} classes.")
+                canvases[role] = Canvas(shape, width_px)
+            _draw(feature, canvases[role], leading)
         except (InputError, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
             ours = str(error) if isinstance(error, InputError) else "it is no GeoJSON feature."
             raise InputError(f"{where} cannot be used; feature {number}: {ours}") from None
@@ -167,14 +174,12 @@ def _shape_text(shape: Iterable[Any]) -> str:
     return " x ".join(kept[1:] if len(kept) == 3 and kept[0] == "1" else kept)
 
 
-def _draw(feature: Any, canvases: Mapping[str, Canvas], leading: Mapping[str, int]) -> None:
-    if feature["type"] != "Feature":
-        raise InputError("it is no GeoJSON feature.")
+def _draw(feature: Any, canvas: Canvas, leading: Mapping[str, int]) -> None:
     geometry, properties = feature["geometry"], feature.get("properties") or {}
     kind = geometry["type"]
     if kind not in _DIMENSIONS:
         raise InputError(f"its geometry {str(kind)[:30]!r} is not one of {', '.join(_DIMENSIONS)}.")
-    canvas, plane = canvases[_role(properties)], _plane(properties, geometry, leading)
+    plane = _plane(properties, geometry, leading)
     parts: list[Any] = [geometry["coordinates"]]
     for _ in range(_DIMENSIONS[kind] - (3 if "Polygon" in kind else 2)):
         parts = [inner for part in parts for inner in part]  # down to polygons, lines or lists of points
@@ -188,15 +193,20 @@ def _draw(feature: Any, canvases: Mapping[str, Canvas], leading: Mapping[str, in
                 canvas.stroke(plane, point[None])
 
 
-def _role(properties: Mapping[str, Any]) -> str:
+def _role(feature: Any) -> str:
+    if feature["type"] != "Feature":
+        raise InputError("it is no GeoJSON feature.")
+    properties = feature.get("properties") or {}
     name = properties.get("class")
     if name is None:
         classification = properties.get("classification")
         name = classification.get("name") if isinstance(classification, dict) else classification
-    role = _CLASSES.get(str(name).strip().rstrip("*").lower())
-    if role is None:
-        said = "has no class" if name is None else f"has the class {str(name)[:40]!r}"
-        raise InputError(f"it {said}. The classes are {', '.join(ROLES)}.")
+    if name is None:
+        raise InputError(f"it has no class. Give it one: {', '.join(ROLES)}, or a name of your own.")
+    told = str(name).strip().rstrip("*")
+    role = _CLASSES.get(told.lower(), told)
+    if role not in ROLES:
+        check_classes([role])
     return role
 
 

@@ -33,7 +33,7 @@ class TrainingData:
     Parameters
     ----------
     samples : sequence of Sample
-    strokes : mapping of "positive" and "negative" to strokes
+    strokes : mapping of kinds, such as "positive" and "negative", to strokes
     stats : tuple of tuple of ChannelStats
         For each sample one for each channel; all alike where the statistics are the training images'.
     pool : tuple of int
@@ -87,10 +87,14 @@ def prepare(samples: Sequence[Sample], stats: tuple[tuple[ChannelStats, ...], ..
     strokes = find_strokes(samples)
     if not strokes["positive"]:
         raise InputError("There are no positive strokes. Paint at least one stroke on an object.")
-    pool = tuple(i for i, sample in enumerate(samples) if is_unlabelled(sample))
-    if not pool and not strokes["negative"]:
+    if not strokes["negative"] and not any(is_unlabelled(sample) for sample in samples):
         raise InputError("Everything is painted positive, so nothing can be learnt. Leave the background unpainted.")
-    return TrainingData(samples, strokes, stats, pool or tuple(range(len(samples))))
+    return TrainingData(samples, strokes, stats, unlabelled_pool(samples))
+
+
+def unlabelled_pool(samples: Sequence[Sample]) -> tuple[int, ...]:
+    """Numbers of the samples whose pixels stand for the unlabelled distribution; all, where all are labelled whole."""
+    return tuple(i for i, sample in enumerate(samples) if is_unlabelled(sample)) or tuple(range(len(samples)))
 
 
 def make_sampler(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from qtpy.QtWidgets import QPushButton, QWidget
 
+from napari_pu_segment.core.classes import of_class
 from napari_pu_segment.core.errors import PuSegmentError
+from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.proposal import sure_strokes
-from napari_pu_segment.core.samples import NEGATIVE, POSITIVE
+from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
 
+from .one_class import merged, of_any, seen
 from .session import Result, Session
-
-KINDS = {"positive": POSITIVE, "negative": NEGATIVE}
 
 
 class AcceptButton(QPushButton):
@@ -35,21 +38,23 @@ class AcceptButton(QPushButton):
         """Look for the surest parts in the background, and paint them."""
         result = self._session.result
         if result is not None:
-            self._session.aside(_sure(result), "Making strokes", lambda codes: self._paint(result, codes))
+            self._session.aside(_sure(result), "Making strokes", lambda masks: self._paint(result, masks))
 
-    def _paint(self, result: Result, codes: np.ndarray) -> None:
+    def _paint(self, result: Result, masks: Mapping[str, np.ndarray]) -> None:
         session, image = self._session, result.layer
         if not session.book.contains(image):
             return
         try:
-            for role, code in KINDS.items():
-                session.book.put_strokes(image, role, codes == code)
+            for name, mask in masks.items():
+                known = session.book.classes.called(name)
+                if known is not None or name == "negative":
+                    session.book.put_strokes(image, name if known is None else known.role, mask)
         except PuSegmentError as error:
             session.said.emit(str(error), True)
             return
         session.said.emit(
             "The surest parts of the mask and of the rest are strokes now: correct them, and train. Undo, on each of "
-            "the two brush layers, takes them back.",
+            "the brush layers, takes them back.",
             False,
         )
 
@@ -63,7 +68,21 @@ class AcceptButton(QPushButton):
         )
 
 
-def _sure(result: Result) -> Work[np.ndarray]:
+def _sure(result: Result) -> Work[dict[str, np.ndarray]]:
+    """Strokes by the names of classes, and "negative"; of a class that is nowhere in the mask there are none."""
+    masks, classes = {}, result.sample.classes
     yield Progress(0, 0, "Making strokes")
-    sample, found = result.sample, result.segmentation
-    return sure_strokes(found.probability, found.threshold, labels=sample.labels, axes=sample.axes)
+    for index, name in enumerate(classes):
+        one = seen(result, index)
+        if len(classes) == 1 or np.any(np.asarray(one.segmentation.mask)):
+            codes = _codes(one.segmentation, one.sample)
+            masks[name] = codes == POSITIVE
+            yield Progress(index + 1, len(classes), "Making strokes")
+    if len(classes) > 1:
+        codes = _codes(of_any(result), merged(result.sample))
+    return {**masks, "negative": codes == NEGATIVE}
+
+
+def _codes(found: Segmentation, sample: Sample) -> np.ndarray:
+    probability, threshold = np.asarray(found.probability), of_class(found.threshold, 0)
+    return sure_strokes(probability, threshold, labels=sample.labels, axes=sample.axes)

@@ -23,7 +23,6 @@ from napari_pu_segment.core.progress import Progress, Work, run
 from napari_pu_segment.core.saved import SavedFolder, SavedSession, image_key, make_session
 
 from .jobs import Job
-from .layers import BRUSHES
 from .preferences import PLUGIN, preferences
 from .session import Session
 from .snapshots import Snapshot
@@ -118,10 +117,12 @@ class Autosave:
         if image is None or saved is None:
             return
         try:
-            masks = saved.masks(self._session.book.channels.grid(image).brush_shape)
-            for role in BRUSHES:
+            book = self._session.book
+            masks = saved.masks(book.channels.grid(image).brush_shape)
+            book.classes.restore(saved.classes, saved.colours)
+            for role in book.classes.brushes:
                 if role in masks:
-                    self._session.book.put_strokes(image, role, masks[role])
+                    book.put_strokes(image, role, masks[role])
         except PuSegmentError as error:
             self._session.said.emit(str(error), True)
             return
@@ -193,6 +194,8 @@ class Autosave:
             "settings": session.settings.to_dict(),
             "threshold": session.threshold,
             "crf": None if session.crf is None else session.crf.to_dict(),
+            "classes": snapshot.classes,
+            "colours": session.book.classes.colours,
         }
         return _Task(image, snapshot, choices, self._run(image), self._replaces.get(image))
 
@@ -251,7 +254,8 @@ class Autosave:
             return None
         empty = np.zeros(shape, bool)
         same = all(
-            np.array_equal(masks.get(role, empty), np.asarray(strokes.get(role, empty)) != 0) for role in BRUSHES
+            np.array_equal(masks.get(role, empty), np.asarray(strokes.get(role, empty)) != 0)
+            for role in {**masks, **strokes}
         )
         return None if same or not any(mask.any() for mask in masks.values()) else saved
 

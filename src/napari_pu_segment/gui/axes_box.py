@@ -10,9 +10,9 @@ from superqt.utils import signals_blocked
 from napari_pu_segment.core.errors import InputError
 
 from .axes import THIRD
+from .grid import own
 from .session import Session
 from .settings_form import narrow
-from .snapshots import own
 
 
 class AxesBox(QWidget):

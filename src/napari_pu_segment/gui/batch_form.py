@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pu_segment.batch import FORMATS, OUTPUTS, BatchSettings
+from napari_pu_segment.core.classes import Thresholds
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.model import Model
@@ -82,14 +83,14 @@ class BatchForm(QWidget):
         """Whether the present model is to be used, rather than one in a file."""
         return self.model_combo.currentIndex() == 0
 
-    def value(self, model: Model | None, threshold: float | None, crf: CrfSettings | None) -> Order:
+    def value(self, model: Model | None, threshold: Thresholds | None, crf: CrfSettings | None) -> Order:
         """What shall be done.
 
         Parameters
         ----------
         model : Model or None
             The present model.
-        threshold : float or None
+        threshold : float, a tuple of K for several classes, or None
             For the present model; None: its own.
         crf : CrfSettings or None
             How to refine, where that is asked for.

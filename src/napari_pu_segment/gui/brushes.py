@@ -13,9 +13,9 @@ from qtpy.QtCore import QTimer
 from napari_pu_segment.core.errors import InputError
 
 from .boxes import chunk_box, pieces
-from .snapshots import Grid, planes, widened
+from .grid import Grid, planes, widened
 from .sparse import SparseLabels
-from .strokes import coarsened
+from .strokes import coarsened, painted_boxes
 
 _BLOCK_PX = 2048  # side of what is compared at a time of a large layer
 PAINTED = 1  # any value but 0 counts as painted
@@ -102,6 +102,12 @@ def put(layer: Labels, mask: np.ndarray, factor: int = 1) -> None:
         if found:
             indices, values = (np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True))
             layer.data_setitem(tuple(indices), values)
+
+
+def painted_px(layer: Labels) -> int:
+    """How many pixels of a brush layer are painted."""
+    boxes = painted_boxes(layer.data)
+    return sum(int(np.count_nonzero(layer.data[box])) for box in boxes)
 
 
 class StrokeWatch:

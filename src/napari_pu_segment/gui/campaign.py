@@ -18,11 +18,12 @@ from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.image_set import SetReport, ranking
 
+from .grid import own
 from .jobs import Job, JobRunner
-from .layers import BRUSHES, SHOWN, LayerBook
+from .layers import SHOWN, LayerBook
+from .one_class import merged, of_any
 from .opening import add_image, read_to_look
 from .session import Result, Session
-from .snapshots import own
 from .view import show_whole
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Campaign:
         """Score the model by the strokes on images that it has not learnt from, as its result was when they opened."""
         for i in [i for i in painted if i in self._before]:
             probability, threshold, n = self._before.pop(i)
-            labels = session.book.snapshot(painted[i]).sample().labels
+            labels = merged(session.book.snapshot(painted[i]).sample()).labels
             score = float("nan") if labels is None else agreement(probability, threshold, labels)
             if np.isfinite(score):
                 self.scores.append(Score(n, score))
@@ -186,9 +187,10 @@ class Campaign:
 
     def _show(self, layer: Image) -> None:
         """This image alone, with its brush layers, ready to be painted on."""
+        roles = (*self._session().book.classes.brushes, *SHOWN)
         for other in (self.layer(i) for i in self.opened()):
             if other is not None and other is not layer:
-                for one in (other, *(self._book.member(other, role) for role in (*BRUSHES, *SHOWN))):
+                for one in (other, *(self._book.member(other, role) for role in roles)):
                     if one is not None:
                         one.visible = False
         layer.visible = True
@@ -214,7 +216,9 @@ class Campaign:
         number = next((i for i in self.opened() if self.layer(i) is result.layer), None)
         if number is not None and number not in self._learnt:
             first = number not in self._before
-            self._before[number] = (result.segmentation.probability, result.own_threshold, len(self._learnt))
+            own_at = result.own_threshold  # several classes are judged as objects of any
+            found, at = of_any(result), 0.5 if isinstance(own_at, tuple) else own_at
+            self._before[number] = (np.asarray(found.probability), at, len(self._learnt))
             if first:
                 self._painter().suggest_panel.guide.take_there()
 
@@ -246,8 +250,8 @@ class Campaign:
 
 
 def _painted(session: Session, layer: Image) -> bool:
-    roles = [session.book.member(layer, role) for role in BRUSHES[:2]]
-    return any(role is not None and bool(np.any(role.data)) for role in roles)
+    brushes = [session.book.member(layer, role) for role in session.book.classes.brushes if role != "ignore"]
+    return any(brush is not None and bool(np.any(brush.data)) for brush in brushes)
 
 
 def _reading(path: Path) -> Work[tuple[Any, Any]]:

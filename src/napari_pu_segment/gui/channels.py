@@ -12,7 +12,7 @@ from psygnal import Signal
 from napari_pu_segment.core.errors import InputError
 
 from .axes import Third, has_channel_label
-from .snapshots import RGB_NAMES, Grid
+from .grid import RGB_NAMES, Grid
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,15 @@ from napari.layers import Image
 from qtpy.QtCore import QLocale
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_pu_segment.core.classes import Thresholds, of_class, threshold_mask
 from napari_pu_segment.core.coverage import Coverage
 from napari_pu_segment.core.errors import PuSegmentError
-from napari_pu_segment.core.pipeline import threshold_mask
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.uncertainty import uncertainty
 
 from .looks import BAND
 from .numbers import percent
+from .one_class import seen
 from .session import Result, Session
 
 Areas: TypeAlias = tuple[float, ...]  # what each level of the band covers, as fractions of the image
@@ -39,7 +40,7 @@ class Extras(QWidget):
         self._session = session
         self._coverage: Coverage | None = None
         self._shown: dict[str, Image] = {}  # the image that a layer of ours lies over, by role
-        self._from: dict[str, tuple[np.ndarray, float]] = {}  # what it was, or is being, computed from
+        self._from: dict[str, tuple[np.ndarray, Thresholds, int]] = {}  # what it was, or is being, computed from
         self.boxes = {role: QCheckBox(title) for role, title in TITLES.items()}
         self.boxes["band"].setToolTip(
             "What the mask would be if the objects covered half as much, as much, or twice as much as now"
@@ -72,11 +73,14 @@ class Extras(QWidget):
         if result is None or coverage is None or result.preview:
             return
         segmentation = result.segmentation
-        for role, work in (("band", _band(result, coverage)), ("uncertainty", _uncertainty(result))):
-            probability, threshold = self._from.get(role, (None, 0.0))
-            same = probability is segmentation.probability and threshold == segmentation.threshold
+        index = self._session.results.shown_class
+        one = seen(result, index)
+        for role, work in (("band", _band(one, coverage)), ("uncertainty", _uncertainty(one))):
+            source = segmentation.probability, segmentation.threshold, index
+            before = self._from.get(role)
+            same = before is not None and before[0] is source[0] and before[1:] == source[1:]
             if self.boxes[role].isChecked() and not same:
-                self._from[role] = (segmentation.probability, segmentation.threshold)
+                self._from[role] = source
                 self._session.aside(work, TITLES[role], partial(self._show, role, result))
 
     def _toggle(self, role: str, on: bool) -> None:
@@ -119,18 +123,19 @@ class Extras(QWidget):
 
 def _uncertainty(result: Result) -> Work[tuple[np.ndarray, Areas]]:
     yield Progress(0, 0, "Uncertainty")
-    return uncertainty(result.segmentation.probability, result.segmentation.threshold), ()
+    segmentation = result.segmentation
+    return uncertainty(np.asarray(segmentation.probability), of_class(segmentation.threshold, 0)), ()
 
 
 def _band(result: Result, coverage: Coverage) -> Work[tuple[np.ndarray, Areas]]:
     """Nested levels, 1 where the objects cover most to 3 where they cover least, and what each covers."""
     segmentation, labels = result.segmentation, result.sample.labels
-    n_pixels = max(1, coverage.n_pixels)
+    n_pixels, probability = max(1, coverage.n_pixels), np.asarray(segmentation.probability)
     band = np.zeros(segmentation.mask.shape, np.uint8)
     areas: list[float] = []
     for threshold in coverage.band(np.count_nonzero(segmentation.mask) / n_pixels):
         yield Progress(len(areas), len(BAND), "Band")
-        mask = threshold_mask(segmentation.probability, threshold, labels)
+        mask = threshold_mask(probability, threshold, labels)
         areas.append(np.count_nonzero(mask) / n_pixels)
         band += mask
     return band, tuple(areas)

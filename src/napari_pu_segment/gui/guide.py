@@ -8,13 +8,15 @@ import numpy as np
 from napari.layers import Image, Labels
 from psygnal import Signal
 
+from napari_pu_segment.core.classes import of_class
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.progress import Work
 from napari_pu_segment.core.suggest import Suggestion, SuggestSettings, suggest
 
 from .brushes import painted_at
-from .layers import BRUSHES
+from .classes import FIRST, ClassBook, ObjectClass
 from .marker import Marker
+from .one_class import likeliest, merged, of_any
 from .scope import Scope
 from .session import Result, Session
 
@@ -33,7 +35,7 @@ class Step:
     @property
     def settled(self) -> bool:
         """Whether nobody shall be asked there again, whatever the next result: skipped, or the rough mask is right."""
-        return not self.role or (self.role == "positive") == self.place.rough
+        return not self.role or (self.role != "negative") == self.place.rough
 
 
 class Guide:
@@ -88,6 +90,20 @@ class Guide:
             self._on_result(result)
 
     @property
+    def classes(self) -> ClassBook:
+        """The classes of objects."""
+        return self._session.book.classes
+
+    @property
+    def likeliest(self) -> ObjectClass:
+        """The class of objects that is the most probable at the place, as far as it is still there; else the active."""
+        classes, result = self._session.book.classes, self._result
+        found = None
+        if result is not None and self.place is not None:
+            found = classes.called(likeliest(result, self.place.centre))
+        return found or classes.of(classes.active) or classes.all()[0]
+
+    @property
     def ready(self) -> bool:
         """Whether there is a result to suggest places in."""
         return self._result is not None
@@ -114,12 +130,15 @@ class Guide:
         Parameters
         ----------
         role : {"positive", "negative", ""}
-            "" paints nothing; that place is not asked about again.
+            Positive is an object, of the class that is the likeliest there: see `likeliest`. "" paints nothing; that
+            place is not asked about again.
         """
         place, image = self.place, self._image
         if place is None or image is None:
             return
         try:
+            if role == FIRST:
+                role = self.likeliest.role
             if role:
                 self._stamping = True
                 self._session.book.stamp(image, role, place.centre, place.radius_px)
@@ -165,12 +184,11 @@ class Guide:
             return
         if self._image is not result.layer:
             self.stop()
-        old = None if self._result is None else self._result.segmentation.probability
-        new = result.segmentation.probability
-        self._result = result
-        if old is new:  # another threshold, or refined
-            return
-        self._previous = old if old is not None and old.shape == new.shape else None
+        old, self._result = self._result, result
+        if old is not None and old.segmentation.probability is result.segmentation.probability:
+            return  # another threshold, or refined
+        alike = old is not None and old.segmentation.mask.shape == result.segmentation.mask.shape
+        self._previous = of_any(old).probability if old is not None and alike else None
         self._to_come = []  # they were those of the former result
         self._dealt_with = [step for step in self._dealt_with if step.settled]
         if self.place is not None or self.looking:
@@ -202,7 +220,7 @@ class Guide:
         """Those of the places whose middle is not painted."""
         image, book = self._image, self._session.book
         assert image is not None
-        layers = [layer for role in BRUSHES if isinstance(layer := book.member(image, role), Labels)]
+        layers = [layer for role in book.classes.brushes if isinstance(layer := book.member(image, role), Labels)]
         factor = book.channels.grid(image).brush_factor
         return [place for place in places if not any(painted_at(layer, place.centre, factor) for layer in layers)]
 
@@ -220,12 +238,11 @@ class Guide:
         except PuSegmentError as error:
             self._session.said.emit(str(error), True)
             return
-        brush = book.member(result.layer, "positive")
+        brush = book.member(result.layer, book.classes.active) or book.member(result.layer, FIRST)
         factor = book.channels.grid(result.layer).brush_factor
         brush_px = min(1000.0, factor * float(brush.brush_size)) if isinstance(brush, Labels) else 0.0
         settings = SuggestSettings(acquisition=self.acquisition, brush_px=brush_px)
-        probability, threshold = result.segmentation.probability, result.segmentation.threshold
-        previous = self._previous
+        seen, previous = of_any(result), self._previous
         suspicious = self.acquisition == SUSPECT
         left_out = [step.place.centre for step in self._dealt_with if suspicious or not step.role]
         left_out += [self.place.centre] if self.place is not None else []
@@ -233,11 +250,13 @@ class Guide:
         window = book.window(result.layer) if result.large else None
 
         def work() -> Work[list[Suggestion]]:
-            scope = Scope(snapshot, probability, previous, left_out)
+            scope = Scope(snapshot, seen.probability, previous, left_out)
             if result.large:
                 scope = scope.narrowed(None if window is None else snapshot.narrowed(window.slices))
+            else:
+                scope = scope.held()
             places = yield from suggest(
-                *(scope.sample(), scope.probability, threshold, result.model, settings),
+                *(merged(scope.sample()), scope.probability, of_class(seen.threshold, 0), result.model, settings),
                 previous=scope.previous,
                 rough=scope.rough(),
                 skipped=scope.skipped,

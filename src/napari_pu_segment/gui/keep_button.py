@@ -82,6 +82,8 @@ def _written(result: Result, paths: dict[str, Path]) -> Work[None]:
         if array is None:
             continue
         place: dict[str, Any] = {"pixel_size": sample.pixel_size, "pixel_unit": sample.pixel_unit, "axes": sample.axes}
+        if array.ndim == len(sample.axes):  # an axis of classes
+            place["channel_names"] = result.sample.classes
         output = create_output(path, array.shape, array.dtype, labels=role != "probability", **place)
         try:
             yield from _copied(array, output)

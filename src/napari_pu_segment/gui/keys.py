@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
+
+from .classes import ClassBook
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -71,3 +74,57 @@ class KeySet:
     def press(self, name: str) -> None:
         """Do what the key of an action does."""
         self._actions[name]()
+
+
+# napari's labels layers take the bare digits for their tools.
+CLASS_KEYS = tuple([f"{held}{number}" for number in range(1, 10)] for held in ("", "Alt-", "Control-Shift-"))
+
+
+class ClassKeys:
+    """Keys for the brushes of the first nine classes, where there are several.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    classes : ClassBook
+    paint : callable
+        Takes up the brush of the class with a role.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        Of the first class, the second and so on; empty where no set is free.
+    """
+
+    def __init__(self, viewer: Viewer, classes: ClassBook, paint: Callable[[str], object]) -> None:
+        self._classes, self._paint, self._there = classes, paint, False
+        numbers = range(9)
+        self._set = KeySet(viewer, CLASS_KEYS, {str(number): partial(self._take, number) for number in numbers})
+        self.keys = tuple(self._set.keys.values())
+        classes.changed.connect(self._follow)
+
+    def bind(self) -> None:
+        """Take the keys, now or when there are several classes."""
+        self._there = True
+        self._follow()
+
+    def release(self) -> None:
+        """Let the keys go."""
+        self._there = False
+        self._set.release()
+
+    def texts(self) -> dict[str, str]:
+        """The keys, and what they do."""
+        names = list(self._classes.names.values())
+        return {key: f"take up the brush of {name}" for key, name in zip(self.keys, names, strict=False) if names[1:]}
+
+    def _follow(self) -> None:
+        if self._there and len(self._classes) > 1:
+            self._set.bind()
+        else:
+            self._set.release()
+
+    def _take(self, number: int) -> None:
+        roles = list(self._classes.names)
+        if number < len(roles):
+            self._paint(roles[number])

@@ -17,12 +17,14 @@ from psygnal import Signal
 
 from napari_pu_segment.core.errors import InputError
 
-from . import brushes, view
+from . import brushes, class_layers, view
 from .channels import ChannelBook
-from .looks import brush_layer, result_layer, stale
+from .classes import FIRST, ClassBook
+from .grid import check_shape, own, planes
+from .looks import recolour, result_layer, stale
 from .masks import displayed, follow
 from .preferences import preferences
-from .snapshots import Snapshot, check_shape, freeze, own, planes
+from .snapshots import Snapshot, freeze
 from .tags import belongs, sign, tag
 from .view import Window
 
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 BRUSH_OF_PX = 4096  # in larger images one paints zoomed in, and a brush is not larger for them
-BRUSHES = ("positive", "negative", "ignore")
 RESULTS = ("probability", "mask", "refined")  # what a segmentation consists of
 SHOWN = ("probability", "uncertainty", "suspect", "band", "mask", "refined", "objects")  # from the bottom to the top
 
@@ -60,7 +61,8 @@ class LayerBook:
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self._watches: weakref.WeakKeyDictionary[Layer, brushes.StrokeWatch] = weakref.WeakKeyDictionary()
-        self.channels = ChannelBook()
+        self.channels, self.classes = ChannelBook(), ClassBook()
+        self.classes.changed.connect(lambda: class_layers.follow(self.classes, self._layers(), viewer))
         self.channels.changed.connect(self.changed.emit)
         events = viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered):
@@ -91,7 +93,7 @@ class LayerBook:
                 return layer
         return None
 
-    def add_brushes(self, image: Image, roles: tuple[str, ...] = BRUSHES[:2]) -> None:
+    def add_brushes(self, image: Image, roles: tuple[str, ...] = (FIRST, "negative")) -> None:
         """Add the brush layers that the image does not have yet.
 
         Raises
@@ -103,12 +105,13 @@ class LayerBook:
         for role in reversed(roles):  # the positive one ends on top
             layer = self.member(image, role)
             if layer is None:
-                layer = brush_layer(image.name, role, grid.new_strokes(), **grid.brush_placement)
+                layer = class_layers.new_brush(self.classes, image, role, grid)
                 self._add(image, role, layer, above=self._layers()[-1])
             elif "layer" not in tag(layer):  # brought along by sample data
                 sign(layer, role, image)
             else:
                 continue
+            class_layers.adopt(self.classes, layer)
             shorter = min(min(grid.shape[-2:]), BRUSH_OF_PX) / grid.brush_factor
             layer.brush_size = max(1, round(shorter * preferences().brush_percent / 100))
 
@@ -129,7 +132,7 @@ class LayerBook:
         Parameters
         ----------
         image : Image
-        role : {"positive", "negative", "ignore"}
+        role : one of `ClassBook.brushes`
         centre : sequence of float, ([T,] [Z,] Y, X)
             In pixels of the image array.
         radius_px : float
@@ -142,7 +145,7 @@ class LayerBook:
         Parameters
         ----------
         image : Image
-        role : {"positive", "negative", "ignore"}
+        role : one of `ClassBook.brushes`
         mask : ndarray, ([T,] [Z,] Y, X)
             Painted where it is not 0; in pixels of the image, or of its brush layers where these are coarser.
 
@@ -186,10 +189,11 @@ class LayerBook:
         """
         channels = self.channels.of(image, self.images())
         grids = [self.channels.grid(one) for one in (image, *channels.layers)]
-        strokes = {role: layer for role in BRUSHES if (layer := self.member(image, role)) is not None}
-        return freeze(grids, strokes, channels.names)
+        roles = self.classes.brushes
+        strokes = {role: layer for role in roles if (layer := self.member(image, role)) is not None}
+        return freeze(grids, strokes, channels.names, self.classes.names)
 
-    def show(self, image: Image, role: str, data: Any) -> None:
+    def show(self, image: Image, role: str, data: Any, colours: Sequence[str] = ()) -> None:
         """Show one result over its image: update our layer, or make it where it is missing.
 
         The selected layer and its mode stay as they are, so that the user can go on painting.
@@ -200,6 +204,8 @@ class LayerBook:
         role : one of `SHOWN`
         data : ndarray, `LargeArray` or `LargeMask`, ([T,] [Z,] Y, X), or None
             None takes the layer away: an old result beside a new one would be a lie.
+        colours : sequence of str
+            See `looks.result_layer`.
 
         Raises
         ------
@@ -221,10 +227,14 @@ class LayerBook:
             layer = None
         if layer is None:
             below = [self.member(image, lower) for lower in SHOWN[: SHOWN.index(role)]]
-            layer = result_layer(image.name, role, displayed(data, shape), **grid.placement)
+            layer = result_layer(image.name, role, displayed(data, shape), colours, **grid.placement)
             self._add(image, role, layer, above=next((one for one in reversed(below) if one is not None), image))
-            tag(layer)["shown"] = data
-        elif tag(layer).get("shown") is data:  # changed in place
+            tag(layer).update(shown=data, colours=tuple(colours))
+            return
+        if tag(layer).get("colours", ()) != tuple(colours):
+            tag(layer)["colours"] = tuple(colours)
+            recolour(layer, role, colours)
+        if tag(layer).get("shown") is data:  # changed in place
             layer.refresh(thumbnail=False, highlight=False, extent=False)
         else:
             layer.data = displayed(data, shape)
@@ -274,7 +284,7 @@ class LayerBook:
 
     def _meet(self, layer: Layer) -> None:
         layer.events.name.connect(self._on_layers)
-        if tag(layer).get("role") in BRUSHES and isinstance(layer, Labels):
+        if tag(layer).get("role", SHOWN[0]) not in SHOWN and isinstance(layer, Labels):
             self._watches[layer] = brushes.StrokeWatch(layer, partial(self._on_painted, weakref.ref(layer)))
 
     def _on_painted(self, ref: weakref.ref[Layer]) -> None:

@@ -127,7 +127,7 @@ class Live:
         try:
             strokes = session.book.snapshot(session.image)
             self._told = False
-            if not strokes.painted("positive"):
+            if not any(map(strokes.painted, strokes.classes)):
                 self._wait(strokes)
             elif self._followed is None or not strokes.same_strokes(self._followed):
                 self._train(strokes, anew=False)

@@ -25,6 +25,7 @@ from napari_pu_segment.core.progress import Progress
 from .autosave_bar import AutosaveBar
 from .batch_panel import BatchPanel
 from .edit_box import KEY_TEXTS
+from .grid import own
 from .jobs import Job
 from .keys import KeySet
 from .keys_button import KeysButton
@@ -38,7 +39,6 @@ from .record_panel import RecordPanel
 from .result_panel import ResultPanel
 from .rounds_panel import RoundsPanel
 from .session import Session
-from .snapshots import own
 from .suggest_panel import SuggestPanel
 from .time_panel import TimePanel
 from .train_panel import TrainPanel
@@ -73,12 +73,10 @@ class MainWidget(QWidget):
         self.session, wanted = Session(LayerBook(napari_viewer)), preferences()
         if not wanted.refine:
             self.session.crf = None
-        self.brush_keys = KeySet(
-            napari_viewer, BRUSH_KEYS, {role: partial(self._paint, role) for role in ("positive", "negative")}
-        )
-        self.live_keys = KeySet(
-            napari_viewer, LIVE_KEYS, {"live": lambda: self.session.set_live(not self.session.live)}
-        )
+        taking = {role: partial(self._take, role) for role in ("positive", "negative")}
+        self.brush_keys = KeySet(napari_viewer, BRUSH_KEYS, taking)
+        living = {"live": lambda: self.session.set_live(not self.session.live)}
+        self.live_keys = KeySet(napari_viewer, LIVE_KEYS, living)
         self.train_panel = TrainPanel(self.session, self.brush_keys.keys)
         self.live_panel = LivePanel(self.session, self.live_keys.keys)
         self.rounds_panel = RoundsPanel(self.session)
@@ -115,6 +113,7 @@ class MainWidget(QWidget):
         texts = {
             **{key: f"take up the {role} brush" for role, key in self.brush_keys.keys.items()},
             **dict.fromkeys(self.live_keys.keys.values(), "live mode on and off"),
+            **self.train_panel.class_keys.texts(),
         }
         for action, text in SUGGESTION_TEXTS.items():
             if action in self.suggest_panel.keys:
@@ -139,6 +138,7 @@ class MainWidget(QWidget):
         self.session.close()
         self.brush_keys.release()
         self.live_keys.release()
+        self.train_panel.class_keys.release()
         self.suggest_panel.leave()
         self.objects_panel.edit_box.leave()
 
@@ -149,6 +149,7 @@ class MainWidget(QWidget):
             QTimer.singleShot(SETTLE_MS, gc.collect)
         self.brush_keys.bind()
         self.live_keys.bind()
+        self.train_panel.class_keys.bind()
         self.suggest_panel.enter()
         self.objects_panel.edit_box.enter()
 
@@ -158,8 +159,8 @@ class MainWidget(QWidget):
         if dock is not None and dock.minimumWidth() > self.minimumSizeHint().width():
             dock.setMinimumWidth(0)
 
-    def _paint(self, role: str) -> None:
-        self.train_panel.paint(role)
+    def _take(self, role: str) -> None:
+        self.train_panel.take(role)
 
     def _lay_out(self) -> None:
         for title, panels in self._pages().items():

@@ -8,8 +8,8 @@ import numpy as np
 from napari.layers import Image, Points
 from napari.utils.transforms import Affine
 
+from .grid import own
 from .layers import LayerBook
-from .snapshots import own
 
 COLOUR = "#D55E00"  # vermilion: no brush and no result has it
 SCREEN_PX = 40  # across, at least, when it is drawn

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from napari_pu_segment.core.pipeline import threshold_mask
+from napari_pu_segment.core.classes import Thresholds, leading, threshold_mask
 from napari_pu_segment.core.samples import IGNORE
 
 from .boxes import Lazily, box_of
-from .stores import LARGE_PX, LargeArray
+from .stores import LARGE_PX, LargeArray, Stacked
 
 
 class Thresholded(Lazily):
@@ -18,14 +18,16 @@ class Thresholded(Lazily):
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, probability: Any, threshold: float, labels: np.ndarray | None) -> None:
+    def __init__(self, probability: Any, threshold: Thresholds, labels: np.ndarray | None) -> None:
         self.probability, self.threshold, self._labels = probability, threshold, labels
-        self.shape: tuple[int, ...] = tuple(probability.shape)
+        self.shape: tuple[int, ...] = tuple(probability.shape[len(leading(threshold)) :])
 
     def __getitem__(self, key: Any) -> Any:
         box, then = box_of(key, self.shape)
         labels = None if self._labels is None else self._labels[box]
-        return threshold_mask(np.asarray(self.probability[box]), self.threshold, labels)[then]
+        return threshold_mask(np.asarray(self.probability[(*leading(self.threshold), *box)]), self.threshold, labels)[
+            then
+        ]
 
 
 class LargeMask(Thresholded):
@@ -33,25 +35,25 @@ class LargeMask(Thresholded):
 
     Parameters
     ----------
-    probability : LargeArray, ([T,] [Z,] Y, X)
-    threshold : float
+    probability : LargeArray, ([T,] [Z,] Y, X), or Stacked, (K, [T,] [Z,] Y, X)
+    threshold : float, or a tuple of K
     labels : ndarray of label codes, of that shape, or None
         What is to be ignored is left out.
     """
 
-    def __init__(self, probability: LargeArray, threshold: float, labels: np.ndarray | None) -> None:
+    def __init__(self, probability: LargeArray | Stacked, threshold: Thresholds, labels: np.ndarray | None) -> None:
         seen: list[np.ndarray | None] = [None] * len(probability.factors)
         if labels is not None and has_ignored(labels):
             seen = [labels, *(labels[..., f // 2 :: f, f // 2 :: f].copy() for f in probability.factors[1:])]
         self._take(probability, threshold, seen)
 
-    def at(self, threshold: float) -> LargeMask:
+    def at(self, threshold: Thresholds) -> LargeMask:
         """The mask at another threshold."""
         other = LargeMask.__new__(LargeMask)
         other._take(self.probability, threshold, self._seen)
         return other
 
-    def _take(self, probability: LargeArray, threshold: float, seen: list[np.ndarray | None]) -> None:
+    def _take(self, probability: LargeArray | Stacked, threshold: Thresholds, seen: list[np.ndarray | None]) -> None:
         super().__init__(probability, threshold, seen[0])
         self._seen = seen
         levels = zip(probability.levels[1:], seen[1:], strict=True)

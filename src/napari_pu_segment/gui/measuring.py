@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels
 
+from napari_pu_segment.core.class_objects import find_objects_of_each, of_any_class, with_classes
 from napari_pu_segment.core.measure import Table, measure_objects
-from napari_pu_segment.core.objects import ObjectSettings, find_objects
+from napari_pu_segment.core.objects import ObjectSettings
 from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.core.samples import IGNORE, Sample
+from napari_pu_segment.core.samples import IGNORE, ONE_CLASS, Sample
 from napari_pu_segment.io import clean_unit
 
+from .grid import Grid, own, planes
 from .layers import LayerBook
-from .snapshots import Grid, Snapshot, own, planes
+from .snapshots import Snapshot
 from .still import Still
 from .tags import tag
 from .work import Result
@@ -63,7 +66,8 @@ def of_result(result: Result, settings: ObjectSettings) -> Work[Found]:
     """Find the objects of a result's mask, and measure them."""
     mask, probability = mask_of(result), result.segmentation.probability
     frozen = mask.copy(), probability.copy()  # a live result is still being filled
-    labels, table = yield from _objects(*frozen, settings, _scene(result.sample))
+    classes = result.sample.classes
+    labels, table = yield from _objects(*frozen, settings, _scene(result.sample), classes)
     return Found(result.layer, labels, table, settings, frozen[0] if result.preview else mask)
 
 
@@ -121,14 +125,20 @@ def _of_layer(
 
 
 def _objects(
-    mask: np.ndarray, probability: np.ndarray | None, settings: ObjectSettings, scene: dict[str, Any]
+    mask: np.ndarray,
+    probability: np.ndarray | None,
+    settings: ObjectSettings,
+    scene: dict[str, Any],
+    classes: Sequence[str] = ONE_CLASS,
 ) -> Work[tuple[np.ndarray, Table]]:
     place = {name: scene[name] for name in ("ignored", "pixel_size", "axes")}
-    labels = yield from find_objects(mask, settings, probability=probability, **place)
+    labels = yield from find_objects_of_each(mask, settings, classes, probability=probability, **place)
     if labels.max(initial=0) < FEW_LABELS:
         labels = labels.astype(np.uint16)  # napari draws them as they are; wider ones it converts on the main thread
     planewise = settings.planewise
-    return labels, (yield from measure_objects(labels, probability=probability, planewise=planewise, **scene))
+    chances = None if probability is None else of_any_class(probability, classes)
+    table = yield from measure_objects(labels, probability=chances, planewise=planewise, **scene)
+    return labels, with_classes(table, labels, mask, classes)
 
 
 def _scene(sample: Sample) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from napari.layers import Image
 from qtpy.QtCore import QLocale, Qt
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_pu_segment.core.card import Card
 from napari_pu_segment.core.doubts import doubts
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.methods import METHODS
-from napari_pu_segment.core.model import Card, Model
+from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.networks import network_row
 from napari_pu_segment.core.progress import Progress, Work
 
@@ -23,7 +24,7 @@ from .snapshots import Snapshot
 
 NONE_YET = "No model yet: train one, or load one."
 NONE_KEPT = "The result was made from its strokes alone, without a model. For a model, choose a method that trains one."
-ROWS = ("Method", "Network", "Channels", "Prior", "Threshold", "Strokes", "Pixel size", "Made")
+ROWS = ("Method", "Network", "Channels", "Classes", "Prior", "Threshold", "Strokes", "Pixel size", "Made")
 
 
 class ModelPanel(QWidget):
@@ -165,6 +166,9 @@ def describe(card: Card, locale: QLocale) -> dict[str, str]:
         "Channels": ", ".join(card.channel_names) or (f"{n_channels}, without names" if n_channels > 1 else "one"),
         "Prior": f"{percent(card.class_prior, locale)} of the image ({how})",
         "Threshold": locale.toString(card.threshold, "g", 4),
+        "Classes": "\n".join(
+            f"{one.name}: {percent(one.class_prior, locale)}, {one.n_strokes} strokes" for one in card.classes
+        ),
         "Strokes": f"{card.n_positive_strokes} positive, {card.n_negative_strokes} negative",
         "Pixel size": f"{sizes} {card.pixel_unit.replace('um', 'µm')}" if sizes else "",
         "Made": f"{card.created.replace('T', ' ')[:16]}, version {card.plugin_version}",

@@ -80,7 +80,8 @@ class ObjectsTable(QAbstractTableModel):
             return
         self.layoutAboutToBeChanged.emit()
         kept = [(index, int(self._order[index.row()])) for index in self.persistentIndexList()]
-        values = self._table.columns[self._names[column]].astype(np.float64)
+        values = self._table.columns[self._names[column]]
+        values = np.unique(values, return_inverse=True)[1] if values.dtype.kind == "U" else values.astype(np.float64)
         self._order = np.argsort(values if order == Qt.SortOrder.AscendingOrder else -values, kind="stable")
         place = np.argsort(self._order)
         for index, row in kept:
@@ -102,6 +103,9 @@ def summary(table: Table) -> str:
     cut = int(np.count_nonzero(table.columns["touches_border"]))
     at_border = f" {cut} at the border." if cut else ""
     what = "1 object:" if n == 1 else f"{n} objects, typically"
+    if "class" in table.columns:
+        names, counts = np.unique(table.columns["class"], return_counts=True)
+        at_border += " " + ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True)) + "."
     return f"{what} {area}, {diameter} across.{at_border}"
 
 
@@ -124,6 +128,8 @@ def _title(name: str, unit: str) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, np.str_):
+        return str(value)
     if isinstance(value, np.bool_):
         return "yes" if value else ""
     if isinstance(value, np.floating):

@@ -17,10 +17,10 @@ from napari_pu_segment.image_set import SetReport, read_values
 from napari_pu_segment.io import ImageFile, read_image, read_levels
 
 from .brushes import StrokeWatch
-from .layers import BRUSHES, SHOWN, LayerBook
-from .looks import one_colour
+from .grid import own
+from .layers import SHOWN, LayerBook
+from .looks import CLASS_COLOURS, COLOURS, many_colours
 from .overview import first_limits, needs_overview
-from .snapshots import own
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -70,8 +70,8 @@ class Finding:
     levels : sequence of array, (C, [T,] [Z,] Y, X)
     kind : str
         What the result is, a key of `batch.OUTPUTS`; empty where there is none.
-    result : sequence of array, (1, [T,] [Z,] Y, X)
-        Its levels.
+    result : sequence of array, (K, [T,] [Z,] Y, X)
+        Its levels; K is 1 but for the probability of several classes.
     """
 
     name: str
@@ -101,13 +101,16 @@ class Showcase:
         viewer, look = self._book.viewer, placement(found.file)
         layers: list[Layer] = [*add_image(viewer, found.name, found.file, found.levels)]
         if found.kind:
-            levels, title = [level[0] for level in found.result], f"{found.name} {found.kind}"
-            data, many = (levels, True) if len(levels) > 1 else (levels[0], False)
+            title, many = f"{found.name} {found.kind}", len(found.result) > 1
+            classes = [[level[k] for level in found.result] for k in range(found.result[0].shape[0])]
+            data = classes[0] if many else classes[0][0]
             if found.kind == "probability":
-                more: dict[str, Any] = {"contrast_limits": (0, 1), "opacity": 0.5}
-                layers.append(viewer.add_image(data, name=title, multiscale=many, **more, **look))
+                more: dict[str, Any] = {"contrast_limits": (0, 1), "opacity": 0.5, "multiscale": many}
+                for levels in classes:
+                    layers.append(viewer.add_image(levels if many else levels[0], name=title, **more, **look))
             else:
-                colours = {} if found.kind == "instances" else {"colormap": one_colour(found.kind)}
+                shades = many_colours((COLOURS[found.kind], *CLASS_COLOURS[1:])) if found.kind in COLOURS else None
+                colours = {} if shades is None else {"colormap": shades}
                 labels = viewer.add_labels(data, name=title, opacity=0.6, multiscale=many, **colours, **look)
                 layers.append(labels)
                 if isinstance(data, np.ndarray):
@@ -121,7 +124,7 @@ class Showcase:
     def _clear(self) -> None:
         """Take the last one away, unless something was painted on it, or made of it."""
         layers = [layer for layer in self._layers if self._book.contains(layer)]
-        roles = (*BRUSHES, *SHOWN)
+        roles = (*self._book.classes.brushes, *SHOWN)
         used = any(self._book.member(layer, role) is not None for layer in layers for role in roles)
         if self._watch is not None:
             self._watch.stop()

@@ -12,10 +12,11 @@ from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.io import read_strokes, sanitise_name, write_strokes
 
-from .layers import BRUSHES
+from .classes import OTHERS, ClassBook
+from .grid import planes
 from .recorder import Recorder
 from .session import Session
-from .snapshots import Snapshot, planes
+from .snapshots import Snapshot
 
 GEOJSON, LABELS = "GeoJSON (*.geojson)", "Label image (*.tif)"
 
@@ -45,7 +46,7 @@ class RecordPanel(QWidget):
         self.export_button = QPushButton("Export strokes …")
         self.export_button.setToolTip(
             "Write the strokes of the chosen image as GeoJSON, which QuPath reads, or as an image of label codes "
-            "(1 positive, 2 negative, 3 ignore)"
+            "(1 positive, 2 negative, 3 ignore, 4 and so on further classes)"
         )
         self.import_button = QPushButton("Import strokes …")
         self.import_button.setToolTip(
@@ -116,9 +117,13 @@ class RecordPanel(QWidget):
             return
 
         def put() -> None:
-            for role in BRUSHES:
-                if masks[role].any() or book.member(image, role) is not None:
-                    book.put_strokes(image, role, masks[role])
+            roles = {name: _role(book.classes, name, mask) for name, mask in masks.items()}
+            nothing = np.zeros_like(next(iter(masks.values())))
+            found = {role: masks[name] for name, role in roles.items() if role}
+            for role in book.classes.brushes:
+                mask = found.get(role, nothing)
+                if mask.any() or book.member(image, role) is not None:
+                    book.put_strokes(image, role, mask)
             self._session.said.emit(f"Strokes imported for {image.name!r}; undo brings the old ones back.", False)
 
         self._try(put)
@@ -142,10 +147,20 @@ class RecordPanel(QWidget):
     def _refresh(self) -> None:
         image, book = self._session.image, self._session.book
         there = image is not None and book.contains(image)
-        painted = there and any(book.member(image, role) is not None for role in BRUSHES)
+        painted = there and any(book.member(image, role) is not None for role in book.classes.brushes)
         self.record_button.setEnabled(self._session.result is not None)
         self.export_button.setEnabled(painted)
         self.import_button.setEnabled(there)
+
+
+def _role(classes: ClassBook, name: str, mask: np.ndarray) -> str:
+    """The role that strokes of a file play; a class that there is not yet is added if it is painted on."""
+    if name in OTHERS:
+        return name
+    known = classes.called(name)
+    if known is None and mask.any():
+        known = classes.add(name)
+    return "" if known is None else known.role
 
 
 def _written(snapshot: Snapshot, path: str) -> Work[None]:

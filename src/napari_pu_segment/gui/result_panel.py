@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer
-from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QSlider,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from napari_pu_segment.core.classes import of_class
 from napari_pu_segment.core.coverage import Coverage, measure_coverage
 from napari_pu_segment.core.model import Model
 
 from .accept_button import AcceptButton
+from .class_combo import ClassCombo
 from .extras import Extras
 from .histogram import Histogram
 from .keep_button import KeepButton
 from .numbers import significant
+from .one_class import seen
 from .refine_box import RefineBox
 from .session import Result, Session
 from .settings_form import LARGEST_INT, NumberBox
@@ -41,9 +54,10 @@ class ResultPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._coverage: Coverage | None = None
-        self._measured: np.ndarray | None = None  # the probability that is being measured, or has been
+        self._measured: tuple[Any, ...] = ()  # of what is being measured, or has been; see `_key`
         self._origin: QWidget | None = None  # what the user is moving; it is left alone meanwhile
         self.mask_group, self.histogram = QGroupBox(), Histogram()
+        self.class_combo = ClassCombo(session)
         self.threshold_slider, self.threshold_box = _slider(), _box(1)
         self.threshold_reset = QToolButton()
         self.area_slider, self.area_box = _slider(), _box(100)
@@ -106,6 +120,7 @@ class ResultPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         rows = QVBoxLayout(self.mask_group)
         rows.setContentsMargins(5, 9, 5, 5)
+        rows.addWidget(self.class_combo)
         rows.addWidget(self.histogram)
         threshold, area = QLabel("Threshold"), QLabel("Covers")
         for label in (threshold, area):
@@ -151,9 +166,9 @@ class ResultPanel(QWidget):
     def _choose(self, origin: QWidget | None, threshold: float | None) -> None:
         model, result = self._session.model, self._session.result
         self._origin = origin
-        self._session.set_threshold(threshold)
+        self._session.set_threshold(self.class_combo.of_all(threshold))
         if threshold is None and result is not None:
-            threshold = result.own_threshold
+            threshold = self.class_combo.own_threshold
         elif threshold is None and model is not None:
             threshold = model.card.threshold
         if threshold is not None:
@@ -170,15 +185,17 @@ class ResultPanel(QWidget):
             self._choose_area(self.objects_box, self._coverage.coverage_of(number))
 
     def _on_model(self, model: Model) -> None:
-        if self._session.threshold is None:
+        if self._session.threshold is None and len(model.classes) == 1:
             self._show_threshold(model.card.threshold)
 
     def _on_result(self, result: Result) -> None:
-        self._show_threshold(result.segmentation.threshold)
-        segmentation = result.segmentation
-        if segmentation.probability is not self._measured and not result.preview:
-            self._measured = segmentation.probability
-            sample = result.sample
+        self.class_combo.refresh()
+        one = seen(result, self.class_combo.index)
+        self._show_threshold(of_class(one.segmentation.threshold, 0))
+        key = _key(result, self.class_combo.index)
+        if not result.preview and not (len(key) == len(self._measured) and all(map(_same, key, self._measured))):
+            self._measured = key
+            segmentation, sample = one.segmentation, one.sample
             work = measure_coverage(segmentation.probability, segmentation.mask, sample.labels, axes=sample.axes)
             self._session.aside(work, "Measuring the area", self._on_coverage)
         self._refresh()
@@ -188,7 +205,9 @@ class ResultPanel(QWidget):
         self.histogram.set_value(coverage)
         self.extras.set_value(coverage)
         if self._session.result is not None:
-            self._show_threshold(self._session.result.segmentation.threshold)  # the axis is another one
+            self._show_threshold(
+                of_class(self._session.result.segmentation.threshold, self.class_combo.index)
+            )  # on another axis
         self._refresh()
 
     def _show_threshold(self, threshold: float) -> None:
@@ -214,9 +233,11 @@ class ResultPanel(QWidget):
         if coverage is None or result is None:
             self.objects_label.setText("typical objects")
             return
-        fraction = coverage.coverage_at(result.segmentation.threshold)
+        fraction = coverage.coverage_at(of_class(result.segmentation.threshold, self.class_combo.index))
         if not result.large:  # of a large one it takes too long to count
-            fraction = np.count_nonzero(result.segmentation.mask) / max(1, coverage.n_pixels)
+            mask = result.segmentation.mask
+            found = mask if len(result.sample.classes) == 1 else mask == self.class_combo.index + 1
+            fraction = np.count_nonzero(found) / max(1, coverage.n_pixels)
         self._set(self.area_slider, round(fraction ** (1 / 3) * SLIDER_STEPS))
         self._set(self.area_box, significant(100 * fraction))
         self._set(self.objects_box, round(coverage.objects_at(fraction)))
@@ -227,6 +248,16 @@ class ResultPanel(QWidget):
         if widget is not self._origin:
             with QSignalBlocker(widget):
                 widget.setValue(value)  # type: ignore[arg-type]
+
+
+def _key(result: Result, index: int) -> tuple[Any, ...]:
+    """What a measurement depends on: the probability, and of several classes which, and the others' thresholds."""
+    at = result.segmentation.threshold
+    return (result.segmentation.probability, index, *(at[:index] + at[index + 1 :] if isinstance(at, tuple) else ()))
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, float | int) and one == other)
 
 
 def _slider() -> QSlider:

@@ -15,8 +15,9 @@ from psygnal import Signal
 from napari_pu_segment.core.errors import InputError
 
 from .brushes import StrokeWatch
+from .grid import own
 from .layers import LayerBook
-from .snapshots import Snapshot, own
+from .snapshots import Snapshot
 from .stores import LARGE_PX
 from .tags import KEY
 

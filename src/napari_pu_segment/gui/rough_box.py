@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QWidget
@@ -12,6 +13,7 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.trust import label_trust
 
+from .one_class import of_any
 from .session import Result, Session
 from .settings_form import narrow
 from .snapshots import Snapshot
@@ -148,4 +150,4 @@ def _suspicion(result: Result, snapshot: Snapshot) -> Work[object]:
     yield Progress(0, 1, TITLE)
     codes = snapshot.rough_codes()
     assert codes is not None
-    return 1 - label_trust(result.segmentation.probability, codes)
+    return 1 - label_trust(np.asarray(of_any(result).probability), codes)

@@ -10,8 +10,8 @@ from skimage import data
 
 from napari_pu_segment.synthetic import aurora_frame
 
-from .layers import BRUSHES
-from .looks import OPACITY, name, one_colour
+from .classes import FIRST, OTHERS
+from .looks import COLOURS, OPACITY, name, one_colour
 from .tags import KEY
 
 LayerData: TypeAlias = tuple[np.ndarray, dict[str, Any], str]
@@ -61,10 +61,15 @@ def _with_brushes(image: np.ndarray, title: str, ignore: np.ndarray | None = Non
     uid = uuid4().hex  # tells the widget which brush layers belong to which image
     look = {"name": title, "rgb": image.ndim == 3, "metadata": {KEY: {"id": uid}}, **placement}
     layers: list[LayerData] = [(image, look, "image")]
-    for role in reversed(BRUSHES):  # the positive one on top
+    for role in reversed((FIRST, *OTHERS)):  # the positive one on top
         if role == "ignore" and ignore is None:
             continue
         strokes = np.zeros(image.shape[:2], np.uint8) if role != "ignore" else np.asarray(ignore, np.uint8)
-        brush = {"name": name(title, role), "colormap": one_colour(role), "opacity": OPACITY[role], **placement}
+        brush = {
+            "name": name(title, role),
+            "colormap": one_colour(COLOURS[role]),
+            "opacity": OPACITY[role],
+            **placement,
+        }
         layers.append((strokes, {**brush, "metadata": {KEY: {"role": role, "id": uid}}}, "labels"))
     return layers

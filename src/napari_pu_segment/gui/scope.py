@@ -49,6 +49,11 @@ class Scope:
         shifted = [tuple(np.subtract(point, starts)) for point in self.skipped]
         return Scope(self.snapshot, read[0], read[1], shifted, part)
 
+    def held(self) -> Scope:
+        """The same, in memory."""
+        read = [None if array is None else np.asarray(array) for array in (self.probability, self.previous)]
+        return replace(self, probability=read[0], previous=read[1])
+
     def sample(self) -> Sample:
         """The image, or its part, and the strokes."""
         sample = self.snapshot.sample()

@@ -10,6 +10,7 @@ from typing import Any
 from napari.layers import Image
 from psygnal import Signal
 
+from napari_pu_segment.core.classes import Thresholds
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings, Refined
 from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.core.fit import FeatureCache
@@ -18,7 +19,7 @@ from napari_pu_segment.core.model import Model, save_model
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.settings import Settings
 
-from . import work
+from . import sentences, work
 from .jobs import Job, JobRunner, Kind
 from .layers import LayerBook
 from .rough import RoughMasks
@@ -43,7 +44,7 @@ class Session:
         The chosen image layer.
     model : Model or None
         The current model; a failed or cancelled training leaves it as it is.
-    threshold : float or None
+    threshold : float, a tuple of K for several classes, or None
         Operating threshold chosen by the user; None follows the model's own.
     crf : CrfSettings or None
         How to refine; None does not.
@@ -78,19 +79,19 @@ class Session:
         self.runner = JobRunner()
         self.image: Image | None = None
         self.model: Model | None = None
-        self.threshold: float | None = None
+        self.threshold: Thresholds | None = None
         self.crf: CrfSettings | None = next(iter(CRF_PRESETS.values()))
         self.method = next(iter(METHODS))
         self.settings: Settings = METHODS[self.method].settings()
         self.live = False
         self.train_on, self.rough = TrainOn(book), RoughMasks(book)
         self.cache = FeatureCache()
-        self._results = Results(book, self.result_changed.emit, self._on_failed)
+        self.results = Results(book, self.result_changed.emit, self._on_failed)
 
     @property
     def result(self) -> Result | None:
         """The present result; a preview of it while live mode fills it."""
-        return self._results.present
+        return self.results.present
 
     @property
     def busy(self) -> bool:
@@ -100,7 +101,7 @@ class Session:
     @property
     def showing(self) -> bool:
         """Whether some layers of the present result are still to be brought up to date."""
-        return self._results.busy
+        return self.results.busy
 
     def cancel(self) -> None:
         """Cancel the running job, and live mode if it is a round of it.
@@ -135,7 +136,7 @@ class Session:
             If there is no image or no brush layer, or there is no model to continue from.
         """
         layer, row = self._need_image(), METHODS[method]
-        if row.needs_strokes and self.book.member(layer, "positive") is None:
+        if row.needs_strokes and not any(self.book.member(layer, role) for role in self.book.classes.names):
             raise InputError("There are no strokes yet. Press “Add brush layers” and paint a few on the objects.")
         snapshots, also = self.train_on.snapshots(layer, live, row, self.rough)
         plan = work.Plan(method, settings, self._need_model() if warm and row.segment is None else None, also)
@@ -175,15 +176,12 @@ class Session:
         self._set_model(result.model)
         self._show(result)
 
-    def set_threshold(self, threshold: float | None) -> None:
+    def set_threshold(self, threshold: Thresholds | None) -> None:
         """Choose the operating threshold (None: the model's own); the mask follows at once, see also `refine`."""
         self.threshold = threshold
-        if self.result is not None:
-            old = self.result.segmentation
-            value = self.result.own_threshold if threshold is None else threshold
-            if value != old.threshold:
-                mask = work.masked(self.result, value)
-                self._show(replace(self.result, segmentation=replace(old, mask=mask, threshold=value)))
+        new = None if self.result is None else work.moved(self.result, threshold)
+        if new is not None:
+            self._show(new)
 
     def refine(self) -> None:
         """Bring the refined mask up to date with `crf` and the threshold, in the background."""
@@ -221,7 +219,7 @@ class Session:
         """Cancel all jobs and wait for their threads, a bounded time."""
         self.closing.emit()
         self.set_live(False)
-        self._results.stop()
+        self.results.stop()
         self.runner.close()
 
     def _need_model(self) -> Model:
@@ -245,7 +243,7 @@ class Session:
             job.returned.connect(on_returned)
             job.failed.connect(lambda error: self._on_failed(error, title))
             if kind == "main":
-                job.cancelled.connect(lambda: self.said.emit(work.cancelled(title, self.result), False))
+                job.cancelled.connect(lambda: self.said.emit(sentences.cancelled(title, self.result), False))
 
         self.job_started.emit(self.runner.start(long, title, connect, kind))
 
@@ -255,14 +253,14 @@ class Session:
         self.said.emit(str(error), not (title == LIVE and isinstance(error, InputError)))
 
     def _drop_preview(self) -> None:
-        whole = self._results.drop_preview()
+        whole = self.results.drop_preview()
         if whole is not None:
             self.adopt(whole)
 
     def _on_progress(self, progress: Progress) -> None:
         new = progress.preview
-        if isinstance(new, Result) and self._results.holds(new):
-            self._results.grow(progress.parts, new.segmentation.refined)
+        if isinstance(new, Result) and self.results.holds(new):
+            self.results.grow(progress.parts, new.segmentation.refined)
         elif isinstance(new, Result):
             self._set_model(new.model)
             work.fill_mask(new, progress.parts)
@@ -270,30 +268,32 @@ class Session:
                 self.set_threshold(self.threshold)  # chosen meanwhile
 
     def _on_followed(self, result: Result) -> None:
-        done = self._results.finish(result, refines=self.crf is not None) if result.preview else self._show(result)
+        done = self.results.finish(result, refines=self.crf is not None) if result.preview else self._show(result)
         if done and self.result is not None:
-            self.said.emit(f"Live: {work.summary(self.result)}", False)
+            self.said.emit(f"Live: {sentences.summary(self.result)}", False)
             self.set_threshold(self.threshold)  # chosen meanwhile
 
     def _on_result(self, result: Result) -> None:
         if result.model is not self.model:
             self._set_model(result.model)
         refines = self.crf is not None
-        if self._results.finish(result, refines=refines) if result.preview else self._show(result):
-            self.said.emit(f"Done. {work.summary(result)}", False)
+        if self.results.finish(result, refines=refines) if result.preview else self._show(result):
+            self.said.emit(f"Done. {sentences.summary(result)}", False)
             self.set_threshold(self.threshold)  # choices made meanwhile
             self.refine()
 
-    def _on_refined(self, refined: Refined, crf: CrfSettings, threshold: float) -> None:
+    def _on_refined(self, refined: Refined, crf: CrfSettings, threshold: Thresholds) -> None:
         if self.result is not None:
             segmentation = replace(self.result.segmentation, refined=refined.mask, refined_by=refined.backend)
             if self._show(replace(self.result, segmentation=segmentation, crf=crf, refined_at=threshold)):
-                self.said.emit(f"Refined. {work.summary(self.result)}", False)
+                self.said.emit(f"Refined. {sentences.summary(self.result)}", False)
 
     def _show(self, result: Result) -> bool:
-        return self._results.put(result, refines=self.crf is not None)
+        return self.results.put(result, refines=self.crf is not None)
 
     def _set_model(self, model: Model | None) -> None:
         if model is not None:  # a result that grew has none, and leaves that of another as it is
+            if self.model is not None and self.model.classes != model.classes:
+                self.threshold = None  # it was chosen for others
             self.model = model
             self.model_changed.emit(model)

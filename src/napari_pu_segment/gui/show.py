@@ -12,9 +12,12 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.samples import ONE_CLASS
 
 from .boxes import meets
 from .layers import RESULTS, LayerBook
+from .looks import CLASS_COLOURS
+from .stores import Stacked
 from .work import Result, fill_mask
 
 LARGE_S = 1.0  # between two drawings of a large result
@@ -43,12 +46,16 @@ class Results:
         self._image: Image | None = None
         self._waiting: dict[str, np.ndarray | None] = {}
         self._shown: dict[str, np.ndarray | None] = {}
+        self._worn: dict[str, tuple[str, ...]] = {}  # the colours of what is shown
         self._outlined_s = 0.0
         self._grown: list[tuple[slice, ...]] = []  # parts of a large result that have not been drawn yet
+        self.shown_class = 0
+        self._split: tuple[Any, list[Any]] = None, []  # a probability of several classes, and that of each
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self._next)
+        book.classes.changed.connect(self._recolour)
 
     @property
     def busy(self) -> bool:
@@ -74,6 +81,43 @@ class Results:
         if self.present is not None:
             self._on_change(result)
         return self.present is not None
+
+    def show_class(self, index: int) -> None:
+        """Show the probability of another class of the present result, counted from 0."""
+        self.shown_class = index
+        if self.present is not None and self._book.contains(self.present.layer):
+            self._show(self.present, ("probability",))
+            self._on_change(self.present)
+
+    def _array(self, result: Result, role: str) -> Any:
+        """What is shown: of several classes, the probability of one."""
+        array, n_classes = getattr(result.segmentation, role), len(result.sample.classes)
+        if role != "probability" or n_classes == 1:
+            return array
+        if self._split[0] is not array:
+            self._split = array, list(array.parts if isinstance(array, Stacked) else array)
+        return self._split[1][min(self.shown_class, n_classes - 1)]
+
+    def _colours(self, result: Result, role: str) -> tuple[str, ...]:
+        """See `looks.result_layer`; those of the model's classes, as far as they are still there."""
+        names, known = result.sample.classes, self._book.classes
+        if role not in RESULTS or (names == ONE_CLASS and len(known) == 1):
+            return ()
+        found = [known.called(name) for name in names]
+        colours = tuple(
+            CLASS_COLOURS[k % len(CLASS_COLOURS)] if one is None else one.colour for k, one in enumerate(found)
+        )
+        return (colours[min(self.shown_class, len(colours) - 1)],) if role == "probability" else colours
+
+    def _recolour(self) -> None:
+        """Show the present result in the colours that its classes have now."""
+        if self.present is None or not self._book.contains(self.present.layer):
+            return
+        for role in self._shown.keys() & self._worn.keys():
+            if self._worn[role] != self._colours(self.present, role):
+                self._waiting[role] = self._shown[role]
+        if not self._timer.isActive():
+            self._next()
 
     def holds(self, preview: Result) -> bool:
         """Whether the present result has grown out of a preview; its mask may be another one by now."""
@@ -149,7 +193,7 @@ class Results:
         if result.layer is not self._image:
             self._image, self._waiting, self._shown = result.layer, {}, {}
         for role in roles:
-            array = getattr(result.segmentation, role)
+            array = self._array(result, role)
             if again or role not in self._shown or self._shown[role] is not array:
                 self._waiting[role] = self._shown[role] = array
         if not self._timer.isActive():
@@ -159,8 +203,10 @@ class Results:
         if self._image is None or not self._waiting:
             return
         role = next(iter(self._waiting))
+        colours = () if self.present is None else self._colours(self.present, role)
         try:
-            self._book.show(self._image, role, self._waiting.pop(role))
+            self._book.show(self._image, role, self._waiting.pop(role), colours)
+            self._worn[role] = colours
             self._timer.start()
         except InputError as error:
             self.stop()

@@ -10,7 +10,7 @@ from napari.layers import Labels
 
 from napari_pu_segment.core.progress import Progress, Ticker, Work
 
-from .snapshots import Grid, planes
+from .grid import Grid, planes
 from .sparse import SparseLabels
 
 AT_ONCE_BYTES = 2**25  # copied in 4 ms; twice as many took 43 ms (measured)

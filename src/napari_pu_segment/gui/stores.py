@@ -122,6 +122,45 @@ class LargeArray(Lazily):
         self._coarse.put(box, block)
 
 
+class Stacked(Lazily):
+    """Large arrays of one form beside each other, (K, [T,] [Z,] Y, X): of each class one.
+
+    Parameters
+    ----------
+    parts : sequence of LargeArray, or of their coarse copies
+    """
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self.parts = list(parts)
+        self.shape, self.dtype = (len(self.parts), *self.parts[0].shape), self.parts[0].dtype
+
+    @property
+    def levels(self) -> list[Any]:
+        """The stack, and those of coarse copies."""
+        return [self, *map(Stacked, zip(*(part.levels[1:] for part in self.parts), strict=True))]
+
+    @property
+    def factors(self) -> list[int]:
+        """How many pixels one of each level stands for."""
+        return list(self.parts[0].factors)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Of one part."""
+        return tuple(self.parts[0].chunks)
+
+    def __getitem__(self, key: Any) -> Any:
+        first, *rest = key if isinstance(key, tuple) else (key,)
+        if isinstance(first, slice):
+            return np.stack([np.asarray(part[tuple(rest)]) for part in self.parts[first]])
+        return self.parts[first][tuple(rest)]
+
+    def __setitem__(self, key: Any, values: Any) -> None:
+        first, *rest = key
+        for part, block in zip(self.parts[first], values, strict=True):
+            part[tuple(rest)] = block
+
+
 def _read(output: Output, index: tuple[int, ...], _version: int) -> np.ndarray:
     return output[chunk_box(index, output.block_px, output.shape)]
 

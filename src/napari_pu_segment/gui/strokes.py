@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, UNLABELED, codes_from_masks
+from napari_pu_segment.core.samples import IGNORE, NEGATIVE, ONE_CLASS, POSITIVE, UNLABELED, codes_of_strokes
 
 from .boxes import Box
 from .sparse import SparseLabels
 
 
-def codes_of_image(strokes: Mapping[str, Any], shape: tuple[int, ...], factor: int) -> np.ndarray:
+def codes_of_image(
+    strokes: Mapping[str, Any], shape: tuple[int, ...], factor: int, classes: Sequence[str] = ONE_CLASS
+) -> np.ndarray:
     """Label codes of an image.
 
     Parameters
     ----------
     strokes : mapping of str to array
-        By role, all of one shape, non-zero where painted.
+        By the names of classes, "negative" and "ignore"; all of one shape, non-zero where painted.
     shape : tuple of int, ([T,] [Z,] Y, X)
         Of the image.
     factor : int
         How many pixels of the image a pixel of the strokes is high and wide.
+    classes : sequence of str
+        In the order of their codes.
 
     Returns
     -------
@@ -31,23 +35,25 @@ def codes_of_image(strokes: Mapping[str, Any], shape: tuple[int, ...], factor: i
         Memory is taken only where something is painted, as the system gives none to what is never written to.
     """
     if factor == 1 and all(isinstance(data, np.ndarray) for data in strokes.values()):
-        return codes_from_masks(**strokes)
+        return codes_of_strokes(strokes, classes)
     codes = np.zeros(shape, np.uint8)
     boxes = {str(box): box for data in strokes.values() for box in painted_boxes(data)}
     for box in boxes.values():
-        block = codes_from_masks(**{role: np.asarray(data[box]) for role, data in strokes.items()})
+        block = codes_of_strokes({role: np.asarray(data[box]) for role, data in strokes.items()}, classes)
         _put(codes, box, block, factor)
     return codes
 
 
-def codes_of_rough(rough: np.ndarray, strokes: Mapping[str, Any], factor: int) -> np.ndarray:
+def codes_of_rough(
+    rough: np.ndarray, strokes: Mapping[str, Any], factor: int, classes: Sequence[str] = ONE_CLASS
+) -> np.ndarray:
     """Label codes ([T,] [Z,] Y, X) of a rough mask, bool, of an image with strokes; see `codes_of_image`.
 
     It says nothing where there are strokes, which know better; what they ignore is ignored.
     """
     codes = np.where(rough, POSITIVE, NEGATIVE).astype(np.uint8)
     if strokes:
-        painted = codes_of_image(strokes, rough.shape, factor)
+        painted = codes_of_image(strokes, rough.shape, factor, classes)
         codes[painted != UNLABELED] = UNLABELED
         codes[painted == IGNORE] = IGNORE
     return codes

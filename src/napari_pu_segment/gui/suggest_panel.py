@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 
 from qtpy.QtWidgets import QComboBox, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -120,6 +121,8 @@ class SuggestPanel(QWidget):
             label = {None: "", True: "object", False: "background"}[guide.place.rough]
             says = f" The rough mask says {label}." if label else ""
             text = f"<b>{guide.place.reason.capitalize()}.</b>{says} Is the middle an object?"
+            if len(guide.classes) > 1:
+                text += f" It looks like <b>{escape(guide.likeliest.name)}</b>, and would be painted so."
         elif guide.looking:
             text = "Looking for places …"
         elif guide.ready:

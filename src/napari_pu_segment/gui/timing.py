@@ -19,8 +19,9 @@ from napari_pu_segment.core.timeseries import Series, measure_series, times_of
 from napari_pu_segment.io import list_images
 from napari_pu_segment.series_files import FileSeries, in_order, open_series, write_keogram
 
+from .grid import Grid
 from .measuring import mask_of
-from .snapshots import Grid, Snapshot
+from .snapshots import Snapshot
 from .still import Still
 from .work import Result
 

@@ -37,7 +37,8 @@ class TrainOn:
     def painted(self, but: Image | None) -> list[Image]:
         """The images of the viewer with brush layers, but for one, from bottom to top."""
         images = [image for image in self._book.images() if image is not but]
-        return [image for image in images if self._book.member(image, "positive") is not None]
+        roles = self._book.classes.names
+        return [image for image in images if any(self._book.member(image, role) is not None for role in roles)]
 
     def chosen(self, but: Image | None) -> list[Image]:
         """Those of them that are ticked."""

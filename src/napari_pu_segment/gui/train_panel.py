@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pu_segment.core.errors import PuSegmentError
@@ -13,8 +13,11 @@ from napari_pu_segment.core.settings import Settings
 
 from .axes_box import AxesBox
 from .channels_box import ChannelsBox
+from .classes import FIRST
+from .classes_box import ClassesBox, swatch
 from .image_combo import ImageCombo
 from .jobs import Job
+from .keys import ClassKeys
 from .looks import COLOURS
 from .preferences import preferences
 from .rim_button import RimButton
@@ -28,6 +31,7 @@ GROWS = (
     "Segment the image from its strokes alone, which must be of both kinds. Nothing is learnt, so there is no model to "
     "save or to use on other images. You can go on painting meanwhile."
 )
+NAME_PX = 72  # of a class on a button: three in a row must fit into a dock of 300 px
 
 
 class TrainPanel(QWidget):
@@ -43,7 +47,7 @@ class TrainPanel(QWidget):
 
     def __init__(self, session: Session, keys: dict[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._keys = session, keys
         self.image_combo = ImageCombo(session.book)
         self.image_combo.setToolTip("The image to segment. Results go to layers of their own; this one stays as it is.")
         self.add_brushes_button = QPushButton("Add brush layers")
@@ -56,6 +60,9 @@ class TrainPanel(QWidget):
         self.train_on_box = TrainOnBox(session)
         self.rough_box = RoughBox(session)
         self.rim_button = RimButton(session)
+        self.classes_box = ClassesBox(session)
+        self.class_keys = ClassKeys(session.book.viewer, session.book.classes, self.paint)
+        self.classes_box.keys = self.class_keys.keys
         self.brush_buttons = {
             role: _brush_button(role, keys.get(role, "")) for role in ("positive", "negative", "ignore")
         }
@@ -88,27 +95,34 @@ class TrainPanel(QWidget):
                 self._session.said.emit("There is no image. Open one in napari first.", True)
                 return
             self._session.book.add_brushes(image)
-            self.paint("positive")
+            self.paint(FIRST)
         except PuSegmentError as error:
             self._session.said.emit(str(error), True)
 
     def paint(self, role: str) -> None:
-        """Take up a brush; the ignore layer is added when it is first asked for."""
-        image = self._session.image
+        """Take up a brush; layers of further classes and of what is ignored are added when they are first asked for."""
+        image, classes = self._session.image, self._session.book.classes
+        classes.choose(role)
         if image is not None and self._session.book.viewer.dims.ndisplay == 3:
             self._session.said.emit("Strokes are painted in the 2-D view. Press napari's 2D/3D button first.", True)
         elif image is not None:
-            if role == "ignore" and self._session.book.member(image, "positive") is not None:
-                self._session.book.add_brushes(image, ("ignore",))
+            if role not in (FIRST, "negative") and self._session.book.member(image, FIRST) is not None:
+                self._session.book.add_brushes(image, (role,))
             if self._session.book.paint(image, role):
                 hints = {
                     "positive": f"Paint a few short strokes on different objects, then press {self._verb()}.",
                     "negative": "Paint a few short strokes on background that looks like the objects.",
                     "ignore": "Paint over what is neither: a time stamp, a rim, an artefact.",
                 }
-                self._session.said.emit(hints[role], False)
+                several = f"Paint a few short strokes on objects of the class {classes.names.get(role)!r}."
+                told = several if role in classes.names and len(classes) > 1 else hints[role]
+                self._session.said.emit(told, False)
             else:
                 self._session.said.emit("There is nothing to paint on yet. Press “Add brush layers” first.", False)
+
+    def take(self, role: str) -> None:
+        """Take up the brush of a button: for objects, that of the active class."""
+        self.paint(self._session.book.classes.active if role == FIRST else role)
 
     def train_or_cancel(self) -> None:
         """Start a training, or cancel the running job."""
@@ -151,6 +165,7 @@ class TrainPanel(QWidget):
         add.addWidget(self.rim_button)
         rows.addLayout(add)
         rows.addLayout(brushes)
+        rows.addWidget(self.classes_box)
         train = QGroupBox("Training")
         self._train_rows = QVBoxLayout(train)
         self._train_rows.setContentsMargins(5, 9, 5, 5)
@@ -171,7 +186,9 @@ class TrainPanel(QWidget):
         self.image_combo.chosen.connect(self._session.choose_image)
         self.add_brushes_button.clicked.connect(self.add_brushes)
         for role, button in self.brush_buttons.items():
-            button.clicked.connect(partial(self.paint, role))
+            button.clicked.connect(partial(self.take, role))
+        self.classes_box.chosen.connect(self.paint)
+        self._session.book.classes.changed.connect(self._refresh)
         self.method_combo.currentIndexChanged.connect(self._on_method)
         self.train_button.clicked.connect(self.train_or_cancel)
         self._session.image_changed.connect(self._refresh)
@@ -216,8 +233,9 @@ class TrainPanel(QWidget):
         self.add_brushes_button.setEnabled(there)
         self.rim_button.setEnabled(there)
         for role, button in self.brush_buttons.items():
-            anchor = "positive" if role == "ignore" else role
+            anchor = FIRST if role == "ignore" else role
             button.setEnabled(there and image is not None and session.book.member(image, anchor) is not None)
+        self._refresh_first()
         trains = self._method().segment is None
         self.train_button.setText("Cancel" if session.busy else self._verb())
         self.train_button.setToolTip(TRAINS if trains else GROWS)
@@ -225,12 +243,20 @@ class TrainPanel(QWidget):
         self.warm_box.setEnabled(trains and session.model is not None)
         self.train_on_box.setEnabled(trains)
 
+    def _refresh_first(self) -> None:
+        """The button of the objects' brush is that of the active class."""
+        classes, button = self._session.book.classes, self.brush_buttons[FIRST]
+        one = classes.of(classes.active)
+        if one is not None:
+            called = one.name if len(classes) > 1 else FIRST.capitalize()
+            short = self.fontMetrics().elidedText(called, Qt.TextElideMode.ElideRight, NAME_PX)
+            button.setText(f"{short} {self._keys.get(FIRST, '')}".strip())
+            button.setIcon(swatch(one.colour))
+
 
 def _brush_button(role: str, key: str) -> QPushButton:
     button = QPushButton(f"{role.capitalize()} {key}".strip())
     button.setStyleSheet("padding: 3px 2px;")  # three in a row must fit into a dock of 300 px
-    patch = QPixmap(12, 12)
-    patch.fill(QColor(COLOURS[role]))
-    button.setIcon(QIcon(patch))
+    button.setIcon(swatch(COLOURS[role]))
     button.setToolTip(f"Take up the {role} brush" + (f"; key {key}" if key else ""))
     return button

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .snapshots import Grid, widened
+from .grid import Grid, widened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import QLocale
 
+from napari_pu_segment.core.classes import Thresholds, leading, recoded, threshold_mask, united
 from napari_pu_segment.core.crf import CrfSettings, Refined, refine
 from napari_pu_segment.core.doubts import training_doubts
 from napari_pu_segment.core.errors import InputError
@@ -18,16 +18,15 @@ from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.from_strokes import grow
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model
-from napari_pu_segment.core.pipeline import Segmentation, covered, segment, threshold_mask
+from napari_pu_segment.core.pipeline import Segmentation, segment
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
 from napari_pu_segment.core.stream import SIDE_PX, stream
 
 from .masks import LargeMask
-from .numbers import percent
 from .snapshots import Snapshot
-from .stores import LargeArray, is_large
+from .stores import LargeArray, Stacked, is_large
 from .view import Window
 
 
@@ -68,7 +67,7 @@ class Result:
     segmentation : Segmentation
     crf : CrfSettings or None
         How it was refined.
-    refined_at : float
+    refined_at : float, or a tuple of K for several classes
         The threshold it was refined at.
     plan : Plan or None
         How its model was trained on this sample, or how it grew; None where the model was there already.
@@ -86,21 +85,21 @@ class Result:
     model: Model | None
     segmentation: Segmentation
     crf: CrfSettings | None
-    refined_at: float
+    refined_at: Thresholds
     plan: Plan | None = None
     preview: bool = False
     others: tuple[Sample, ...] = ()
     doubts: tuple[str, ...] = ()
 
     @property
-    def own_threshold(self) -> float:
+    def own_threshold(self) -> Thresholds:
         """The operating threshold that its model found, or one half."""
-        return 0.5 if self.model is None else self.model.card.threshold
+        return 0.5 if self.model is None else self.model.threshold
 
     @property
     def large(self) -> bool:
         """Whether it is on disk, and looked at in parts only; see `stores.LargeArray`."""
-        return isinstance(self.segmentation.probability, LargeArray)
+        return isinstance(self.segmentation.probability, LargeArray | Stacked)
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class Scene:
     layer : Image
     snapshots : sequence of Snapshot
         Of that image, and of further ones to train on.
-    threshold : float or None
+    threshold : float, a tuple of K for several classes, or None
         None: the model's own.
     window : Window or None
         What of the image is on screen.
@@ -120,8 +119,15 @@ class Scene:
 
     layer: Image
     snapshots: Sequence[Snapshot]
-    threshold: float | None
+    threshold: Thresholds | None
     window: Window | None
+
+    def at(self, model: Model | None) -> Thresholds:
+        """The threshold for a model, or for what needs none: what was chosen for other classes is not for it."""
+        own = 0.5 if model is None else model.threshold
+        chosen = own if self.threshold is None else self.threshold
+        alike = np.shape(chosen) == np.shape(own)
+        return chosen if alike else own
 
     def result(
         self, samples: Sequence[Sample], model: Model | None, plan: Plan | None, segmentation: Segmentation
@@ -135,7 +141,7 @@ def trained(scene: Scene, plan: Plan, cache: FeatureCache) -> Work[Result]:
     """Train on images and their strokes, and segment the first of them; see `segmented` and `grown`."""
     if METHODS[plan.method].segment is not None:
         return (yield from grown(scene, plan))
-    samples = [sample for snapshot in scene.snapshots for sample in snapshot.samples()]
+    samples = learnt_from(scene)
     model = yield from METHODS[plan.method].train(samples, plan.settings, start=plan.start, cache=cache)
     result = yield from segmented(scene, samples, model, plan)
     return replace(result, doubts=(yield from training_doubts(samples)))
@@ -144,13 +150,20 @@ def trained(scene: Scene, plan: Plan, cache: FeatureCache) -> Work[Result]:
 def grown(scene: Scene, plan: Plan) -> Work[Result]:
     """Segment an image by a method that trains nothing."""
     sample = scene.snapshots[0].sample()
-    found = yield from grow(sample, plan.settings, threshold=scene.threshold)
+    found = yield from grow(
+        sample, plan.settings, threshold=scene.threshold if isinstance(scene.threshold, float) else None
+    )
     return replace(scene.result([sample], None, plan, found), doubts=found.doubts)
 
 
+def learnt_from(scene: Scene) -> list[Sample]:
+    """The samples of a scene, with the classes of all of them."""
+    return united([sample for snapshot in scene.snapshots for sample in snapshot.samples()])
+
+
 def applied(scene: Scene, model: Model) -> Work[Result]:
-    """Segment an image; see `segmented`."""
-    return (yield from segmented(scene, [scene.snapshots[0].sample()], model, None))
+    """Segment an image; see `segmented`. Strokes of classes that the model does not know say nothing."""
+    return (yield from segmented(scene, [recoded(scene.snapshots[0].sample(), model.classes)], model, None))
 
 
 def segmented(scene: Scene, samples: Sequence[Sample], model: Model, plan: Plan | None) -> Work[Result]:
@@ -163,7 +176,7 @@ def segmented(scene: Scene, samples: Sequence[Sample], model: Model, plan: Plan 
     model.check_image(tuple(sample.image.shape), name, sample.channel_names, sample.axes)
     if is_large(sample.spatial_shape):
         return (yield from _streamed(scene, samples, model, plan))
-    threshold, axes = scene.threshold, sample.axes
+    threshold, axes = scene.at(model), sample.axes
     found = yield from segment(model, sample.image, labels=sample.labels, threshold=threshold, name=name, axes=axes)
     return scene.result(samples, model, plan, found)
 
@@ -177,7 +190,7 @@ def followed(scene: Scene, plan: Plan, cache: FeatureCache, old: Result | None) 
     """
     if METHODS[plan.method].segment is not None:
         return (yield from grown(scene, plan))
-    samples = [sample for snapshot in scene.snapshots for sample in snapshot.samples()]
+    samples = learnt_from(scene)
     train = METHODS[plan.method].train
     try:
         model = yield from train(samples, plan.settings, start=plan.start, cache=cache)
@@ -200,11 +213,16 @@ def _streamed(
     yield Progress(0, 0, "Predicting")
     sample, shape = samples[0], samples[0].spatial_shape
     large = is_large(shape)
-    at = model.card.threshold if scene.threshold is None else scene.threshold
+    at, n_classes = scene.at(model), len(model.classes)
     what = f"The result of {sample.name!r}"
-    probability: Any = LargeArray(shape, np.float32, what) if large else np.zeros(shape, np.float32)
-    mask: Any = LargeMask(probability, at, sample.labels) if large else np.zeros(shape, np.uint8)
-    if not large and old is not None and old.layer is scene.layer and old.segmentation.mask.shape == shape:
+    wanted = (n_classes, *shape) if n_classes > 1 else shape
+    if large:
+        parts = [LargeArray(shape, np.float32, what) for _ in range(n_classes)]
+        probability: Any = Stacked(parts) if n_classes > 1 else parts[0]
+        mask: Any = LargeMask(probability, at, sample.labels)
+    else:
+        probability, mask = np.zeros(wanted, np.float32), np.zeros(shape, np.uint8)
+    if not large and old is not None and old.layer is scene.layer and old.segmentation.probability.shape == wanted:
         probability[:], mask[:] = old.segmentation.probability, old.segmentation.mask
     result = replace(scene.result(samples, model, plan, Segmentation(probability, mask, at)), preview=True)
     view = None if scene.window is None else scene.snapshots[0].narrowed(scene.window.slices)
@@ -214,34 +232,28 @@ def _streamed(
     return result
 
 
-def masked(result: Result, threshold: float) -> Any:
-    """The mask at another threshold; of a large image it is found when it is looked at."""
+def moved(result: Result, threshold: Thresholds | None) -> Result | None:
+    """A result at another threshold (None: the model's own); None where it is at that, or it is for other classes.
+
+    The mask of a large image is found when it is looked at.
+    """
     old = result.segmentation
+    value = result.own_threshold if threshold is None else threshold
+    if value == old.threshold or isinstance(value, tuple) != isinstance(old.threshold, tuple):
+        return None
     if isinstance(old.mask, LargeMask):
-        return old.mask.at(threshold)
-    return threshold_mask(old.probability, threshold, result.sample.labels)
+        mask: Any = old.mask.at(value)
+    else:
+        mask = threshold_mask(old.probability, value, result.sample.labels)
+    return replace(result, segmentation=replace(old, mask=mask, threshold=value))
 
 
 def fill_mask(result: Result, parts: Iterable[tuple[slice, ...]]) -> None:
     """Bring parts of a result's mask up to date with its probability, in place."""
     old, labels = result.segmentation, result.sample.labels
     for part in () if result.large else parts:
-        old.mask[part] = threshold_mask(old.probability[part], old.threshold, None if labels is None else labels[part])
-
-
-def summary(result: Result) -> str:
-    """A sentence on what was found, and doubts; how much of a large image it is takes longer to find out."""
-    if result.large:
-        return " ".join([f"{result.layer.name!r} is segmented.", *result.doubts])
-    mask = result.segmentation.mask if result.segmentation.refined is None else result.segmentation.refined
-    share = percent(covered(mask, result.sample.labels), QLocale())
-    return " ".join([f"{share} of {result.layer.name!r} is segmented.", *result.doubts])
-
-
-def cancelled(title: str, result: Result | None) -> str:
-    """A sentence on a job that was cancelled, and the result there is."""
-    partly = result is not None and result.preview and result.large
-    return f"{title} was cancelled; {'what is segmented so far stays' if partly else 'nothing has changed'}."
+        values = old.probability[(*leading(old.threshold), *part)]
+        old.mask[part] = threshold_mask(values, old.threshold, None if labels is None else labels[part])
 
 
 def refined(result: Result, crf: CrfSettings) -> Work[Refined]:

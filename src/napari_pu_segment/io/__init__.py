@@ -16,6 +16,7 @@ from .read import (
     read_labels,
     read_levels,
     read_mask,
+    read_numbers,
     read_probability,
 )
 from .source import LAZY_BYTES
@@ -44,6 +45,7 @@ __all__ = [
     "read_labels",
     "read_levels",
     "read_mask",
+    "read_numbers",
     "read_probability",
     "read_strokes",
     "sanitise_name",

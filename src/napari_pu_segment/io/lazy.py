@@ -117,17 +117,26 @@ class LazyImage:
 
 
 class Mapped(Source):
-    """What a function makes of the channels of a lazy image, (C, ...) -> (...), window by window."""
+    """What a function makes of a lazy image, window by window: (C, ...) -> (...), or of each channel one."""
 
-    def __init__(self, image: LazyImage, function: Callable[[np.ndarray], np.ndarray], dtype: Any, where: str) -> None:
-        blocks = [sizes[0] for sizes in image.chunks[1:]]
-        super().__init__(image.shape[1:], dtype, blocks, where)
+    def __init__(
+        self,
+        image: LazyImage,
+        function: Callable[[np.ndarray], np.ndarray],
+        dtype: Any,
+        where: str,
+        *,
+        each: bool = False,
+    ) -> None:
+        self._all = () if each else (slice(None),)
+        blocks = [sizes[0] for sizes in image.chunks[len(self._all) :]]
+        super().__init__(image.shape[len(self._all) :], dtype, blocks, where)
         self._image, self._function = image, function
         self.dtype = self.stored  # bool stays bool
 
     def read(self, window: Window) -> np.ndarray:
         """The result in a window."""
-        return self._function(np.asarray(self._image[(slice(None), *window)]))
+        return self._function(np.asarray(self._image[(*self._all, *window)]))
 
 
 def _slice(part: range) -> slice:

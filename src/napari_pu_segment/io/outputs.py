@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 from ..core.errors import InputError, OutputError, PuSegmentError
 from ..core.files import PART
 from ..core.progress import Work, run
+from .placing import put, writing
 from .source import basic
 from .tiff_write import TIFF_TYPES, write_tiff
 from .zarr_write import (
@@ -34,6 +33,7 @@ ZARR_SUFFIXES = (".ome.zarr", ".zarr")
 OUTPUT_SUFFIXES = (".tif", ".tiff", *ZARR_SUFFIXES)
 _TOLD = "output.json"
 _AXES = ("YX", "ZYX", "TYX", "TZYX")
+_STACKED_AXES = tuple(f"C{axes}" for axes in _AXES)
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,19 @@ class _Told:
     pixel_unit: str
     labels: bool
     key: str
+    channel_names: tuple[str, ...] = ()
+
+    @property
+    def stored_axes(self) -> str:
+        """As they lie on the disk: OME-Zarr wants time before channels."""
+        return self.axes.replace("CT", "TC")
 
 
 class Output:
     """An image on disk that is being written; made by `create_output`, or by `open_part` in another process.
 
-    `out[slices] = block` writes and `out[slices]` reads, with basic slices of the axes `([T,] [Z,] Y, X)`; what was not
-    written yet reads as zeros. Nothing is seen under the final name before `finish`.
+    `out[slices] = block` writes and `out[slices]` reads, with basic slices of the axes `([C,] [T,] [Z,] Y, X)`; what
+    was not written yet reads as zeros. Nothing is seen under the final name before `finish`.
 
     Parameters
     ----------
@@ -78,9 +84,9 @@ class Output:
         told = _read_told(part)
         self._sure = None if not resumed else set[tuple[int, ...]]()  # blocks of an earlier try that were read
         self.path_of_part, self.path, self._told = part, part.parent / told.name, told
-        with _writing(self.path):
+        with writing(self.path):
             self._array = ZarrArray(part / "image" / "0", part / "scratch", f"Output {str(self.path)!r}")
-        self.shape, self.dtype, self.block_px = self._array.shape, self._array.dtype, self._array.chunk_px
+        self.shape, self.dtype, self.block_px = told.shape, self._array.dtype, self._turned(self._array.chunk_px)
 
     @property
     def ndim(self) -> int:
@@ -89,9 +95,9 @@ class Output:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         window, rest = basic(key, self.shape)
-        with _writing(self.path):
-            pixels: np.ndarray = self._array.read(window)[rest]
-        return pixels
+        with writing(self.path):
+            pixels = self._array.read(self._turned(window))
+        return np.asarray((pixels.swapaxes(0, 1) if self._is_turned else pixels)[rest])
 
     def __setitem__(self, key: Any, block: Any) -> None:
         window, rest = basic(key, self.shape)
@@ -99,13 +105,22 @@ class Output:
         if any(r != slice(None, None, 1) and r != 0 for r in rest):
             raise TypeError("an output is written in whole windows, without steps")
         kept = tuple(n for n, r in zip(shape, rest, strict=True) if r != 0)
-        with _writing(self.path):
-            self._array.write(window, np.broadcast_to(np.asarray(block, self.dtype), kept).reshape(shape))
+        with writing(self.path):
+            whole = np.broadcast_to(np.asarray(block, self.dtype), kept).reshape(shape)
+            self._array.write(self._turned(window), whole.swapaxes(0, 1) if self._is_turned else whole)
+
+    @property
+    def _is_turned(self) -> bool:
+        return self._told.axes != self._told.stored_axes
+
+    def _turned(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Values for each axis, in the order of the disk, or back again."""
+        return (values[1], values[0], *values[2:]) if self._is_turned else values
 
     def holds(self, key: Any) -> bool:
         """Whether all blocks that a window touches were written; damaged ones of an earlier try are forgotten."""
         window, _ = basic(key, self.shape)
-        return all(self._is_whole(index) for index in self._array.indices(window))
+        return all(self._is_whole(index) for index in self._array.indices(self._turned(window)))
 
     def _is_whole(self, index: tuple[int, ...]) -> bool:
         path = self._array.path_of(index)
@@ -136,9 +151,9 @@ class Output:
         lacks = n_missing(self._array)
         if lacks:
             raise PuSegmentError(f"{str(self.path)!r} cannot be finished: {lacks} of its blocks were not written.")
-        with _writing(self.path):
+        with writing(self.path):
             whole = yield from self._zarr() if self.path.name.endswith(ZARR_SUFFIXES) else self._tiff()
-            _put(whole, self.path, self.path_of_part)
+            put(whole, self.path, self.path_of_part)
             sync(self.path.parent)
         shutil.rmtree(self.path_of_part, ignore_errors=True)
         return self.path
@@ -146,24 +161,25 @@ class Output:
     def _zarr(self) -> Work[Path]:
         told, image = self._told, self.path_of_part / "image"
         nearest = self.dtype.kind != "f"
-        n_levels = len((yield from build_pyramid(image, self._array, told.axes, nearest)))
+        n_levels = len((yield from build_pyramid(image, self._array, told.stored_axes, nearest)))
         name = next(told.name.removesuffix(s) for s in ZARR_SUFFIXES if told.name.endswith(s))
         write_image_json(
             image,
             name,
-            told.axes,
+            told.stored_axes,
             n_levels,
             told.pixel_size,
             told.pixel_unit,
             labels=told.labels,
             nearest=nearest,
+            channel_names=told.channel_names,
         )
         yield from sync_tree(image)
         return image
 
     def _tiff(self) -> Work[Path]:
         told, whole = self._told, self.path_of_part / "image.tif"
-        yield from write_tiff(str(whole), self, told.pixel_size, told.pixel_unit, told.axes)
+        yield from write_tiff(str(whole), self, told.pixel_size, told.pixel_unit, told.axes, told.channel_names)
         sync(whole)
         return whole
 
@@ -181,6 +197,7 @@ def create_output(
     pixel_unit: str = "px",
     axes: str = "",
     labels: bool = False,
+    channel_names: Sequence[str] = (),
     key: str = "",
     resume: bool = False,
 ) -> Output:
@@ -190,14 +207,17 @@ def create_output(
     ----------
     path : path
         Ends with .tif, .tiff, .ome.zarr or .zarr; what lies there is replaced when the output is finished.
-    shape : tuple of int, `([T,] [Z,] Y, X)`
+    shape : tuple of int, `([T,] [Z,] Y, X)`, or `(C, [T,] [Z,] Y, X)` with `channel_names`
     dtype : uint8, uint16, uint32, int32, float32 or bool
     pixel_size : tuple of float, ([Z,] Y, X)
         Size of a pixel in `pixel_unit`, or empty; the last axes count.
     axes : str
-        Such as "TYX"; by default three axes are planes, rows and columns. A leading "C" is left out.
+        Such as "TYX"; by default three axes are planes, rows and columns. A leading "C" that `shape` does not have is
+        left out.
     labels : bool
         Whether the numbers are labels (a mask, objects) and not intensities; told in OME-Zarr.
+    channel_names : sequence of str
+        Of the axis C.
     key : str
         Names the work, such as a hash of model and image: the unfinished output is found again by it.
     resume : bool
@@ -216,12 +236,18 @@ def create_output(
     axes = (axes.removeprefix("C") if len(axes) > len(shape) else axes) or "TZYX"[-len(shape) :]
     if not path.name.endswith(OUTPUT_SUFFIXES):
         raise InputError(f"Cannot write {str(path)!r}: give a name that ends with .tif or .ome.zarr.")
-    if dtype.name not in TIFF_TYPES or axes not in _AXES or len(axes) != len(shape) or 0 in shape:
+    if (
+        dtype.name not in TIFF_TYPES
+        or axes not in (_STACKED_AXES if channel_names else _AXES)
+        or len(axes) != len(shape)
+        or 0 in shape
+    ):
         raise InputError(f"Cannot write {str(path)!r}: {dtype} values of shape {tuple(shape)} are not a result.")
     size = tuple(map(float, pixel_size))
-    told = _Told(path.name, tuple(map(int, shape)), dtype.name, axes, size, pixel_unit, labels, key)
+    names = tuple(channel_names)
+    told = _Told(path.name, tuple(map(int, shape)), dtype.name, axes, size, pixel_unit, labels, key, names)
     part = path.parent / _part_name(path.name, key)
-    with _writing(path):
+    with writing(path):
         if resume and _found(part) == told:
             return Output(part, resumed=True)
         if part.exists():
@@ -229,7 +255,8 @@ def create_output(
         part.mkdir()
         try:
             (part / "scratch").mkdir()
-            write_array_json(part / "image" / "0", told.shape, dtype, axes)
+            stored = tuple(dict(zip(axes, told.shape, strict=True))[axis] for axis in told.stored_axes)
+            write_array_json(part / "image" / "0", stored, dtype, told.stored_axes)
             write_json(part / _TOLD, asdict(told))  # the last: what has it is complete
         except OSError:
             shutil.rmtree(part, ignore_errors=True)
@@ -262,33 +289,8 @@ def _read_told(part: Path) -> _Told:
 def _found(part: Path) -> _Told | None:
     try:
         told = json.loads((part / _TOLD).read_text(encoding="ascii"))
-        found = _Told(**{**told, "shape": tuple(told["shape"]), "pixel_size": tuple(told["pixel_size"])})
+        lists = {name: tuple(told[name]) for name in ("shape", "pixel_size", "channel_names")}
+        found = _Told(**{**told, **lists})
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return found if found.name == Path(found.name).name and (part / "image" / "0").is_dir() else None
-
-
-def _put(whole: Path, path: Path, part: Path) -> None:
-    """Rename a whole output to its final name; what a folder is to replace is moved out of the way first.
-
-    A file replaces no folder: the system refuses that.
-    """
-    if whole.is_dir() and path.is_dir() and not path.is_symlink():
-        old = part / "old"
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(path, old)
-    elif whole.is_dir():
-        path.unlink(missing_ok=True)
-    os.replace(whole, path)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Make one sentence of whatever a disk says."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or f"not all of it could be written ({error}); the disk may be full"
-        raise OutputError(
-            f"Cannot write {str(path)!r}: {reason}. Choose a folder that exists and is writable."
-        ) from None

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.axes import canonical_axes, to_channels_first
 from ..core.errors import InputError
-from ..core.samples import Array, Sample, canonical_axes, check_labels, to_channels_first
+from ..core.samples import MAX_CLASSES, Array, Sample, check_labels
 from .formats import Stored, open_file
 from .lazy import LazyImage, Mapped
 from .source import LAZY_BYTES, guarded
@@ -148,7 +149,7 @@ def read_levels(path: str | Path) -> list[Array]:
 
 
 def read_labels(path: str | Path) -> Array:
-    """Read label codes `([T,] [Z,] Y, X)` uint8: 0 unlabelled, 1 positive, 2 negative, 3 ignore.
+    """Read label codes `([T,] [Z,] Y, X)` uint8: 0 unlabelled, 1 positive, 2 negative, 3 ignore, 4... further classes.
 
     Of a large file the codes come lazily, and other values are refused when they are read.
 
@@ -159,6 +160,18 @@ def read_labels(path: str | Path) -> Array:
     """
     where = f"Label file {str(path)!r}"
     return _made(_open_exact(path, where), partial(_codes, where=where), np.uint8, where)
+
+
+def read_numbers(path: str | Path) -> Array:
+    """Read numbers of classes `([T,] [Z,] Y, X)` uint8: whole numbers from 0 to `MAX_CLASSES`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds other values.
+    """
+    where = f"Mask file {str(path)!r}"
+    return _made(_open_exact(path, where), partial(_numbers, where=where), np.uint8, where)
 
 
 def read_mask(path: str | Path) -> Array:
@@ -180,7 +193,7 @@ def read_mask(path: str | Path) -> Array:
 
 
 def read_probability(path: str | Path) -> Array:
-    """Read probabilities `([T,] [Z,] Y, X)` float32.
+    """Read probabilities `([T,] [Z,] Y, X)` float32, or of several classes `(K, [T,] [Z,] Y, X)`.
 
     Of a large file they come lazily, and other values are refused when they are read.
 
@@ -190,7 +203,13 @@ def read_probability(path: str | Path) -> Array:
         If the file cannot be read, is not of a float type, or has a value that is not in 0..1.
     """
     where = f"Probability file {str(path)!r}"
-    return _made(open_file(Path(path), where), partial(_fractions, where=where), np.float32, where)
+    stored = open_file(Path(path), where)
+    if "C" in stored.axes:
+        image = _canonical(_pixels(stored, 0), stored, where)
+        if len(image) > 1:
+            check, lazy = partial(_checked_fractions, where=where), not isinstance(image, np.ndarray)
+            return LazyImage.of(Mapped(image, check, np.float32, where, each=True)) if lazy else check(image)
+    return _made(stored, partial(_fractions, where=where), np.float32, where)
 
 
 def _made(stored: Stored, function: Callable[[np.ndarray], np.ndarray], dtype: Any, where: str) -> Array:
@@ -210,7 +229,14 @@ def _single_channel(image: np.ndarray, where: str) -> np.ndarray:
 
 def _codes(image: np.ndarray, where: str) -> np.ndarray:
     labels = _single_channel(image, where)
-    return check_labels(labels, labels.shape, where)
+    return check_labels(labels, labels.shape, where, MAX_CLASSES)
+
+
+def _numbers(image: np.ndarray, where: str) -> np.ndarray:
+    values = _single_channel(image, where)
+    if values.dtype.kind not in "bui" or not ((values >= 0) & (values <= MAX_CLASSES)).all():
+        raise InputError(f"{where} holds other values than the numbers of classes, 0 to {MAX_CLASSES}.")
+    return values.astype(np.uint8)
 
 
 def _painted(image: np.ndarray, alpha: bool, where: str) -> np.ndarray:
@@ -221,7 +247,10 @@ def _painted(image: np.ndarray, alpha: bool, where: str) -> np.ndarray:
 
 
 def _fractions(image: np.ndarray, where: str) -> np.ndarray:
-    values = _single_channel(image, where)
+    return _checked_fractions(_single_channel(image, where), where)
+
+
+def _checked_fractions(values: np.ndarray, where: str) -> np.ndarray:
     if values.dtype.kind != "f" or not ((values >= 0) & (values <= 1)).all():
         raise InputError(f"{where} has values that are not fractions from 0 to 1. Give an output of `predict`.")
     return np.ascontiguousarray(values, dtype=np.float32)

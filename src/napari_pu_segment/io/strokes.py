@@ -7,9 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.classes import unnamed
 from ..core.errors import InputError
 from ..core.files import write_atomically
-from ..core.samples import IGNORE, NEGATIVE, POSITIVE, check_labels, codes_from_masks
+from ..core.samples import (
+    IGNORE,
+    MAX_CLASSES,
+    NEGATIVE,
+    POSITIVE,
+    check_labels,
+    classes_among,
+    classes_of,
+    code_of,
+    codes_of_strokes,
+)
 from ..core.strokes_file import MAX_BYTES, from_geojson, to_geojson
 from .read import read_labels
 from .write import write_image
@@ -24,7 +35,8 @@ def read_strokes(path: str | Path, shape: tuple[int, ...], axes: str = "") -> di
     Returns
     -------
     dict of str to ndarray of bool, `([T,] [Z,] Y, X)`
-        By role: "positive", "negative", "ignore".
+        By role: "positive", "negative", "ignore", and the names of other classes; those of label codes are "class 2",
+        "class 3" and so on.
 
     Raises
     ------
@@ -33,8 +45,10 @@ def read_strokes(path: str | Path, shape: tuple[int, ...], axes: str = "") -> di
     """
     path, where = Path(path), f"Stroke file {str(path)!r}"
     if path.suffix.lower() not in GEOJSON_SUFFIXES:
-        labels = check_labels(read_labels(path), shape, "The image")
-        return {role: labels == code for role, code in _CODES.items()}
+        labels = check_labels(read_labels(path), shape, "The image", MAX_CLASSES)
+        n_classes = max(1, int(classes_of(labels).max(initial=0)))
+        codes = _CODES | {name: code_of(index) for index, name in enumerate(unnamed(n_classes))}
+        return {role: labels == code for role, code in codes.items()}
     try:
         if path.stat().st_size > MAX_BYTES or not path.is_file():
             raise InputError(f"{where} is no GeoJSON file, or it is too large. Give an image of label codes.")
@@ -53,7 +67,8 @@ def write_strokes(
 ) -> None:
     """Write strokes, masks `([T,] [Z,] Y, X)` by role, as GeoJSON or as a TIFF of label codes, as the suffix says.
 
-    In a TIFF a pixel has one code: what is painted both positive and negative is ignored, as it is in training.
+    In a TIFF a pixel has one code: what is painted in two ways is ignored, as it is in training. Classes get codes in
+    their order, and lose their names.
 
     Raises
     ------
@@ -63,4 +78,6 @@ def write_strokes(
     if Path(path).suffix.lower() in GEOJSON_SUFFIXES:
         write_atomically(path, to_geojson(strokes, axes))
     else:
-        write_image(path, codes_from_masks(**strokes), pixel_size, pixel_unit, axes.removeprefix("C"))
+        write_image(
+            path, codes_of_strokes(strokes, classes_among(strokes)), pixel_size, pixel_unit, axes.removeprefix("C")
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,12 @@ def storable(array: np.ndarray) -> np.ndarray:
 
 
 def write_image(
-    path: str | Path, array: Array, pixel_size: tuple[float, ...] = (), pixel_unit: str = "px", axes: str = ""
+    path: str | Path,
+    array: Array,
+    pixel_size: tuple[float, ...] = (),
+    pixel_unit: str = "px",
+    axes: str = "",
+    channel_names: Sequence[str] = (),
 ) -> None:
     """Write a TIFF, whole or not at all. The same array gives the same bytes: there is no time stamp.
 
@@ -35,12 +41,14 @@ def write_image(
     path : path
         With the suffix .tif or .tiff.
     array : array, `([T,] [Z,] Y, X)`, of bool, uint8, uint16, uint32, int32 or float32
-        Numpy or lazy; a large one is read tile by tile.
+        With `channel_names`, `(C, [T,] [Z,] Y, X)`. Numpy or lazy; a large one is read tile by tile.
     pixel_size : tuple of float, ([Z,] Y, X)
         Size of a pixel in `pixel_unit`, or empty; the last axes count.
     pixel_unit : str
     axes : str
         Such as "TYX"; by default three axes are planes, rows and columns.
+    channel_names : sequence of str
+        Of the axis C, which `axes` then begins with.
 
     Raises
     ------
@@ -50,9 +58,10 @@ def write_image(
     if Path(path).suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"Cannot write {str(path)!r}: results are TIFF files. Give a name that ends with .tif.")
     array = array.astype(np.uint8) if array.dtype == bool else array
-    if np.dtype(array.dtype).name not in TIFF_TYPES or len(array.shape) not in (2, 3, 4):
+    if np.dtype(array.dtype).name not in TIFF_TYPES or len(array.shape) - bool(channel_names) not in (2, 3, 4):
         raise InputError(f"Cannot write {str(path)!r}: {array.dtype} values of shape {array.shape} are not a result.")
-    write_atomically(path, lambda name: run(write_tiff(name, array, pixel_size, pixel_unit, axes)))
+    told = (pixel_size, pixel_unit, axes, channel_names)
+    write_atomically(path, lambda name: run(write_tiff(name, array, *told)))
 
 
 def write_picture(path: str | Path, array: np.ndarray) -> None:

@@ -195,12 +195,14 @@ def write_image_json(
     *,
     labels: bool,
     nearest: bool,
+    channel_names: Sequence[str] = (),
 ) -> None:
     """Write the metadata of an OME-Zarr 0.5 image, with its size in space and, for labels, that it is one."""
     sizes = dict(zip("XYZ", reversed(pixel_size), strict=False))
     unit = ome_unit(pixel_unit) if sizes else ""
     space = {"type": "space"} | ({"unit": unit} if unit else {})
-    told = [{"name": axis.lower(), **({"type": "time"} if axis == "T" else space)} for axis in axes]
+    kinds = {"T": {"type": "time"}, "C": {"type": "channel"}}
+    told = [{"name": axis.lower(), **kinds.get(axis, space)} for axis in axes]
     datasets = []
     for level in range(n_levels):
         factor = [2.0**level if axis in "YX" else 1.0 for axis in axes]
@@ -216,6 +218,9 @@ def write_image_json(
     }
     if labels:
         ome["image-label"] = {"version": "0.5"}
+    if channel_names:
+        shown = {"color": "FFFFFF", "window": {"min": 0, "max": 1, "start": 0, "end": 1}}
+        ome["omero"] = {"channels": [{"label": name, **shown} for name in channel_names]}
     write_json(image / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}})
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..classes import object_or_not
 from ..errors import pick
 from ..model import Model
 from ..progress import Progress, Work
@@ -173,4 +174,6 @@ def doubt_of(model: Model, image: Array, axes: str, name: str) -> Work[float]:
     sides = [min(n, most.get(axis, n)) for n, axis in zip(image.shape, axes, strict=True)]
     part = tuple(slice((n - side) // 2, (n + side) // 2) for n, side in zip(image.shape, sides, strict=True))
     probability = yield from map_tiles(model, np.asarray(image[part]), name=name, axes=axes)
-    return float(uncertainty(probability[0], model.card.threshold).mean())
+    if isinstance(model.threshold, tuple):
+        return float(uncertainty(object_or_not(probability, model.threshold), 0.5).mean())
+    return float(uncertainty(probability[0], model.threshold).mean())

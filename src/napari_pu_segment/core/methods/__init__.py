@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..model import Model
+from ..one_vs_rest import each_class, one_class
 from ..progress import Work
 from ..seeded import Seeded, no_model
 from ..settings import Settings
@@ -21,7 +22,8 @@ class Method:
     title : str
     settings : type of Settings
     train : callable
-        ``train(samples, settings, *, start=None, cache=None) -> Work[Model]``; `no_model` where nothing is trained.
+        ``train(samples, settings, *, start=None, cache=None) -> Work[Model]``; `no_model` where nothing is trained. One
+        that knows a single class of objects is made to take several by `each_class`.
     needs, makes : str
         What the user gives, and gets, in a few words.
     reference : str
@@ -48,7 +50,7 @@ METHODS: dict[str, Method] = {
     "pu": Method(
         title="Positive-unlabelled (PU, PNU)",
         settings=pu.PuSettings,
-        train=pu.train,
+        train=each_class(pu.train),
         needs="strokes on objects; strokes on background are welcome",
         makes="probability, mask, refined mask",
         reference="Kiryo et al. 2017, arXiv:1703.00593; Sakai et al. 2017, arXiv:1605.06955",
@@ -56,7 +58,7 @@ METHODS: dict[str, Method] = {
     "reweight": Method(
         title="Unreliable masks, few reliable labels",
         settings=reweight.ReweightSettings,
-        train=reweight.train,
+        train=each_class(reweight.train),
         needs="unreliable masks of some images; strokes or reliable masks of at least one",
         makes="probability, mask, refined mask; how far each label may be trusted",
         reference="Mirikharaji, Yan, Hamarneh 2019, arXiv:1906.03639",
@@ -65,7 +67,7 @@ METHODS: dict[str, Method] = {
     "cluster": Method(
         title="No strokes: clusters of pixels",
         settings=cluster.ClusterSettings,
-        train=cluster.train,
+        train=one_class(cluster.train),
         needs="images alone; a dab on an object tells which cluster is meant",
         makes="probability, mask, refined mask",
         reference="Dempster, Laird, Rubin 1977, JRSS B 39:1; Kingma & Welling 2014, arXiv:1312.6114",

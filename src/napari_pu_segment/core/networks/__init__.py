@@ -12,6 +12,7 @@ from ..errors import pick
 from .base import Network, NetworkSpec, Reach, stacked
 from .convnets import CnnNnpu, ResNet18, SmallCnn
 from .mixture import BankMixture, EncoderMixture
+from .one_vs_rest import OneVsRest
 from .pixel import PixelNetwork
 from .unet import UNet
 
@@ -21,6 +22,7 @@ __all__ = [
     "Network",
     "NetworkRow",
     "NetworkSpec",
+    "OneVsRest",
     "Reach",
     "build_network",
     "built",
@@ -92,7 +94,7 @@ def network_row(name: str) -> NetworkRow:
     return pick(CLUSTERINGS if name in CLUSTERINGS else NETWORKS, name, "network")
 
 
-def build_network(spec: NetworkSpec, seed: int | None = None) -> Network:
+def build_network(spec: NetworkSpec, seed: int | None = None, n_classes: int = 1, n_parts: int = 1) -> Network:
     """A new network, on the current default device.
 
     Parameters
@@ -102,12 +104,18 @@ def build_network(spec: NetworkSpec, seed: int | None = None) -> Network:
         Of the initial weights, uniform in +-1 / sqrt(fan in) (LeCun et al. 1998). They come from a generator of their
         own: torch's is shared by all threads, and another training may draw from it at the same time.
 
+    n_classes, n_parts : int
+        How many classes of objects it tells apart, and by how many parts; see `OneVsRest`.
+
     Raises
     ------
     InputError
         If there is no network of that name.
     """
-    return built(lambda: network_row(spec.name).build(spec), seed)
+    build = network_row(spec.name).build
+    if n_classes == 1:
+        return built(lambda: build(spec), seed)
+    return built(lambda: OneVsRest([build(spec) for _ in range(n_parts)], n_classes), seed)
 
 
 def built(build: Callable[[], NetworkT], seed: int | None) -> NetworkT:

@@ -85,8 +85,15 @@ class Network(nn.Module):
         return x
 
     def head(self, features: torch.Tensor) -> torch.Tensor:
-        """Scores (N, 1, [Z,] Y, X), before the sigmoid, of features (N, F, [Z,] Y, X)."""
+        """Scores (N, K, [Z,] Y, X), before the sigmoid, of features (N, F, [Z,] Y, X).
+
+        K is 1 but for `OneVsRest`, whose scores are those of each class against the background.
+        """
         raise NotImplementedError
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the head takes (N, F, [Z,] Y, X), of a normalised image (N, C, [Z,] Y, X)."""
+        return self.stem(x)
 
     def calibrate(self, features: torch.Tensor) -> None:
         """Learn the scale of features (N, F, ...) before the first training step, where the network wants it."""
@@ -101,7 +108,7 @@ class Network(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scores (N, 1, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
-        return self.head(self.stem(x))
+        return self.head(self.features(x))
 
 
 def stacked(x: torch.Tensor, n_own: int) -> torch.Tensor:

@@ -28,9 +28,9 @@ class RowNetwork(Network):
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores (N, 1, [Z,] Y, X) of a normalised image; its features are float16 numbers, as in training."""
-        return self.head(self.stem(x).half().float())
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Features (N, F, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X): float16 numbers, as in training."""
+        return self.stem(x).half().float()
 
     def calibrate(self, features: torch.Tensor) -> None:
         """Take mean and standard deviation of every feature from (N, F, ...)."""
