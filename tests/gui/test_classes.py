@@ -29,6 +29,7 @@ from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.live import DONE, Live
 from napari_pu_segment.gui.looks import CLASS_COLOURS
 from napari_pu_segment.gui.main_widget import MainWidget
+from napari_pu_segment.gui.measuring import of_layer
 from napari_pu_segment.gui.objects_panel import ObjectsPanel
 from napari_pu_segment.gui.record_panel import RecordPanel
 from napari_pu_segment.gui.result_panel import ResultPanel
@@ -171,7 +172,7 @@ def test_results_of_all_classes(viewer, session, qtbot):
     assert panel.area_box.value() == pytest.approx(100 * (found.mask == 1).mean(), rel=0.02)
     first = panel.coverage
     panel.class_combo.setCurrentIndex(2)
-    qtbot.waitUntil(lambda: panel.coverage is not first)
+    qtbot.waitUntil(lambda: panel.coverage is not first and not session.showing)
     assert np.array_equal(shown.data, found.probability[2])
     assert panel.area_box.value() == pytest.approx(100 * (found.mask == 3).mean(), rel=0.02)
     before = found.mask.copy()
@@ -196,6 +197,7 @@ def test_a_class_of_another_colour(viewer, session, qtbot, monkeypatch):
     train(qtbot, session)
     session.book.classes.choose("class 2")
     session.results.show_class(1)
+    qtbot.waitUntil(lambda: not session.showing)
     mask, shown, brush = (layer(session, role) for role in ("mask", "probability", "class 2"))
     assert colour(mask, 2) == colour(brush, 1) == rgb(CLASS_COLOURS[1])
     answers = [QColor(), QColor("#AA00BB")]
@@ -293,6 +295,13 @@ def test_objects_of_every_class_and_a_record(viewer, session, qtbot, tmp_path, m
     card = load_record(tmp_path / "card.json")
     assert card.classes == NAMES
     assert run(replay(card, session.result.sample.image)).differing == []
+    found = layer(session, "objects")
+    label = found.data.max() + 1
+    assert not found.data[0, 0]
+    found.data[0, :2], found.data[found.data == 1] = label, label + 1  # one by hand, and one with another number
+    again = run(of_layer(found, None, objects.form.value())).table.columns
+    told = dict(zip(again["label"], again["class"], strict=True))
+    assert (told[label], told[label + 1]) == ("", names[0])
 
 
 def test_strokes_leave_by_a_file_and_bring_their_classes_along(viewer, session, qtbot, tmp_path, monkeypatch):

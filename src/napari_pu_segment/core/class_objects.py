@@ -54,7 +54,7 @@ def find_objects_of_each(
 
 
 def numbers_of(labels: np.ndarray, mask: np.ndarray, n: int) -> np.ndarray:
-    """Number of the class, 1..K, of each of `n` objects (n,): that of most of its pixels in a mask.
+    """Number of the class, 1..K, of each of `n` objects (n,): that of most of its pixels in a mask; 0 outside it.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def with_classes(table: Table, labels: np.ndarray, mask: np.ndarray, classes: Se
     if len(classes) == 1:
         return table
     numbers = numbers_of(labels, mask, int(labels.max(initial=0)))
-    names = np.array(classes)[numbers[table.columns["label"] - 1] - 1]
+    names = np.array(["", *classes])[numbers[table.columns["label"] - 1]]
     columns: dict[str, np.ndarray] = {}
     for name, column in table.columns.items():
         columns |= {name: column, **({"class": names} if name == "label" else {})}

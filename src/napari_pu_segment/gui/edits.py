@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -17,6 +17,7 @@ from napari_pu_segment.core.errors import InputError
 
 from .axes import lead_axes
 from .brushes import StrokeWatch
+from .measuring import Found, note_classes
 from .session import Session
 
 Mode: TypeAlias = Literal["", "split", "merge"]
@@ -79,7 +80,7 @@ class Edits:
         if layer is not None and _in_memory(layer) and layer.data.flags.c_contiguous:  # others cannot be told cheaply
             self._watch = StrokeWatch(layer, self._on_changed)
 
-    def show(self, layer: Layer, labels: np.ndarray) -> None:
+    def show(self, found: Found) -> None:
         """Show objects that were found over an image or a labels layer; this is no edit.
 
         Raises
@@ -88,7 +89,8 @@ class Edits:
             If the layer was removed or changed its shape meanwhile.
         """
         with self._hushed():
-            self._session.book.show(layer, "objects", labels)
+            self._session.book.show(found.layer, "objects", found.labels)
+        note_classes(self._session.book.member(found.layer, "objects"), found)
 
     def set_mode(self, mode: Mode) -> None:
         """Begin to split or to merge, or leave off; where there is nothing to edit that is said."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 
 from napari_pu_segment.core.class_objects import find_objects_of_each, of_any_class, with_classes
 from napari_pu_segment.core.measure import Table, measure_objects
@@ -41,6 +41,8 @@ class Found:
         How they were found.
     mask : ndarray, or None
         The mask they were found in, ([Z,] Y, X); None if they are a labels layer's own.
+    classes : tuple of str
+        Of the numbers in the mask.
     """
 
     layer: Image | Labels
@@ -48,6 +50,7 @@ class Found:
     table: Table
     settings: ObjectSettings
     mask: np.ndarray | None
+    classes: tuple[str, ...] = ONE_CLASS
 
 
 def labels_layers(book: LayerBook) -> list[Labels]:
@@ -68,7 +71,7 @@ def of_result(result: Result, settings: ObjectSettings) -> Work[Found]:
     frozen = mask.copy(), probability.copy()  # a live result is still being filled
     classes = result.sample.classes
     labels, table = yield from _objects(*frozen, settings, _scene(result.sample), classes)
-    return Found(result.layer, labels, table, settings, frozen[0] if result.preview else mask)
+    return Found(result.layer, labels, table, settings, frozen[0] if result.preview else mask, classes)
 
 
 def of_layer(layer: Labels, image: Snapshot | None, settings: ObjectSettings, *, as_it_is: bool = False) -> Work[Found]:
@@ -89,7 +92,15 @@ def of_layer(layer: Labels, image: Snapshot | None, settings: ObjectSettings, *,
         If the layer has axes besides planes, rows and columns.
     """
     as_it_is = as_it_is or _role(layer) == "objects"
-    return _of_layer(layer, Still(layer), _bare_scene(Grid(layer)), image, settings, as_it_is)
+    return _of_layer(layer, Still(layer), _bare_scene(Grid(layer)), image, settings, as_it_is, tag(layer).get("kinds"))
+
+
+def note_classes(layer: Layer | None, found: Found) -> None:
+    """Write down in a layer of objects which classes they are of, for when they are edited and measured again."""
+    if layer is not None and len(found.classes) > 1:
+        tag(layer)["kinds"] = found.mask, found.classes
+    elif layer is not None:
+        tag(layer).pop("kinds", None)
 
 
 def exported(table: Table, path: str | Path) -> Work[None]:
@@ -111,6 +122,7 @@ def _of_layer(
     image: Snapshot | None,
     settings: ObjectSettings,
     as_it_is: bool,
+    kinds: tuple[np.ndarray, tuple[str, ...]] | None,
 ) -> Work[Found]:
     yield Progress(0, 0, "Reading the layers")
     labels = yield from still.whole()
@@ -121,7 +133,10 @@ def _of_layer(
     if not as_it_is and painted.size and painted.min() == painted.max():
         found, table = yield from _objects(labels > 0, None, settings, scene)
         return Found(layer, found, table, settings, labels)
-    return Found(layer, labels, (yield from measure_objects(labels, **scene)), settings, None)
+    table = yield from measure_objects(labels, **scene)
+    if kinds is not None and kinds[0].shape == labels.shape:
+        table = with_classes(table, labels, *kinds)
+    return Found(layer, labels, table, settings, None)
 
 
 def _objects(

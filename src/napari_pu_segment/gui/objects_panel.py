@@ -213,7 +213,7 @@ class ObjectsPanel(QWidget):
         layer = found.layer if isinstance(found.layer, Labels) else None
         if layer is None or found.mask is not None:
             try:
-                self.edit_box.edits.show(found.layer, found.labels)
+                self.edit_box.edits.show(found)
             except InputError as error:
                 self._session.said.emit(str(error), True)
                 return
