@@ -48,7 +48,10 @@ def run_replay(card: Path, image: Path, out: Path, *, force: bool, as_json: bool
     replayed = drive(replay(record, file.image), "Replay")
     make_folder(out)
     for kind, path in paths.items():
-        write_image(path, storable(replayed.outputs[kind]), file.pixel_size, file.pixel_unit, file.axes[1:])
+        array = storable(replayed.outputs[kind])
+        stacked = array.ndim == len(file.axes)  # a probability of several classes
+        axes, names = (file.axes, record.classes) if stacked else (file.axes[1:], ())
+        write_image(path, array, file.pixel_size, file.pixel_unit, axes, names)
     same = not replayed.differing
     if as_json:
         outputs = {kind: str(path) for kind, path in paths.items()}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_pu_segment.core.model import load_model
+from napari_pu_segment.core.pipeline import segment
+from napari_pu_segment.core.progress import run
+from napari_pu_segment.core.record import Made, make_record, save_record
 from napari_pu_segment.core.samples import NEGATIVE, code_of
 from napari_pu_segment.io import read_image, read_probability, write_image
 from tests.helpers import patchwork
@@ -87,6 +91,18 @@ def test_a_batch_finds_objects_of_every_class(files, cli, model, tmp_path, suffi
     assert probability.shape == (3, 2, 64, 64)
     assert np.array_equal(probability[:, 0], probability[:, 1])
     assert read_image(out / f"x_probability{end}").axes == "CTYX"
+
+
+def test_a_record_is_replayed_into_the_files_that_predict_writes(files, cli, model, tmp_path):
+    loaded = load_model(model)
+    sample = replace(read_image(files / "x.tif").sample("x"), classes=loaded.classes)
+    found = run(segment(loaded, sample.image))
+    save_record(run(make_record(Made(sample, loaded, (), found, refined_at=found.threshold))), tmp_path / "card.json")
+    done = cli("replay", tmp_path / "card.json", files / "x.tif", "--out", tmp_path / "again")
+    assert (done.code, done.err) == (0, "")
+    cli("predict", model, files / "x.tif", "--no-refine", "--out", tmp_path)
+    for name in ("x_probability.tif", "x_mask.tif"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 @pytest.mark.parametrize(
