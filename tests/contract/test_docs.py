@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -110,10 +111,13 @@ RUN_PAGES = "import runpy, sys; [runpy.run_path(page, run_name='__main__') for p
 def examples(tmp_path) -> Path:
     """A folder with the files that the pages' examples speak of."""
     frame = aurora_frame(seed=0, side_px=128)
+    moon = np.zeros(frame.truth.shape, bool)
+    moon[60:66, 60:66] = ~(frame.positive | frame.negative)[60:66, 60:66].astype(bool)
     for name in ("sky", "night1", "night2", "frame"):
         write_picture(tmp_path / f"{name}.png", frame.image.transpose(1, 2, 0))
         write_image(tmp_path / f"{name}-positive.tif", frame.positive)
         write_image(tmp_path / f"{name}-negative.tif", frame.negative)
+        write_image(tmp_path / f"{name}-moon.tif", moon)
         write_image(tmp_path / f"{name}-truth.tif", frame.truth)
         write_image(tmp_path / f"{name}-clean.tif", frame.truth)
         write_image(tmp_path / f"{name}-rough.tif", corrupt(frame.truth))
@@ -175,6 +179,7 @@ def quick_training(monkeypatch):
                 "rough-masks",
                 "zero-strokes",
                 "without-training",
+                "several-classes",
             )
         ),
     ],
