@@ -15,8 +15,9 @@ from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.filters import FILTERS
 from napari_pu_segment.core.losses.pu import RISKS, SURROGATES
 from napari_pu_segment.core.losses.vae import LATENT_LOSSES
-from napari_pu_segment.core.networks import CLUSTERINGS, NETWORKS
+from napari_pu_segment.core.networks import CLUSTERINGS, ENCODERS, NETWORKS
 from napari_pu_segment.core.prior import PRIORS
+from napari_pu_segment.core.self_supervised import OBJECTIVES
 from napari_pu_segment.core.settings import OneOf, Settings
 from napari_pu_segment.core.threshold import THRESHOLDS
 
@@ -121,6 +122,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "clusterers": lambda: strategies(CLUSTERERS, {"title": "title", "reference": "reference"}),
     "namings": lambda: strategies(NAMINGS, {"title": "title"}),
     "latent losses": lambda: strategies(LATENT_LOSSES, {"title": "title", "reference": "reference"}),
+    "encoders": lambda: strategies(ENCODERS, {"title": "title", "reference": "reference"}),
+    "objectives": lambda: strategies(OBJECTIVES, {"title": "title", "reference": "reference"}),
     "filters": lambda: strategies(FILTERS, {"title": "title"}),
     "priors": lambda: strategies(PRIORS, {"title": "title", "reference": "reference"}),
     "thresholds": lambda: strategies(THRESHOLDS, {"title": "title", "reference": "reference"}),

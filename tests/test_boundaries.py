@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "cli_demo": {"cli_support", "figures", "synthetic", "io", "core"},
     "cli_corrupt": {"cli_support", "io", "core"},
     "cli_curate": {"cli_support", "image_set", "batch", "core"},
+    "cli_pretrain": {"cli_support", "image_set", "core"},
     "cli_train": {"cli_data", "cli_support", "io", "core"},
     "cli_measure": {"cli_support", "io", "core"},
     "cli_predict": {"cli_support", "io", "core"},
@@ -51,6 +52,7 @@ MAY_IMPORT = {
         "cli_train",
         "cli_measure",
         "cli_predict",
+        "cli_pretrain",
         "cli_replay",
         "cli_segment",
         "cli_series",
@@ -82,7 +84,7 @@ SINGLE_HOMES = {
     "imageio": set(),
     "numcodecs": {"io/zarr_codec.py"},
     "zarr": set(),  # chunks are read and written by io, which trusts no name of a codec in a file
-    "safetensors": {"core/model.py"},
+    "safetensors": {"core/model.py", "core/checkpoint.py"},
 }
 LABEL_CODES = {"UNLABELED", "POSITIVE", "NEGATIVE", "IGNORE"}
 

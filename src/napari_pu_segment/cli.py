@@ -17,6 +17,7 @@ from .cli_corrupt import corrupt
 from .cli_curate import curate
 from .cli_measure import measure
 from .cli_predict import predict, refine
+from .cli_pretrain import pretrain
 from .cli_segment import segment
 from .cli_series import timeseries
 from .cli_support import ManyValues, check_output, guarded
@@ -116,6 +117,7 @@ app.command()(measure)
 app.command()(corrupt)
 app.command()(batch)
 app.command()(curate)
+app.command()(pretrain)
 app.command(cls=ManyValues)(timeseries)
 
 

@@ -36,6 +36,10 @@ def curate(
         Path | None,
         typer.Option(metavar="MODEL", help="Images that it is unsure of come first.", show_default=False),
     ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare images by this encoder; see `pretrain`.", show_default=False),
+    ] = None,
     like: Annotated[
         str, typer.Option(metavar="NAME", help="Print the images most similar to this one.", show_default=False)
     ] = "",
@@ -55,7 +59,9 @@ def curate(
     check_folders(folder, out)
     settings = CurateSettings().changed({"seed": seed, **parse_pairs(changes or [], CurateSettings)})
     chosen = load_model(model) if model is not None else None
-    report = drive(curating(ScanSettings(folder, recursive, pattern, masks, strokes), settings, chosen), folder.name)
+    eyes = load_model(encoder) if encoder is not None else None
+    which = ScanSettings(folder, recursive, pattern, masks, strokes)
+    report = drive(curating(which, settings, chosen, eyes), folder.name)
     drive(writing(report, out), folder.name)
     for one in report.scan.refused:
         typer.echo(f"refused: {one.reason}", err=True)

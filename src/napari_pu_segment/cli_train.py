@@ -23,6 +23,7 @@ from .core.errors import InputError
 
 if TYPE_CHECKING:
     from .core.card import Card
+    from .core.model import Model
 
 
 def _masks(what: str) -> Any:
@@ -69,6 +70,9 @@ def train(
     start: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="Go on from this model, in a third of the steps.")
     ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Look through this encoder; see `pretrain`.")
+    ] = None,
 ) -> None:
     """Train a model on images with strokes or masks, or on folders of patches."""
     from .cli_data import CLASS, pairs_of, samples_of, samples_of_patches
@@ -86,18 +90,21 @@ def train(
     check_forms(list(images or []), files, folders)
     pairs = pairs_of(images, files) if images else []
     inputs = [file for image, found in pairs for file in (image, *found.values())]
-    check_output(out, [*inputs, *filter(None, [config])])
+    check_output(out, [*inputs, *filter(None, [config, start, encoder])])
     settings = settings_of("pu", method, changes, config, prior=prior, seed=seed)
-    if pairs and METHODS[settings.to_dict()["method"]].needs_strokes and not any(found for _, found in pairs):
+    row = METHODS[settings.to_dict()["method"]]
+    if row.encodes:
+        raise InputError("This method makes an encoder, which has a command of its own: pretrain.")
+    if pairs and row.needs_strokes and not any(found for _, found in pairs):
         raise InputError("No strokes were given. Paint at least one stroke on an object.")
     seen = (samples_of(read_image(image), image, found) for image, found in pairs)
     samples = [sample for found in seen for sample in found] or samples_of_patches(folders)
     samples = [recoded(sample, tuple(classes)) for sample in samples] if classes else united(samples)
     from .core.doubts import training_doubts
-    from .core.model import load_model, save_model
+    from .core.model import save_model
 
-    began, method_row = time.perf_counter(), METHODS[settings.to_dict()["method"]]
-    model = drive(method_row.train(samples, settings, start=load_model(start) if start else None), "Training")
+    began = time.perf_counter()
+    model = drive(row.train(samples, settings, start=_begin(start, encoder)), "Training")
     for warning in drive(training_doubts(samples), "Looking at the images"):
         typer.echo(f"Warning: {warning}", err=True)
     make_folder(out.parent)
@@ -151,3 +158,16 @@ def _check_classes(files: dict[str, list[Path]], classes: list[str]) -> None:
         raise typer.BadParameter("Masks tell objects from background, but no classes. Give strokes of each by --class.")
     if classes and (files["positive"] or files["scribbles"]):
         raise typer.BadParameter("Give strokes by --positive or --scribbles, or those of each class by --class.")
+
+
+def _begin(start: Path | None, encoder: Path | None) -> Model | None:
+    """The model to go on from, or the encoder to look through."""
+    from .core.model import load_model
+
+    if start and encoder:
+        raise typer.BadParameter("A model that is gone on from has its own encoder, or none.", param_hint="--encoder")
+    found = load_model(start or encoder) if start or encoder else None  # type: ignore[arg-type]
+    if found is not None and found.is_encoder != bool(encoder):
+        named, wanted = (encoder, "no encoder") if encoder else (start, "an encoder: give it as --encoder")
+        raise InputError(f"Model file {str(named)!r} is {wanted}.")
+    return found

@@ -21,8 +21,9 @@ from napari_pu_segment.core.corrupt import corrupt
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.filters import FILTERS
 from napari_pu_segment.core.losses.pu import RISKS
-from napari_pu_segment.core.networks import CLUSTERINGS, NETWORKS
+from napari_pu_segment.core.networks import CLUSTERINGS, ENCODERS, NETWORKS
 from napari_pu_segment.core.prior import PRIORS
+from napari_pu_segment.core.self_supervised import OBJECTIVES
 from napari_pu_segment.io import create_output, write_image, write_picture
 from napari_pu_segment.synthetic import aurora_frame
 
@@ -72,7 +73,18 @@ def test_reading_the_site_fetches_nothing(site):
 def test_the_tables_of_the_methods_page_are_those_of_the_code(site):
     page = (site / "methods" / "index.html").read_text("utf-8")
     assert "<!-- table" not in page
-    names = {*METHODS, *RISKS, *NETWORKS, *CLUSTERINGS, *FILTERS, *PRIORS, *CRF_PRESETS, *CrfSettings.model_fields}
+    names = {
+        *METHODS,
+        *RISKS,
+        *NETWORKS,
+        *CLUSTERINGS,
+        *ENCODERS,
+        *OBJECTIVES,
+        *FILTERS,
+        *PRIORS,
+        *CRF_PRESETS,
+        *CrfSettings.model_fields,
+    }
     for row in METHODS.values():
         names |= set(row.settings.model_fields)
     assert [name for name in sorted(names) if f"<code>{name}</code>" not in page] == []
@@ -178,6 +190,7 @@ def quick_training(monkeypatch):
                 "patches",
                 "rough-masks",
                 "zero-strokes",
+                "pretraining",
                 "without-training",
                 "several-classes",
             )

@@ -11,8 +11,9 @@ from .doubts import SCALE_LIMIT
 from .errors import InputError
 from .intensity import ChannelStats, measure
 from .model import Model
-from .network_settings import NetworkSettings, SeeingSettings
-from .networks import Network, NetworkSpec, build_network, network_row
+from .network_settings import DeepSettings, NetworkSettings
+from .networks import Encoder, EncoderSpec, Network, NetworkSpec, OneVsRest, build_network, network_row
+from .networks.pixel import PixelNetwork
 from .prior import Estimate
 from .progress import Work
 from .runtime import choose_device
@@ -26,7 +27,7 @@ class Basis:
     Parameters
     ----------
     samples : sequence of Sample
-    settings : SeeingSettings
+    settings : DeepSettings
     spec : NetworkSpec
     intensity : tuple of ChannelStats
         Statistics of all samples together.
@@ -34,14 +35,17 @@ class Basis:
         For each sample those that it is seen with; all alike where the statistics are the training images'.
     start : Model or None
         The model that is continued from.
+    encoder : Encoder or None
+        The encoder that the network looks through, or whose weights it begins with.
     """
 
     samples: Sequence[Sample]
-    settings: SeeingSettings
+    settings: DeepSettings
     spec: NetworkSpec
     intensity: tuple[ChannelStats, ...]
     stats: tuple[tuple[ChannelStats, ...], ...]
     start: Model | None
+    encoder: Encoder | None = None
 
     def network(self) -> Network:
         """A new network on its device, or a copy of the one that is continued from.
@@ -60,6 +64,10 @@ class Basis:
                     "settings."
                 )
             network.load_state_dict(start.network.state_dict())
+        elif self.encoder is not None:
+            own = network.encoder if isinstance(network, PixelNetwork) else network
+            assert own is not None
+            own.load_state_dict(self.encoder.state_dict())
         return network.to(choose_device(self.settings.device))
 
     def model(self, network: Network, estimate: Estimate, **fields: Any) -> Model:
@@ -85,8 +93,10 @@ class Basis:
         return Model(network, card)
 
 
-def prepare_basis(samples: Sequence[Sample], settings: NetworkSettings, start: Model | None) -> Work[Basis]:
+def prepare_basis(samples: Sequence[Sample], settings: DeepSettings, start: Model | None) -> Work[Basis]:
     """Look at the samples, before any training.
+
+    Where the model that is continued from is an encoder, the training begins anew, and the network looks through it.
 
     Raises
     ------
@@ -96,27 +106,79 @@ def prepare_basis(samples: Sequence[Sample], settings: NetworkSettings, start: M
     axes = common_axes(samples)
     if start is not None:
         for sample in samples:
-            start.check_image(sample.image.shape, f"Image {sample.name!r}", sample.channel_names, sample.axes)
+            start.check_seen(sample.image.shape, f"Image {sample.name!r}", sample.channel_names, sample.axes)
+    spec, encoder = spec_of(settings, samples, _ndim(settings, axes)), None
+    if start is not None and start.is_encoder:
+        assert isinstance(start.network, Encoder)
+        spec, encoder, start = _through(spec, start), start.network, None
+    elif start is not None:
+        spec = spec.model_copy(update={"encoder": start.card.network.encoder})
     intensity, stats = yield from _statistics(samples, settings, start)
-    return Basis(samples, settings, spec_of(settings, samples, _ndim(settings, axes)), intensity, stats, start)
+    return Basis(samples, settings, spec, intensity, stats, start, encoder)
 
 
-def spec_of(settings: NetworkSettings, samples: Sequence[Sample], ndim: int) -> NetworkSpec:
+def _through(spec: NetworkSpec, encoder: Model) -> NetworkSpec:
+    """The network that looks through an encoder, or begins as one.
+
+    Raises
+    ------
+    InputError
+        If it cannot.
+    """
+    own, network = encoder.card.network, encoder.network
+    assert isinstance(network, Encoder)
+    if own.ndim != spec.ndim:
+        kinds = {2: "planes", 3: "volumes"}
+        raise InputError(
+            f"The encoder was made for {kinds[own.ndim]}, but the settings ask for {kinds[spec.ndim]}. Set Stacks to "
+            f"{'planes' if own.ndim == 2 else 'volume'}, or make another encoder."
+        )
+    if spec.name == own.name:
+        return spec.model_copy(update={"width": own.width, "plane_px": own.plane_px})
+    if spec.name != "pixel":
+        raise InputError(
+            f"The encoder is a {own.name!r} network; it serves the network 'pixel' and its own kind, not "
+            f"{spec.name!r}. Choose another network, or none of these encoders."
+        )
+    seen = EncoderSpec(
+        name=own.name,
+        width=own.width,
+        n_maps=network.n_shared,
+        plane_px=own.plane_px,
+        sha256=encoder.card.tensors_sha256,
+    )
+    return spec.model_copy(update={"encoder": seen})
+
+
+def encoder_of(model: Model) -> Model | None:
+    """The encoder that a model looks through, as a model of its own; None where there is none."""
+    first = model.network.part(0) if isinstance(model.network, OneVsRest) else model.network
+    seen, network = model.card.network.encoder, getattr(first, "encoder", None)
+    if seen is None or not isinstance(network, Encoder):
+        return None
+    own = {"name": seen.name, "width": seen.width, "plane_px": seen.plane_px, "encoder": None}
+    spec = model.card.network.model_copy(update={**own, "filters": (), "sigmas_px": ()})
+    card = {"classes": (), "method": "pretrain", "network": spec, "tensors_sha256": seen.sha256}
+    return Model(network, model.card.model_copy(update=card))
+
+
+def spec_of(settings: DeepSettings, samples: Sequence[Sample], ndim: int) -> NetworkSpec:
     """The network that settings ask for, for images such as the samples'."""
     row = network_row(settings.network)
+    bank = settings if row.bank and isinstance(settings, NetworkSettings) else None
     return NetworkSpec(
         name=settings.network,
         in_channels=samples[0].image.shape[0],
         ndim=3 if ndim == 3 else 2,
         width=max(settings.width, 4) if settings.width else row.width,
-        filters=settings.filters if row.bank else (),
-        sigmas_px=settings.sigmas_px if row.bank else (),
+        filters=bank.filters if bank else (),
+        sigmas_px=bank.sigmas_px if bank else (),
         plane_px=_plane_px(settings, samples, ndim),
         clusters=settings.clusters,
     )
 
 
-def _ndim(settings: NetworkSettings, axes: str) -> int:
+def _ndim(settings: DeepSettings, axes: str) -> int:
     """Spatial axes of the network: time is never one of them."""
     if settings.dimensions == "planes" or axes == "CYX":
         return 2
@@ -129,7 +191,7 @@ def _ndim(settings: NetworkSettings, axes: str) -> int:
 
 
 def _statistics(
-    samples: Sequence[Sample], settings: NetworkSettings, start: Model | None
+    samples: Sequence[Sample], settings: DeepSettings, start: Model | None
 ) -> Work[tuple[tuple[ChannelStats, ...], tuple[tuple[ChannelStats, ...], ...]]]:
     """Statistics of all samples together, and those that each of them is seen with."""
     everywhere = start.card.intensity if start else (yield from measure(samples, settings.intensity))
@@ -142,7 +204,7 @@ def _statistics(
     return everywhere, tuple(each)
 
 
-def _plane_px(settings: NetworkSettings, samples: Sequence[Sample], ndim: int) -> float:
+def _plane_px(settings: DeepSettings, samples: Sequence[Sample], ndim: int) -> float:
     if ndim == 2 or not network_row(settings.network).heeds_planes:
         return 1.0
     known = [sample.plane_px for sample in samples if sample.plane_px]

@@ -105,7 +105,7 @@ def find_prior(data: TrainingData, settings: CoverSettings, basis: Basis, cache:
     quick = _PRIOR_SETTINGS.changed(
         basis.settings.model_dump(include={"seed", "device", "threads", "dimensions", "plane_px"})
     )
-    quickly = replace(basis, settings=quick, spec=spec_of(quick, data.samples, basis.spec.ndim))
+    quickly = replace(basis, settings=quick, spec=spec_of(quick, data.samples, basis.spec.ndim), encoder=None)
     samplers = []
     for part in data.halves(seed):
         sampler = yield from make_sampler(part, quickly.network(), quickly.spec, seed, cache)

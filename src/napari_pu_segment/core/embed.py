@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from .errors import InputError
 from .filters import compute
+from .intensity import normalise
+from .model import Model
+from .networks import Encoder
 from .robust import modified_z
 
 N_BANDS = 3
@@ -130,6 +134,33 @@ def _texture(pictures: Sequence[np.ndarray]) -> np.ndarray:
     rows = np.sort(np.concatenate(found, axis=1), axis=1)  # sorting is faster than asking for quantiles
     places = [round(q * (rows.shape[1] - 1)) for q in QUANTILES[1:-1]]
     return np.concatenate([rows.mean(1), rows.std(1), *(rows[:, place] for place in places)]).astype(np.float64)
+
+
+def through(encoder: Model, channels: Sequence[np.ndarray]) -> np.ndarray:
+    """What an encoder tells of a plane: mean and standard deviation of each of its maps, over all that is seen.
+
+    Parameters
+    ----------
+    encoder : Model
+        An encoder for planes, with the intensity statistics that hold for the image; see `Model.for_image`.
+    channels : sequence of ndarray, (C, y, x)
+        The plane's pixels, in the image's units, finite.
+
+    Returns
+    -------
+    ndarray, (2 n_maps,), float64
+    """
+    network, found = encoder.network, []
+    assert isinstance(network, Encoder)
+    for window in channels:
+        x = torch.from_numpy(normalise(window, encoder.card.intensity))[None]
+        rows, columns = x.shape[2:]
+        room = (0, -columns % network.stride_px, 0, -rows % network.stride_px)
+        with torch.inference_mode():
+            maps = network.maps(functional.pad(x, room, mode="replicate").to(encoder.device))
+        found.append(maps[0, :, :rows, :columns].flatten(1).cpu().double())
+    seen = torch.cat(found, 1)
+    return np.concatenate([seen.mean(1).numpy(), seen.std(1, correction=0).numpy()])
 
 
 EMBEDDERS: dict[str, Embedder] = {"filters": Embedder("Filter bank and intensities", filter_statistics)}

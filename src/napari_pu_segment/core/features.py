@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from .filters import count
 from .fit import FeatureCache
 from .intensity import ChannelStats, normalise
 from .networks import Network, NetworkSpec, Reach, stacked
@@ -106,9 +105,7 @@ def _around(
 
 def kept(sample: Sample, spec: NetworkSpec, stats: Sequence[ChannelStats], cache: FeatureCache) -> torch.Tensor | None:
     """The feature maps (F, [T,] [Z,] Y, X), float16, that a training left in the cache, if it did."""
-    if not spec.filters or not _is_small(
-        sample.spatial_shape, count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
-    ):
+    if not spec.filters or not _is_small(sample.spatial_shape, spec.n_features):
         return None
     return cache.get(_fingerprint(sample, spec, stats))
 

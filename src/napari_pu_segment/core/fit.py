@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Annotated
@@ -13,6 +14,7 @@ import torch
 from pydantic import Field
 from torch.optim.adamw import adamw
 
+from .checkpoint import Checkpoint
 from .losses.pu import Risk
 from .networks import Network
 from .progress import Progress, Ticker, Work
@@ -83,6 +85,8 @@ def fit(
     n_steps: int = 0,
     check: Callable[[], float] | None = None,
     message: str = "Training",
+    limit_s: float = 0.0,
+    checkpoint: Checkpoint | None = None,
 ) -> Work[None]:
     """Train a network's head in place: AdamW (Loshchilov & Hutter 2019) on a one-cycle schedule (Smith 2018).
 
@@ -100,22 +104,37 @@ def fit(
         network is kept. Three checks in a row without a gain end the training.
     message : str
         For the `Progress`.
+    limit_s : float
+        The training ends after so many seconds, its schedule with it; 0 sets no limit.
+    checkpoint : Checkpoint, optional
+        Where it is kept from time to time, and when it is cancelled; it goes on from there.
     """
     n_steps = n_steps or settings.n_steps
     rng, ticker = np.random.default_rng(settings.seed), Ticker()
     optimiser = _Optimiser(network, settings.weight_decay)
-    keeper = _Keeper(network, check, n_steps)
+    keeper, clock = _Keeper(network, check, n_steps), _Clock(limit_s)
+    state = {**network.state_dict(), **optimiser.state()} if checkpoint else {}
+    step = 0
+    if checkpoint:
+        step, clock.before_s = checkpoint.load(state, rng)
     try:
-        for step in range(n_steps):
+        while step < n_steps and clock.late < 1:
             network.train()
             risk = draw(rng)
             risk.surrogate.backward()  # type: ignore[no-untyped-call]
-            optimiser.step(settings.learning_rate * network.rate * one_cycle(step / n_steps))
-            if keeper.enough(step + 1):
+            optimiser.step(settings.learning_rate * network.rate * one_cycle(max(step / n_steps, clock.late)))
+            step += 1
+            if keeper.enough(step):
                 break
+            if checkpoint:
+                checkpoint.save(state, rng, step, clock.spent_s, now=False)
             if ticker.due():
-                yield Progress(step + 1, n_steps, message, float(risk.value))
+                yield Progress(step, n_steps, message, float(risk.value))
         keeper.restore()
+    except GeneratorExit:  # between two steps; any other end may be in the middle of one
+        if checkpoint:
+            checkpoint.save(state, rng, step, clock.spent_s, now=True)
+        raise
     finally:
         network.eval()
 
@@ -130,6 +149,24 @@ def one_cycle(done: float) -> float:
     return (1 + math.cos(math.pi * (done - 0.3) / 0.7)) / 2
 
 
+class _Clock:
+    """How long a training took, and how much of its time that is."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s, self._began = limit_s, time.monotonic()
+        self.before_s = 0.0
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds, with those before it went on from a checkpoint."""
+        return self.before_s + time.monotonic() - self._began
+
+    @property
+    def late(self) -> float:
+        """Fraction of the time that is over; 0 where there is no limit."""
+        return self.spent_s / self._limit_s if self._limit_s else 0.0
+
+
 class _Optimiser:
     """AdamW over torch's own step function.
 
@@ -138,11 +175,16 @@ class _Optimiser:
     """
 
     def __init__(self, network: Network, weight_decay: float) -> None:
-        self._parameters: list[torch.Tensor] = list(network.parameters())
+        self._parameters: list[torch.Tensor] = [p for p in network.parameters() if p.requires_grad]
         self._means = [torch.zeros_like(p) for p in self._parameters]
         self._squares = [torch.zeros_like(p) for p in self._parameters]
         self._steps = [torch.zeros(()) for _ in self._parameters]
         self._weight_decay = weight_decay
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that it remembers, by name; the tensors themselves."""
+        parts = {"mean": self._means, "square": self._squares, "step": self._steps}
+        return {f"{name}/{i}": one for name, part in parts.items() for i, one in enumerate(part)}
 
     @torch.no_grad()
     def step(self, rate: float) -> None:

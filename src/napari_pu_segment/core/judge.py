@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from .building import encoder_of
 from .classes import Thresholds, threshold_mask
 from .errors import pick
 from .features import gather
-from .filters import count
 from .fit import FeatureCache
 from .methods import METHODS
 from .model import Model
@@ -75,7 +75,9 @@ def judge(
     folds = _deal(find_strokes(samples, kinds), rng)
     for number, held in enumerate(folds):
         yield Progress(number, len(folds), "Judging")
-        fold = yield from method.train([*_without(samples, held), *masks], settings, cache=cache)
+        fold = yield from method.train(
+            [*_without(samples, held), *masks], settings, start=encoder_of(model), cache=cache
+        )
         asked = [[s.pixels for _, s in held if s.sample == i] + [pool[i]] for i in range(len(samples))]
         found = yield from _at(fold, samples, asked, cache)
         drawn = np.concatenate([part[-1] for part in found], axis=1)
@@ -141,9 +143,8 @@ def _at(
             everywhere = yield from map_tiles(model, sample.image, name=name, axes=sample.axes)
             found.append([everywhere.reshape(len(everywhere), -1)[:, pixels] for pixels in wanted])
             continue
-        n_values = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
         stats = (yield from model.for_image(sample.image)).card.intensity
-        rows = yield from gather(sample, wanted, network, spec, stats, n_values, cache)
+        rows = yield from gather(sample, wanted, network, spec, stats, spec.n_features, cache)
         with torch.inference_mode():
             scores = [network.head(part.to(model.device)).T.double() for part in rows]  # (K, n)
         found.append([_probabilities(part).cpu().numpy() for part in scores])

@@ -10,7 +10,6 @@ import torch
 
 from .errors import InputError
 from .features import gather
-from .filters import count
 from .fit import FeatureCache
 from .intensity import ChannelStats
 from .losses.reweight import Labelled
@@ -137,13 +136,12 @@ def labelled_sampler(
         return LabelledPatches(
             images, chosen, [places[i] for i in used], [weights[i] for i in used], spec.ndim, network
         )
-    n_values = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
     sizes = np.array([len(part) for part in places], float)
     counts = rng.multinomial(_POOL_PX, sizes / sizes.sum())
     features, targets, worth = [], [], []
     for sample, stat, part, n, weight in zip(samples, stats, places, counts, weights, strict=True):
         pixels = part[rng.integers(len(part), size=n)] if n else part[:0]
-        rows = yield from gather(sample, [pixels], network, spec, stat, n_values, cache)
+        rows = yield from gather(sample, [pixels], network, spec, stat, spec.n_features, cache)
         assert sample.labels is not None
         positive = sample.labels.reshape(-1)[pixels] == POSITIVE
         features.append(rows[0])

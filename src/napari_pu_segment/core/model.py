@@ -20,7 +20,6 @@ from .card import FORMAT_VERSION, Card, tensors_hash
 from .classes import Thresholds, thresholds_of
 from .errors import InputError, ModelFileError
 from .files import write_atomically
-from .filters import count
 from .intensity import measure, normalise
 from .networks import Network, build_network, stacked
 from .progress import Work
@@ -61,12 +60,15 @@ class Model:
         return next(self.network.parameters()).device
 
     @property
+    def is_encoder(self) -> bool:
+        """Whether it gives features to other networks, and no probabilities."""
+        return self.card.method == "pretrain"
+
+    @property
     def n_values(self) -> int:
         """About how many float32 values the network holds for each pixel while it predicts."""
         spec = self.card.network
-        if spec.filters:
-            return 2 * count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
-        return 4 * spec.width
+        return 2 * spec.n_features if spec.filters else 4 * spec.width
 
     def for_image(self, image: Array) -> Work[Model]:
         """This model with the intensity statistics that hold for an image (C, [T,] [Z,] Y, X).
@@ -85,6 +87,14 @@ class Model:
         return n_axes - self.card.network.ndim
 
     def check_image(
+        self, shape: tuple[int, ...], name: str = "The image", channels: Sequence[str] = (), axes: str = ""
+    ) -> None:
+        """Refuse an image that this model cannot segment: all of them to an encoder, else see `check_seen`."""
+        if self.is_encoder:
+            raise InputError("This model is an encoder: it gives features to others, no segmentation. Train with it.")
+        self.check_seen(shape, name, channels, axes)
+
+    def check_seen(
         self, shape: tuple[int, ...], name: str = "The image", channels: Sequence[str] = (), axes: str = ""
     ) -> None:
         """Refuse an image that this model cannot see.

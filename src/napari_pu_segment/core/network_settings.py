@@ -42,18 +42,10 @@ class SeeingSettings(RunSettings):
     )
 
 
-class NetworkSettings(SeeingSettings, TrainSettings):
-    """Which network is trained, and how."""
+class DeepSettings(SeeingSettings, TrainSettings):
+    """Which network is trained, and how: what every table of networks has."""
 
-    network: Annotated[str, OneOf(NETWORKS)] = Field(
-        "pixel", title="Network", description="The filter bank is best for a few strokes; U-Nets want many, or a GPU."
-    )
-    filters: Annotated[tuple[Annotated[str, OneOf(FILTERS)], ...], Field(min_length=1)] = advanced(
-        default=("gaussian", "gradient", "hessian", "opening"), title="Filters", description="Of the filter bank."
-    )
-    sigmas_px: Annotated[tuple[Annotated[float, Field(ge=0.3, le=64)], ...], Field(min_length=1, max_length=16)] = (
-        advanced(default=(0.7, 1.0, 1.6, 3.5, 5.0, 10.0), title="Scales (px)", description="Sigmas of the filter bank.")
-    )
+    network: str
     width: int = advanced(
         default=0,
         ge=0,
@@ -64,5 +56,19 @@ class NetworkSettings(SeeingSettings, TrainSettings):
 
     @property
     def clusters(self) -> int:
-        """`NetworkSpec.clusters`: none, where the network is trained on labels."""
+        """`NetworkSpec.clusters`: none, where nothing is clustered."""
         return 0
+
+
+class NetworkSettings(DeepSettings):
+    """Settings of methods that make a segmentation."""
+
+    network: Annotated[str, OneOf(NETWORKS)] = Field(
+        "pixel", title="Network", description="The filter bank is best for a few strokes; U-Nets want many, or a GPU."
+    )
+    filters: Annotated[tuple[Annotated[str, OneOf(FILTERS)], ...], Field(min_length=1)] = advanced(
+        default=("gaussian", "gradient", "hessian", "opening"), title="Filters", description="Of the filter bank."
+    )
+    sigmas_px: Annotated[tuple[Annotated[float, Field(ge=0.3, le=64)], ...], Field(min_length=1, max_length=16)] = (
+        advanced(default=(0.7, 1.0, 1.6, 3.5, 5.0, 10.0), title="Scales (px)", description="Sigmas of the filter bank.")
+    )

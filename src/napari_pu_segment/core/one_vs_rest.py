@@ -58,11 +58,12 @@ def each_class(train: Train[P]) -> Train[P]:
         parts = list(enumerate(classes))
         if len(classes) > 1 and any(sample.count(NEGATIVE) for sample in samples if sample.trust != "noisy"):
             parts.append((BACKGROUND, "background"))
-        if start is not None:
+        encoder = start if start is not None and start.is_encoder else None  # every class looks through it
+        if start is not None and encoder is None:
             check_start(start, classes, len(parts))
         models: list[Model] = []
         for index, name in parts:
-            options["start"] = None if start is None else part(start, index)
+            options["start"] = encoder if encoder or start is None else part(start, index)
             work = train(one_vs_rest(samples, index), *args, **options)
             models.append((yield from shifted(_named(work, name), len(models), len(parts))))
         return (yield from _together(samples, classes, models, options["cache"]))

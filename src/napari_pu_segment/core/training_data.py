@@ -10,7 +10,6 @@ import torch
 
 from .errors import InputError
 from .features import gather
-from .filters import count
 from .fit import FeatureCache
 from .intensity import ChannelStats
 from .networks import Network, NetworkSpec
@@ -115,8 +114,7 @@ def make_sampler(
             raise _nothing_usable()
         images = [PatchImage(sample, stats) for sample, stats in zip(data.samples, data.stats, strict=True)]
         return PatchSampler(images, data.strokes, sizes, spec.ndim, network)
-    bank = count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px)
-    n_values = len(network.mean) if isinstance(network, RowNetwork) else bank
+    n_values = len(network.mean) if isinstance(network, RowNetwork) else spec.n_features
     rng = np.random.default_rng(seed)
     wanted = yield from draw_pixels(data.samples, _POOL_PX, rng, data.pool)
     if not any(map(len, wanted)):

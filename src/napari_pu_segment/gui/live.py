@@ -113,7 +113,7 @@ class Live:
     def _on_result(self, result: Result) -> None:
         if result.preview or result.plan is None:
             return
-        if result.plan.start is None or result.layer is not self._image:
+        if result.plan.anew or result.layer is not self._image:
             few = result.model is not None and result.model.card.n_positive_strokes < FEW
             self._image, self._fresh_px = result.layer, _painted_px(result) if few else 0
         if self._session.live:

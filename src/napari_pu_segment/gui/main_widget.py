@@ -25,6 +25,7 @@ from napari_pu_segment.core.progress import Progress
 from .autosave_bar import AutosaveBar
 from .batch_panel import BatchPanel
 from .edit_box import KEY_TEXTS
+from .encoder_panel import EncoderPanel
 from .grid import own
 from .jobs import Job
 from .keys import KeySet
@@ -84,9 +85,8 @@ class MainWidget(QWidget):
         self.result_panel = ResultPanel(self.session)
         self.objects_panel = ObjectsPanel(self.session)
         self.time_panel = TimePanel(self.session)
-        self.batch_panel = BatchPanel(self.session)
-        self.model_panel = ModelPanel(self.session)
-        self.record_panel = RecordPanel(self.session)
+        self.batch_panel, self.model_panel = BatchPanel(self.session), ModelPanel(self.session)
+        self.encoder_panel, self.record_panel = EncoderPanel(self.session), RecordPanel(self.session)
         self.autosave_bar = AutosaveBar(self.session)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -184,7 +184,7 @@ class MainWidget(QWidget):
             "Result": [self.result_panel],
             "Objects": [self.objects_panel],
             "Time": [self.time_panel],
-            "Model": [self.model_panel, self.record_panel],
+            "Model": [self.model_panel, self.encoder_panel, self.record_panel],
             "Batch": [self.batch_panel],
         }
 

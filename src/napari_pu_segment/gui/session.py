@@ -20,6 +20,7 @@ from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.settings import Settings
 
 from . import sentences, work
+from .encoder import EncoderChoice
 from .jobs import Job, JobRunner, Kind
 from .layers import LayerBook
 from .rough import RoughMasks
@@ -52,10 +53,8 @@ class Session:
         How to train, as the form shows it.
     live : bool
         Whether every stroke is followed by a training; see `set_live`.
-    train_on : TrainOn
-        Further images whose strokes to learn from.
-    rough : RoughMasks
-        The unreliable mask of each image.
+    train_on, rough, encoder : TrainOn, RoughMasks, EncoderChoice
+        Further images whose strokes to learn from; the unreliable mask of each; the encoder to look through.
     cache : FeatureCache
         Features kept between trainings, also for work beside them.
     image_changed, model_changed, result_changed, job_started, live_changed : Signal(object)
@@ -84,7 +83,7 @@ class Session:
         self.method = next(iter(METHODS))
         self.settings: Settings = METHODS[self.method].settings()
         self.live = False
-        self.train_on, self.rough = TrainOn(book), RoughMasks(book)
+        self.train_on, self.rough, self.encoder = TrainOn(book), RoughMasks(book), EncoderChoice()
         self.cache = FeatureCache()
         self.results = Results(book, self.result_changed.emit, self._on_failed)
 
@@ -139,7 +138,8 @@ class Session:
         if row.needs_strokes and not any(self.book.member(layer, role) for role in self.book.classes.names):
             raise InputError("There are no strokes yet. Press “Add brush layers” and paint a few on the objects.")
         snapshots, also = self.train_on.snapshots(layer, live, row, self.rough)
-        plan = work.Plan(method, settings, self._need_model() if warm and row.segment is None else None, also)
+        start = self._need_model() if warm and row.segment is None else self.encoder.of(row)
+        plan = work.Plan(method, settings, start, also)
         scene = self._scene(layer, *snapshots)
         if live is None:
             self._start(work.trained(scene, plan, self.cache), TRAINING, self._on_result)

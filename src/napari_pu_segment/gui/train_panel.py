@@ -69,10 +69,13 @@ class TrainPanel(QWidget):
         self.method_combo = narrow(QComboBox())
         self.method_combo.setToolTip("How the model learns from the strokes")
         for name, method in METHODS.items():
-            self.method_combo.addItem(method.title, name)
+            if not method.encodes:
+                self.method_combo.addItem(method.title, name)
         self.form = self._new_form()
         self.warm_box = QCheckBox("Continue from the current model")
         self.warm_box.setToolTip("Start from the model there is, instead of from nothing.")
+        self.encoder_label = QLabel()
+        self.encoder_label.setWordWrap(True)
         self.train_button = QPushButton("Train")
         self._lay_out()
         self._connect()
@@ -175,6 +178,7 @@ class TrainPanel(QWidget):
         self._train_rows.addWidget(self.form)
         self._train_rows.addWidget(self.rough_box)
         self._train_rows.addWidget(self.train_on_box)
+        self._train_rows.addWidget(self.encoder_label)
         self._train_rows.addWidget(self.warm_box)
         self._train_rows.addWidget(self.train_button)
         layout = QVBoxLayout(self)
@@ -196,6 +200,7 @@ class TrainPanel(QWidget):
         self._session.book.changed.connect(self._refresh)
         self._session.job_started.connect(self._on_job)
         self._session.choices_changed.connect(self._on_choices)
+        self._session.encoder.changed.connect(self._refresh)
         self._session.choose_image(self.image_combo.value())
         self._on_settings()
         self._refresh()
@@ -242,6 +247,8 @@ class TrainPanel(QWidget):
         self.train_button.setEnabled(there or session.busy)
         self.warm_box.setEnabled(trains and session.model is not None)
         self.train_on_box.setEnabled(trains)
+        self.encoder_label.setVisible(session.encoder.of(self._method()) is not None)
+        self.encoder_label.setText(f"Looks through the encoder {session.encoder.name}")
 
     def _refresh_first(self) -> None:
         """The button of the objects' brush is that of the active class."""

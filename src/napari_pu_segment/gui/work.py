@@ -41,7 +41,7 @@ class Plan:
     settings : Settings
         Of that method.
     start : Model or None
-        Continue from this model.
+        Continue from this model, or begin with this encoder.
     also : tuple of str
         Names of what else it learns from: further images with their strokes, and rough masks.
     """
@@ -50,6 +50,11 @@ class Plan:
     settings: Settings
     start: Model | None = None
     also: tuple[str, ...] = ()
+
+    @property
+    def anew(self) -> bool:
+        """Whether the training begins with new weights."""
+        return self.start is None or self.start.is_encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +200,7 @@ def followed(scene: Scene, plan: Plan, cache: FeatureCache, old: Result | None) 
     try:
         model = yield from train(samples, plan.settings, start=plan.start, cache=cache)
     except InputError:
-        if plan.start is None:
+        if plan.anew:
             raise
         plan = replace(plan, start=None)
         model = yield from train(samples, plan.settings, cache=cache)
@@ -276,4 +281,7 @@ def refined(result: Result, crf: CrfSettings) -> Work[Refined]:
 def loaded(path: str | Path) -> Work[Model]:
     """Read a model file; a U-Net's import takes seconds."""
     yield Progress(0, 0, "Reading the model")
-    return load_model(path)
+    model = load_model(path)
+    if model.is_encoder:
+        raise InputError(f"Model file {str(path)!r} is an encoder. Load it as such, under Encoder.")
+    return model

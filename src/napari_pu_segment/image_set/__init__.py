@@ -1,5 +1,6 @@
-"""A folder of images looked through: what `core.curation` finds out about it, as a report."""
+"""A folder of images looked through: what `core.curation` finds out about it, as a report; or an encoder of it."""
 
+from .encoding import CHECKPOINT, Encoded, EncodeSettings, encoding
 from .lists import ALL, DUPLICATES, NEXT, SORTS, SUSPECTED, facts, group_title, lists, ordered, words_of
 from .ranking import ranking
 from .report import REPORTS, SetReport, curating, writing
@@ -7,16 +8,20 @@ from .scan import Refused, Scan, ScanSettings, read_values, scanning
 
 __all__ = [
     "ALL",
+    "CHECKPOINT",
     "DUPLICATES",
     "NEXT",
     "REPORTS",
     "SORTS",
     "SUSPECTED",
+    "EncodeSettings",
+    "Encoded",
     "Refused",
     "Scan",
     "ScanSettings",
     "SetReport",
     "curating",
+    "encoding",
     "facts",
     "group_title",
     "lists",

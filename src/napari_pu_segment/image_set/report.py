@@ -130,6 +130,7 @@ class SetReport:
             "version": __version__,
             "folder": shown(str(self.scan.settings.folder)),
             "settings": found.settings.to_dict(),
+            **({"encoder_sha256": self.scan.encoder} if self.scan.encoder else {}),
             "summary": self.summary(),
             "next": [names[i] for i in found.next],
             "exact_duplicates": [[names[i] for i in group] for group in found.exact],
@@ -185,15 +186,17 @@ def _cell(value: Any) -> str:
     return "'" + text if isinstance(value, str) and text.startswith(_FORMULA) else text
 
 
-def curating(settings: ScanSettings, curation: CurateSettings, model: Model | None = None) -> Work[SetReport]:
-    """Look through a folder, and find out about its images; nothing is written.
+def curating(
+    settings: ScanSettings, curation: CurateSettings, model: Model | None = None, encoder: Model | None = None
+) -> Work[SetReport]:
+    """Look through a folder, and find out about its images; nothing is written. See `scanning`.
 
     Raises
     ------
     InputError
         If the folder cannot be read, or has no image that can be used.
     """
-    scan = yield from scanning(settings, curation, model)
+    scan = yield from scanning(settings, curation, model, encoder)
     found = curate(scan.looks, curation, masked=scan.masked, annotated=scan.annotated, doubt=scan.doubt)
     report = SetReport(scan, (yield from found))
     report.prepare()

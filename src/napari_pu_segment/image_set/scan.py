@@ -102,6 +102,8 @@ class Scan:
         How uncertain the model is about each; NaN where it cannot see it; None without a model.
     n_others : int
         Files that are no images.
+    encoder : str
+        sha256 of the tensors of the encoder that images were compared by, or "".
     """
 
     settings: ScanSettings
@@ -112,6 +114,7 @@ class Scan:
     annotated: tuple[int, ...]
     doubt: np.ndarray | None
     n_others: int
+    encoder: str = ""
 
     def path(self, name: str) -> Path:
         """The file of an image."""
@@ -128,7 +131,9 @@ def path_stem(name: str) -> str:
     return str(PurePosixPath(name).with_name(stem_of(name)))
 
 
-def scanning(settings: ScanSettings, curate: CurateSettings, model: Model | None = None) -> Work[Scan]:
+def scanning(
+    settings: ScanSettings, curate: CurateSettings, model: Model | None = None, encoder: Model | None = None
+) -> Work[Scan]:
     """Look at every image of a folder. Nothing is written.
 
     What cannot be used, from its header or when it is read, is refused with the reason, and all others are looked at.
@@ -140,12 +145,16 @@ def scanning(settings: ScanSettings, curate: CurateSettings, model: Model | None
         Its embedder, seed and what the values of masks mean.
     model : Model, optional
         Asked how uncertain it is about each image.
+    encoder : Model, optional
+        What images are compared by, instead of the embedder; images that it cannot see are refused.
 
     Raises
     ------
     InputError
-        If the folder cannot be read, or has no image that can be used.
+        If the folder cannot be read, or has no image that can be used, or the encoder is none for planes.
     """
+    if encoder is not None and (not encoder.is_encoder or encoder.card.network.ndim == 3):
+        raise InputError("Images are compared by an encoder for planes; this is another model.")
     found, n_others = find(settings.folder, settings.pattern, settings.recursive)
     masks, painted, ticker = settings.masks_by_stem(), settings.painted_stems(), Ticker()
     set_threads(1)  # as in a batch: the last bits do not depend on the computer
@@ -155,7 +164,7 @@ def scanning(settings: ScanSettings, curate: CurateSettings, model: Model | None
         if ticker.due():
             yield Progress(step, len(found), f"Looking at {one.name}")
         try:
-            work = _look(settings, one.name, one.fault, masks.get(path_stem(one.name), ""), curate, model)
+            work = _look(settings, one.name, one.fault, masks.get(path_stem(one.name), ""), curate, (model, encoder))
             seen.append((yield from shifted(work, step, len(found))))
         except (PuSegmentError, MemoryError, RuntimeError) as error:
             refused.append(Refused(one.name, _reason(error)))
@@ -172,6 +181,7 @@ def scanning(settings: ScanSettings, curate: CurateSettings, model: Model | None
         tuple(i for i, one in enumerate(seen) if path_stem(one.look.name) in painted),
         np.array([one.doubt for one in seen]) if model is not None else None,
         n_others,
+        "" if encoder is None else encoder.card.tensors_sha256,
     )
 
 
@@ -187,13 +197,19 @@ class _Seen:
 
 
 def _look(
-    settings: ScanSettings, name: str, fault: str, mask: str, curate: CurateSettings, model: Model | None
+    settings: ScanSettings,
+    name: str,
+    fault: str,
+    mask: str,
+    curate: CurateSettings,
+    models: tuple[Model | None, Model | None],
 ) -> Work[_Seen]:
     if fault:
         raise InputError(fault)
     probe(settings.folder / name)  # refuses what no image is, whatever its size, in no time
     file = read_image(settings.folder / name)
-    look = yield from looking(file.image, file.axes, name, curate.embedder)
+    model, encoder = models
+    look = yield from looking(file.image, file.axes, name, curate.embedder, encoder)
     masked, wrong = None, ""
     if mask and settings.masks is not None:
         try:

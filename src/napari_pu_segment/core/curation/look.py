@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..embed import EMBEDDERS, N_BANDS
+from ..embed import EMBEDDERS, N_BANDS, through
 from ..errors import pick
+from ..model import Model
 from ..progress import Progress, Ticker, Work
 from ..samples import Array
 from .quality import measure
@@ -51,7 +52,7 @@ class Look:
     row: np.ndarray
 
 
-def looking(image: Array, axes: str, name: str, embedder: str = "filters") -> Work[Look]:
+def looking(image: Array, axes: str, name: str, embedder: str = "filters", encoder: Model | None = None) -> Work[Look]:
     """Look at an image; of volumes and series at the middle plane of the middle time.
 
     All pixels are read once, band by band, for the hash. Measures and embedding are made of the plane where it is at
@@ -65,17 +66,25 @@ def looking(image: Array, axes: str, name: str, embedder: str = "filters") -> Wo
         Of the image.
     embedder : str
         A row of `EMBEDDERS`.
+    encoder : Model, optional
+        What tells the numbers of an image instead; for planes.
 
     Raises
     ------
     InputError
-        If there is no such embedder.
+        If there is no such embedder, or the encoder cannot see the image.
     """
     row = pick(EMBEDDERS, embedder, "embedder")
     digest, small = yield from _read(image, name)
-    windows = [bands(finite(image[(slice(None), *middle(image), *w)])) for w in windows_of(image.shape[-2:])]
+    channels = [finite(image[(slice(None), *middle(image), *w)]) for w in windows_of(image.shape[-2:])]
+    windows = [bands(window) for window in channels]
+    if encoder is None:
+        told = row.describe(windows)
+    else:
+        encoder.check_seen(tuple(image.shape), name, axes=axes)
+        told = through((yield from encoder.for_image(image)), channels)
     shape, dtype = tuple(map(int, image.shape)), str(np.dtype(image.dtype))
-    return Look(name, axes, shape, dtype, digest, small, measure(windows), row.describe(windows))
+    return Look(name, axes, shape, dtype, digest, small, measure(windows), told)
 
 
 def middle(image: Array) -> tuple[int, ...]:

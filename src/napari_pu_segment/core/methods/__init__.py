@@ -10,7 +10,7 @@ from ..one_vs_rest import each_class, one_class
 from ..progress import Work
 from ..seeded import Seeded, no_model
 from ..settings import Settings
-from . import cluster, pu, reweight, seeded
+from . import cluster, pretrain, pu, reweight, seeded
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class Method:
         Whether it learns from unreliable masks beside strokes.
     needs_strokes : bool
         Whether there must be something painted.
+    encodes : bool
+        Whether it makes an encoder, of which no segmentation can be made.
+    takes_encoder : bool
+        Whether its `start` may be an encoder.
     segment : callable or None
         ``segment(sample, settings) -> Work[Seeded]`` of a method that trains nothing: it makes a result of one image.
     """
@@ -43,6 +47,8 @@ class Method:
     reference: str
     rough_masks: bool = False
     needs_strokes: bool = True
+    encodes: bool = False
+    takes_encoder: bool = False
     segment: Callable[..., Work[Seeded]] | None = None
 
 
@@ -54,6 +60,7 @@ METHODS: dict[str, Method] = {
         needs="strokes on objects; strokes on background are welcome",
         makes="probability, mask, refined mask",
         reference="Kiryo et al. 2017, arXiv:1703.00593; Sakai et al. 2017, arXiv:1605.06955",
+        takes_encoder=True,
     ),
     "reweight": Method(
         title="Unreliable masks, few reliable labels",
@@ -63,6 +70,7 @@ METHODS: dict[str, Method] = {
         makes="probability, mask, refined mask; how far each label may be trusted",
         reference="Mirikharaji, Yan, Hamarneh 2019, arXiv:1906.03639",
         rough_masks=True,
+        takes_encoder=True,
     ),
     "cluster": Method(
         title="No strokes: clusters of pixels",
@@ -72,6 +80,16 @@ METHODS: dict[str, Method] = {
         makes="probability, mask, refined mask",
         reference="Dempster, Laird, Rubin 1977, JRSS B 39:1; Kingma & Welling 2014, arXiv:1312.6114",
         needs_strokes=False,
+    ),
+    "pretrain": Method(
+        title="Encoder: features from images alone",
+        settings=pretrain.PretrainSettings,
+        train=pretrain.train,
+        needs="images alone, the more the better",
+        makes="an encoder, which other methods look through; no probability",
+        reference="Chen et al. 2020, arXiv:2002.05709; Caron et al. 2021, arXiv:2104.14294",
+        needs_strokes=False,
+        encodes=True,
     ),
     "random_walker": Method(
         title="Random walker (no training)",

@@ -37,7 +37,8 @@ def train(
         With positive strokes on at least one; images without strokes serve as unlabelled.
     settings : PuSettings
     start : Model, optional
-        Continue from this model, in a third of the steps; its intensity statistics and network are kept.
+        Continue from this model, in a third of the steps; its intensity statistics and network are kept. Or an encoder
+        to look through, in a training from nothing.
     cache : FeatureCache, optional
         Keeps features between trainings.
 
@@ -61,7 +62,7 @@ def train(
     kept, held = data.split(settings.seed)
     yield Progress(0, settings.n_steps, "Reading the strokes")
     sampler = yield from make_sampler(kept, network, basis.spec, settings.seed, cache)
-    if start is None:
+    if basis.start is None:
         network.calibrate(sampler.everything(np.random.default_rng(settings.seed)).features)
     estimate = yield from find_prior(data, settings, basis, cache)
     odds = settings.generosity * estimate.prior / (1 - estimate.prior)
@@ -70,7 +71,7 @@ def train(
     if held is not None:
         held_sampler = yield from make_sampler(held, network, basis.spec, settings.seed, cache)
         check = _check(network, held_sampler, objective, settings.seed)
-    n_steps = settings.n_steps if start is None else max(1, settings.n_steps // 3)
+    n_steps = settings.n_steps if basis.start is None else max(1, settings.n_steps // 3)
     yield from fit(network, make_step(network, sampler, objective), settings, n_steps=n_steps, check=check)
     settle(network, sampler.everything(np.random.default_rng(settings.seed)), settings.threshold, estimate.prior)
     n_strokes = {f"n_{kind}_strokes": data.count(kind) for kind in KINDS}

@@ -97,7 +97,8 @@ def train(
         Those without labels are left out. An image with both kinds of labels comes twice, as the same array.
     settings : ReweightSettings
     start : Model, optional
-        Continue from this model, in a third of the steps; its intensity statistics and network are kept.
+        Continue from this model, in a third of the steps; its intensity statistics and network are kept. Or an encoder
+        to look through, in a training from nothing.
     cache : FeatureCache, optional
         Keeps features between trainings.
 
@@ -113,9 +114,9 @@ def train(
     noisy, clean, beside = yield from _samplers(basis, network, cache)
     _check_needs(settings.learner, noisy, clean)
     seen = [part.rows.features for part in (noisy, clean) if isinstance(part, LabelledPixels)]
-    if start is None and seen:
+    if basis.start is None and seen:
         network.calibrate(torch.cat(seen))
-    n_steps = settings.n_steps if start is None else max(1, settings.n_steps // 3)
+    n_steps = settings.n_steps if basis.start is None else max(1, settings.n_steps // 3)
     doubt, message = 1.0, "Training"
     if settings.learner == "reweight" and settings.weighing == "estimated" and noisy is not None:
         doubt = yield from _doubt(network, settings, noisy, beside, max(1, n_steps // 3))
@@ -187,6 +188,7 @@ def _step(
     doubt: float = 1.0,
 ) -> Step:
     device, head = next(network.parameters()).device, _Head(network)
+    trained = {name: one for name, one in head.named_parameters() if one.requires_grad}
 
     def drawn(sampler: LabelledSampler | None, rng: np.random.Generator) -> Labelled:
         assert sampler is not None
@@ -198,7 +200,7 @@ def _step(
 
     def reweighted(rng: np.random.Generator) -> torch.Tensor:
         rough, sure = drawn(noisy, rng), drawn(clean, rng)
-        weights = pixel_weights(head.under, dict(head.named_parameters()), rough, sure, settings.gradient, doubt)
+        weights = pixel_weights(head.under, trained, rough, sure, settings.gradient, doubt)
         weighed = (weights * pixel_losses(head(rough.features), rough)).sum()
         share = settings.clean_share
         return weighed if not share else (1 - share) * weighed + share * mean_loss(head(sure.features), sure)

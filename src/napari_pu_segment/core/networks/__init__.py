@@ -1,4 +1,4 @@
-"""NETWORKS and CLUSTERINGS: what turns a normalised image into scores. All are tile-exact: see `Network`."""
+"""NETWORKS, CLUSTERINGS and ENCODERS: what turns a normalised image into scores. All are tile-exact: see `Network`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import torch
 
-from ..errors import pick
-from .base import Network, NetworkSpec, Reach, stacked
+from ..errors import InputError, pick
+from .base import EncoderSpec, Network, NetworkSpec, Reach, stacked
 from .convnets import CnnNnpu, ResNet18, SmallCnn
+from .encoder import Encoder, SmallEncoder
 from .mixture import BankMixture, EncoderMixture
 from .one_vs_rest import OneVsRest
 from .pixel import PixelNetwork
@@ -18,12 +19,16 @@ from .unet import UNet
 
 __all__ = [
     "CLUSTERINGS",
+    "ENCODERS",
     "NETWORKS",
+    "Encoder",
+    "EncoderSpec",
     "Network",
     "NetworkRow",
     "NetworkSpec",
     "OneVsRest",
     "Reach",
+    "build_encoder",
     "build_network",
     "built",
     "network_row",
@@ -64,8 +69,12 @@ class NetworkRow:
     bank: bool = False
 
 
+def _pixel(spec: NetworkSpec) -> PixelNetwork:
+    return PixelNetwork(spec, None if spec.encoder is None else build_encoder(spec))
+
+
 NETWORKS: dict[str, NetworkRow] = {
-    "pixel": NetworkRow("Filter bank", PixelNetwork, "sigmoid", True, 32, "Arganda-Carreras et al. 2017", True, True),
+    "pixel": NetworkRow("Filter bank", _pixel, "sigmoid", True, 32, "Arganda-Carreras et al. 2017", True, True),
     "unet": NetworkRow("Residual U-Net", UNet, "logistic", False, 64, "Kerfoot et al. 2018; MONAI", True),
     "resnet18": NetworkRow("ResNet-18", ResNet18, "logistic", False, 64, "He et al. 2015, arXiv:1512.03385"),
     "cnn": NetworkRow(
@@ -82,6 +91,12 @@ CLUSTERINGS: dict[str, NetworkRow] = {
     "autoencoder": NetworkRow("Autoencoder", EncoderMixture, "", False, 8, "Vincent et al. 2010, JMLR 11:3371"),
 }
 
+# Those that are trained on images alone, and serve other networks.
+ENCODERS: dict[str, NetworkRow] = {
+    "small": NetworkRow("Small encoder", SmallEncoder, "", False, 8, "Hariharan et al. 2015, arXiv:1411.5752"),
+    "unet": NETWORKS["unet"],
+}
+
 
 def network_row(name: str) -> NetworkRow:
     """The row of a network, whether it is trained on labels or needs none.
@@ -91,7 +106,32 @@ def network_row(name: str) -> NetworkRow:
     InputError
         If there is no network of that name.
     """
-    return pick(CLUSTERINGS if name in CLUSTERINGS else NETWORKS, name, "network")
+    unlabelled = {**CLUSTERINGS, **ENCODERS}
+    return pick(unlabelled if name in unlabelled else NETWORKS, name, "network")
+
+
+def build_encoder(spec: NetworkSpec) -> Encoder:
+    """The encoder that a network looks through, with any weights; it is not trained further.
+
+    Raises
+    ------
+    InputError
+        If there is no encoder of that name, or it gives fewer maps.
+    """
+    asked = spec.encoder
+    assert asked is not None
+    own = NetworkSpec(
+        name=asked.name,
+        in_channels=spec.in_channels,
+        ndim=spec.ndim,
+        width=asked.width,
+        plane_px=asked.plane_px,
+    )
+    encoder = pick(ENCODERS, asked.name, "encoder").build(own)
+    assert isinstance(encoder, Encoder)
+    if encoder.n_maps < asked.n_maps:
+        raise InputError(f"The encoder {asked.name!r} gives {encoder.n_maps} maps, not {asked.n_maps}.")
+    return encoder.requires_grad_(requires_grad=False)
 
 
 def build_network(spec: NetworkSpec, seed: int | None = None, n_classes: int = 1, n_parts: int = 1) -> Network:

@@ -10,6 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn import functional
 
+from .. import filters
+
+
+class EncoderSpec(BaseModel):
+    """Which encoder a network looks through beside its filter bank, and at how many of its maps; part of the card.
+
+    Its sha256 is that of the encoder's tensors, so that two encoders of one shape are told apart.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: str
+    width: Annotated[int, Field(ge=4, le=512)]
+    n_maps: Annotated[int, Field(ge=1, le=512)]
+    plane_px: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+    sha256: str
+
 
 class NetworkSpec(BaseModel):
     """All that is needed to build a network again; part of the model card."""
@@ -24,6 +41,13 @@ class NetworkSpec(BaseModel):
     sigmas_px: Annotated[tuple[Annotated[float, Field(gt=0, le=64)], ...], Field(max_length=16)] = ()
     plane_px: Annotated[float, Field(ge=0.01, le=100)] = 1.0  # distance of planes, in pixels, to a network in 3-D
     clusters: Annotated[int, Field(ge=0, le=64)] = 0  # of a network that needs no labels
+    encoder: EncoderSpec | None = None
+
+    @property
+    def n_features(self) -> int:
+        """Maps of the filter bank, and of the encoder beside it; the channels alone where there is no bank."""
+        bank = filters.count(self.in_channels, self.ndim, self.filters, self.sigmas_px)
+        return bank + (self.encoder.n_maps if self.encoder else 0)
 
 
 @dataclass(frozen=True)

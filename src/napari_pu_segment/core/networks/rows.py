@@ -67,7 +67,7 @@ class BankNetwork(RowNetwork):
     """Whose features are the filter bank (`filters.FILTERS`)."""
 
     def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__(filters.count(spec.in_channels, spec.ndim, spec.filters, spec.sigmas_px))
+        super().__init__(spec.n_features)
         self.filters, self.sigmas_px = spec.filters, spec.sigmas_px
         self.halo_px = filters.halo_px(spec.filters, spec.sigmas_px)
         self.plane_px = spec.plane_px

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .base import ChannelNorm, Network, NetworkSpec, Reach, convolution
+from .base import ChannelNorm, NetworkSpec, Reach, convolution
+from .encoder import Encoder
 
 
-class UNet(Network):
+class UNet(Encoder):
     """Residual U-Net with strided convolutions (Kerfoot et al. 2018, STACOM; MONAI's `UNet`), without batch statistics.
 
     Four levels of width/4, width/2, width and 2 width channels, two residual units at each. Of a volume whose planes
@@ -48,6 +49,7 @@ class UNet(Network):
             num_res_units=2,
             norm="channelnorm",
         )
+        self.n_traits = self.n_maps = self.n_shared = max(w // 4, 1)
         # a layer of its own: the body ends in a norm over channels, which would make a single channel constant
         self.score = convolution(spec.ndim, max(w // 4, 1), 1, kernel=1)
 
@@ -55,6 +57,11 @@ class UNet(Network):
         """Scores (N, 1, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
         scores: torch.Tensor = self.score(self.body(features))
         return scores
+
+    def traits(self, x: torch.Tensor) -> torch.Tensor:
+        """What the last layer scores, (N, width / 4, [Z,] Y, X); these are the maps, too."""
+        found: torch.Tensor = self.body(x)
+        return found
 
     def _fit_planes(self, steps: Sequence[int], plane_px: float) -> None:
         """Sizes for volumes: as many voxels in a patch, and about as many in a window, as planes lie far apart."""
