@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "core": set(),
     "io": {"core"},
     "synthetic": {"core"},
+    "synthetic_sky": {"core"},
     "figures": set(),
     "batch": {"figures", "io", "core"},
     "cluster": {"batch", "io", "core"},
@@ -30,6 +31,7 @@ MAY_IMPORT = {
     "image_set": {"batch", "io", "core"},
     "cli_support": {"io", "core"},
     "cli_batch": {"cli_support", "cluster", "batch", "core"},
+    "cli_classify": {"cli_support", "io", "core"},
     "cli_data": {"io", "core"},
     "cli_demo": {"cli_support", "figures", "synthetic", "io", "core"},
     "cli_corrupt": {"cli_support", "io", "core"},
@@ -45,6 +47,7 @@ MAY_IMPORT = {
     "cli": {
         "cli_support",
         "cli_batch",
+        "cli_classify",
         "cli_data",
         "cli_demo",
         "cli_corrupt",
@@ -61,7 +64,7 @@ MAY_IMPORT = {
         "io",
         "core",
     },
-    "gui": {"cluster", "image_set", "batch", "series_files", "figures", "synthetic", "io", "core"},
+    "gui": {"cluster", "image_set", "batch", "series_files", "figures", "synthetic", "synthetic_sky", "io", "core"},
     "__main__": {"cli"},
     "__init__": {"core"},
 }

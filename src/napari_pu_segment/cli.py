@@ -13,6 +13,7 @@ import typer
 
 from . import __version__
 from .cli_batch import batch
+from .cli_classify import classify
 from .cli_corrupt import corrupt
 from .cli_curate import curate
 from .cli_measure import measure
@@ -114,6 +115,7 @@ def evaluate(
 
 
 app.command()(measure)
+app.command(cls=ManyValues)(classify)
 app.command()(corrupt)
 app.command()(batch)
 app.command()(curate)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BRUSH_OF_PX = 4096  # in larger images one paints zoomed in, and a brush is not larger for them
 RESULTS = ("probability", "mask", "refined")  # what a segmentation consists of
-SHOWN = ("probability", "uncertainty", "suspect", "band", "mask", "refined", "objects")  # from the bottom to the top
+SHOWN = ("probability", "uncertainty", "suspect", "band", "mask", "refined", "objects", "classes")  # bottom to top
 
 
 class LayerBook:

@@ -29,8 +29,8 @@ CLASS_COLOURS = (
 )
 FAILED = f"color: {COLOURS['uncertainty']}; font-weight: bold;"  # of a sentence in a status line
 BAND = ("#FDE725", "#21918C", "#440154")  # from what may belong to an object to what surely does: ever darker
-OPACITY = {"positive": 0.8, "negative": 0.8, "ignore": 0.3, "mask": 0.8, "refined": 0.9, "band": 0.5, "objects": 0.6}
-FILLED_OPACITY = 0.3
+OPACITY = {"positive": 0.8, "negative": 0.8, "ignore": 0.3, "mask": 0.8, "refined": 0.9, "band": 0.5}
+FILLED_OPACITY, OBJECTS_OPACITY = 0.3, 0.6
 OUTLINE_PX = 2**22  # of a plane: outlines are found while the viewer stands still, 15 ms for that
 
 
@@ -62,9 +62,9 @@ def result_layer(image_name: str, role: str, data: Any, colours: Sequence[str] =
     Parameters
     ----------
     image_name : str
-    role : {"probability", "uncertainty", "suspect", "band", "mask", "refined", "objects"}
+    role : {"probability", "uncertainty", "suspect", "band", "mask", "refined", "objects", "classes"}
         Probability, uncertainty and suspicion become clear where they are low; the masks are drawn as outlines, in
-        large images filled; each object has a colour of its own.
+        large images filled; each object, or each class of objects, has a colour of its own.
     data : array, ([T,] [Z,] Y, X), or a list of such, of ever coarser levels
     colours : sequence of str
         Of the classes 1, 2, 3 ... in a mask of several; of a probability, that of its class.
@@ -84,8 +84,10 @@ def result_layer(image_name: str, role: str, data: Any, colours: Sequence[str] =
         return Image(
             data, name=title, contrast_limits=(0, 1), colormap=ramp, blending="translucent_no_depth", **placement
         )
+    if role == "classes":
+        return Labels(data, name=title, colormap=many_colours(CLASS_COLOURS), opacity=OBJECTS_OPACITY, **placement)
     if role == "objects":
-        return Labels(data, name=title, opacity=OPACITY[role], **placement)
+        return Labels(data, name=title, opacity=OBJECTS_OPACITY, **placement)
     if role == "band":
         shades: dict[int | None, str] = {None: "transparent", 0: "transparent", **dict(enumerate(BAND, 1))}
         colours = DirectLabelColormap(color_dict=shades)

@@ -24,6 +24,7 @@ from napari_pu_segment.core.progress import Progress
 
 from .autosave_bar import AutosaveBar
 from .batch_panel import BatchPanel
+from .classify_panel import ClassifyPanel
 from .edit_box import KEY_TEXTS
 from .encoder_panel import EncoderPanel
 from .grid import own
@@ -80,20 +81,17 @@ class MainWidget(QWidget):
         self.live_keys = KeySet(napari_viewer, LIVE_KEYS, living)
         self.train_panel = TrainPanel(self.session, self.brush_keys.keys)
         self.live_panel = LivePanel(self.session, self.live_keys.keys)
-        self.rounds_panel = RoundsPanel(self.session)
-        self.suggest_panel = SuggestPanel(self.session)
-        self.result_panel = ResultPanel(self.session)
-        self.objects_panel = ObjectsPanel(self.session)
-        self.time_panel = TimePanel(self.session)
-        self.batch_panel, self.model_panel = BatchPanel(self.session), ModelPanel(self.session)
-        self.encoder_panel, self.record_panel = EncoderPanel(self.session), RecordPanel(self.session)
-        self.autosave_bar = AutosaveBar(self.session)
+        self.rounds_panel, self.suggest_panel = RoundsPanel(self.session), SuggestPanel(self.session)
+        self.result_panel, self.autosave_bar = ResultPanel(self.session), AutosaveBar(self.session)
+        self.objects_panel, self.classify_panel = ObjectsPanel(self.session), ClassifyPanel(self.session)
+        self.time_panel, self.batch_panel = TimePanel(self.session), BatchPanel(self.session)
+        self.model_panel, self.encoder_panel = ModelPanel(self.session), EncoderPanel(self.session)
+        self.record_panel = RecordPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         # every pixel of a narrow dock counts
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0; } QTabBar::tab { padding: 3px 4px; }")
-        self.progress_bar = QProgressBar()
-        self.cancel_button = QToolButton()
+        self.progress_bar, self.cancel_button = QProgressBar(), QToolButton()
         self.cancel_button.setText("✕")
         self.cancel_button.setToolTip("Cancel what is running; in live mode, stop it")
         self.status_label = QLabel()
@@ -182,7 +180,7 @@ class MainWidget(QWidget):
         return {
             "Paint": [self.train_panel, self.live_panel, self.suggest_panel, self.rounds_panel],
             "Result": [self.result_panel],
-            "Objects": [self.objects_panel],
+            "Objects": [self.objects_panel, self.classify_panel],
             "Time": [self.time_panel],
             "Model": [self.model_panel, self.encoder_panel, self.record_panel],
             "Batch": [self.batch_panel],
@@ -194,6 +192,8 @@ class MainWidget(QWidget):
         session.job_started.connect(self._on_job)
         self.cancel_button.clicked.connect(session.cancel)
         self.objects_panel.found.connect(self.record_panel.recorder.note_objects)
+        self.objects_panel.found.connect(self.classify_panel.take)
+        self.classify_panel.classified.connect(self.objects_panel.show_table)
         self._patience.timeout.connect(lambda: self._show_bar(session.runner.current is not None))
         image = session.book.selected_image()
         if image is not None:

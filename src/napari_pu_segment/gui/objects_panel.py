@@ -156,17 +156,13 @@ class ObjectsPanel(QWidget):
         box = QGroupBox("Objects")
         inner = QVBoxLayout(box)
         inner.setContentsMargins(5, 9, 5, 5)
-        inner.addWidget(self.source_combo)
-        inner.addWidget(fold("Settings", self.form))
-        inner.addWidget(self.find_button)
-        inner.addWidget(self.stale_label)
+        for widget in (self.source_combo, fold("Settings", self.form), self.find_button, self.stale_label):
+            inner.addWidget(widget)
         table = QGroupBox("Measurements")
         inner = QVBoxLayout(table)
         inner.setContentsMargins(5, 9, 5, 5)
-        inner.addWidget(self.count_label)
-        inner.addWidget(view)
-        inner.addWidget(self.edit_box)
-        inner.addWidget(self.only_box)
+        for part in (self.count_label, view, self.edit_box, self.only_box):
+            inner.addWidget(part)
         buttons = QHBoxLayout()
         buttons.addWidget(self.all_button)
         buttons.addWidget(self.export_button)
@@ -201,8 +197,7 @@ class ObjectsPanel(QWidget):
         with signals_blocked(self.source_combo):
             self.source_combo.clear()
             self.source_combo.addItems(["The result", *(layer.name for layer in self._layers)])
-            index = next((i for i, layer in enumerate(self._layers, 1) if layer is chosen), 0)
-            self.source_combo.setCurrentIndex(index)
+            self._choose(chosen)
         self.source_combo.setVisible(bool(self._layers))
 
     def _on_progress(self, progress: Progress) -> None:
@@ -220,12 +215,16 @@ class ObjectsPanel(QWidget):
             layer = self._session.book.member(found.layer, "objects")
         self._watch(layer)
         self.edit_box.edits.follow(layer, found.settings.min_size_px)
+        self.show_table(found)
+        self._session.said.emit(summary(found.table), False)
+        self.found.emit(found)
+
+    def show_table(self, found: Found) -> None:
+        """Show the table of the objects that are on screen."""
         self._found = found
         self.model.set_table(found.table)
         self.table_view.resizeColumnsToContents()
         self._highlight()
-        self._session.said.emit(summary(found.table), False)
-        self.found.emit(found)
         self._refresh()
 
     def _watch(self, layer: Labels | None) -> None:

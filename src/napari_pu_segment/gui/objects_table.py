@@ -103,7 +103,7 @@ def summary(table: Table) -> str:
     cut = int(np.count_nonzero(table.columns["touches_border"]))
     at_border = f" {cut} at the border." if cut else ""
     what = "1 object:" if n == 1 else f"{n} objects, typically"
-    if "class" in table.columns:
+    if "class" in table.columns and table.columns["class"].dtype.kind == "U":  # numbers are told elsewhere
         names, counts = np.unique(table.columns["class"], return_counts=True)
         at_border += " " + ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True)) + "."
     return f"{what} {area}, {diameter} across.{at_border}"

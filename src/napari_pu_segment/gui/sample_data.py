@@ -9,6 +9,7 @@ import numpy as np
 from skimage import data
 
 from napari_pu_segment.synthetic import aurora_frame
+from napari_pu_segment.synthetic_sky import star_field
 
 from .classes import FIRST, OTHERS
 from .looks import COLOURS, OPACITY, name, one_colour
@@ -51,6 +52,12 @@ def coins() -> list[LayerData]:
 def microaneurysms() -> list[LayerData]:
     """Small dark spots in the fundus of an eye (grey)."""
     return _with_brushes(_bundled("microaneurysms"), "microaneurysms")
+
+
+def stars() -> list[LayerData]:
+    """A synthetic field of stars and galaxies (grey), shown from the noise to what is fifty times as bright."""
+    (image, shown, kind), *brushes = _with_brushes(star_field(0, 512).image[0], "stars")
+    return [(image, {**shown, "contrast_limits": (-2, 50), "gamma": 0.5}, kind), *brushes]
 
 
 def _bundled(title: str) -> np.ndarray:

@@ -1,0 +1,183 @@
+"""The command ``classify``: classes of objects without labels, and of images by what is in them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .cli_support import FILES, check_counts, check_output, drive, guarded, make_folder, output_stems, parse_pairs
+from .core.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .core.classify import Classes, Scene
+    from .io import ImageFile
+
+
+def _files(what: str, option: str) -> Any:
+    return typer.Option(option, metavar=FILES, help=f"{what}, one file for each image.", show_default=False)
+
+
+@guarded
+def classify(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.", show_default=False)],
+    objects: Annotated[list[Path], _files("Labels of objects, or masks", "--objects")],
+    truth: Annotated[
+        list[Path] | None, _files("True classes, to judge by: numbers where objects lie, 0 unknown", "--truth")
+    ] = None,
+    image_classes: Annotated[
+        int, typer.Option(help="Also put the images into so many classes, without labels.", min=0)
+    ] = 0,
+    image_labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV of some images' classes (image,class), to learn.", show_default=False),
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting (repeatable).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Put the objects of all images together into classes, without labels; and the images, by what is in them."""
+    from .core import classify as core
+    from .core.image_classes import group_images, learn_images
+    from .core.table import Table
+    from .io import read_image, write_image
+
+    check_counts(images, {"--objects": objects, "--truth": truth or []})
+    settings = core.ClassifySettings().changed({"seed": seed, **parse_pairs(changes or [], core.ClassifySettings)})
+    stems = output_stems(images)
+    targets = [out / f"{stem}_classes.tif" for stem in stems]
+    inputs = [*images, *objects, *(truth or []), *([image_labels] if image_labels else [])]
+    for path in (out / "objects.csv", out / "images.csv", *targets):
+        check_output(path, inputs)
+    labels = None if image_labels is None else _read_labels(image_labels, images)
+    files = [read_image(path) for path in images]
+    scenes = [_scene(file, path) for file, path in zip(files, objects, strict=True)]
+    found = drive(core.classify(scenes, settings), "Classifying")
+    report: dict[str, Any] = {"settings": settings.to_dict(), "n_objects": len(found.numbers)}
+    if truth:
+        report["against_truth"] = _judged(scenes, found, truth)
+    proportions = found.proportions()
+    columns = {"image": _text(stems), "n_objects": _numbers(found.counts)}
+    columns |= {f"class_{k + 1}_fraction": proportions[:, k] for k in range(settings.n_classes)}
+    if image_classes:
+        columns["image_class"] = drive(group_images(proportions, image_classes, seed), "Classes of images")
+    if labels is not None:
+        learnt = drive(learn_images(proportions, labels, seed), "Classes of images")
+        columns |= {"image_label": _text(labels), "image_class_learnt": learnt.names}
+        report["images_learnt"] = {"accuracy": learnt.accuracy, "folds": learnt.folds}
+    make_folder(out)
+    for file, scene, numbers, target in zip(files, scenes, found.of_scenes(), targets, strict=True):
+        axes = file.axes[1:]
+        write_image(target, core.painted(scene, numbers), file.pixel_size, file.pixel_unit, axes)
+    _all_objects(stems, scenes, found).write_csv(out / "objects.csv")
+    Table(columns, dict.fromkeys(columns, "")).write_csv(out / "images.csv")
+    _tell(report, found, out, as_json)
+
+
+def _scene(file: ImageFile, objects: Path) -> Scene:
+    """An image and its objects, measured; a file with a single label is a mask."""
+    import numpy as np
+
+    from .core.classify import Scene
+    from .core.measure import measure_objects
+    from .core.objects import ObjectSettings, find_objects
+    from .io import read_image
+
+    labels = np.asarray(read_image(objects).image[0])
+    if labels.dtype.kind == "f" or labels.shape != tuple(file.image.shape[1:]):
+        raise InputError(
+            f"{str(objects)!r} holds no labels of an image of {tuple(file.image.shape[1:])} pixels. "
+            "Give what `measure --objects` writes, or a mask."
+        )
+    inside = labels[labels > 0]
+    if inside.size and inside.min() == inside.max():
+        work = find_objects(labels > 0, ObjectSettings(), pixel_size=file.pixel_size, axes=file.axes)
+        labels = drive(work, objects.name)
+    measuring = measure_objects(
+        labels,
+        file.image,
+        pixel_size=file.pixel_size,
+        pixel_unit=file.pixel_unit,
+        channel_names=file.channel_names,
+        axes=file.axes,
+    )
+    return Scene(file.image, labels, drive(measuring, objects.name))
+
+
+def _judged(scenes: Sequence[Scene], found: Classes, truth: Sequence[Path]) -> dict[str, Any]:
+    """Scores against files of true classes."""
+    import numpy as np
+
+    from .core.class_scores import class_scores
+    from .core.classify import true_classes
+    from .io import read_image
+
+    true = np.concatenate(
+        [true_classes(scene, np.asarray(read_image(path).image[0])) for scene, path in zip(scenes, truth, strict=True)]
+    )
+    known = true > 0
+    return {"n_objects": int(known.sum()), **class_scores(found.numbers[known], found.chances[known], true[known])}
+
+
+def _all_objects(stems: Sequence[str], scenes: Sequence[Scene], found: Classes) -> Any:
+    """The tables of all images, one below the other, with image, class and the chances of the classes."""
+    import numpy as np
+
+    from .core.classify import joined, with_classes
+    from .core.table import Table
+
+    full = [scene for scene in scenes if len(scene.table)]
+    table = with_classes(Table(joined(full), full[0].table.units), found.numbers)
+    columns = {"image": np.repeat(_text(stems), found.counts), **table.columns}
+    columns |= {f"class_{k + 1}_chance": found.chances[:, k] for k in range(found.chances.shape[1])}
+    columns |= {f"embedding_{k + 1}": found.embedding[:, k] for k in range(found.embedding.shape[1])}
+    return Table(columns, dict.fromkeys(columns, ""))
+
+
+def _read_labels(path: Path, images: Sequence[Path]) -> list[str]:
+    """The class of each image, "" where the file does not tell it; images go by their file names, or by their stems."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"The classes of images {str(path)!r} cannot be read: {error}.") from None
+    if not rows or not {"image", "class"} <= set(rows[0]):
+        raise InputError(f"{str(path)!r} must be a table with the columns image and class, and a row or more.")
+    told = {str(row["image"]): str(row["class"] or "").strip() for row in rows}
+    strange = set(told) - {name for image in images for name in (image.name, image.stem)}
+    if strange:
+        raise InputError(f"{str(path)!r} tells of {min(strange)!r}, which is none of the images given.")
+    return [told.get(image.name, told.get(image.stem, "")) for image in images]
+
+
+def _tell(report: dict[str, Any], found: Classes, out: Path, as_json: bool) -> None:
+    counts = [int((found.numbers == k + 1).sum()) for k in range(found.chances.shape[1])]
+    if as_json:
+        typer.echo(json.dumps({**report, "class_counts": counts, "out": str(out)}))
+        return
+    told = ", ".join(f"{n} of class {k}" for k, n in enumerate(counts, 1))
+    typer.echo(f"{out / 'objects.csv'}: {len(found.numbers)} objects, {told}")
+    for name in ("against_truth", "images_learnt"):
+        if name in report:
+            typer.echo(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in report[name].items()))
+
+
+def _text(values: Sequence[str]) -> np.ndarray:
+    import numpy as np
+
+    return np.array(values, dtype=np.str_)
+
+
+def _numbers(values: Sequence[int]) -> np.ndarray:
+    import numpy as np
+
+    return np.array(values, dtype=np.int64)

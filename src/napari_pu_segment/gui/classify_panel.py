@@ -1,0 +1,151 @@
+"""The panel that tells objects apart without labels, and shows their classes in the table and in a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QGroupBox, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_pu_segment.core.classify import ClassifySettings, Scene, classify, painted, with_classes
+from napari_pu_segment.core.errors import InputError, PuSegmentError
+from napari_pu_segment.core.progress import Progress, Work
+
+from .jobs import Job
+from .measuring import Found
+from .numbers import PERCENT
+from .session import Session
+from .settings_form import SettingsForm
+from .snapshots import Snapshot
+
+CLASSIFY = "Find classes"
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """Objects with their classes in the table, where each class lies, and their number of each class."""
+
+    found: Found
+    layer: np.ndarray
+    counts: tuple[int, ...]
+
+
+class ClassifyPanel(QWidget):
+    """Put the objects that were found into classes, without labels.
+
+    Parameters
+    ----------
+    session : Session
+    parent : QWidget, optional
+
+    Attributes
+    ----------
+    classified : Signal(Found)
+        The objects that were given, their classes in the table.
+    """
+
+    classified = Signal(object)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._found: Found | None = None
+        self._shown: Image | None = None  # the image over which classes are shown
+        self._job: Job | None = None
+        self.form = SettingsForm(ClassifySettings)
+        self.button = QPushButton(CLASSIFY)
+        self.button.setToolTip(
+            "Put the objects of the table into classes by how they look, without labels. The classes come into the "
+            "table, and into a layer of their own."
+        )
+        self.count_label = QLabel()
+        self.count_label.setWordWrap(True)
+        box = QGroupBox("Classes without labels")
+        inner = QVBoxLayout(box)
+        inner.setContentsMargins(5, 9, 5, 5)
+        for widget in (self.form, self.button, self.count_label):
+            inner.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(box)
+        self.button.clicked.connect(self.classify_or_cancel)
+        self._refresh()
+
+    @property
+    def running(self) -> bool:
+        """Whether classes are being looked for."""
+        return self._job is not None and self._job.running
+
+    def take(self, found: Found) -> None:
+        """Objects were found or measured anew: what was known of their classes does not hold for them."""
+        if self._job is not None and self.running:
+            self._job.cancel()
+        self._found = found
+        if self._shown is not None and self._session.book.contains(self._shown):
+            self._session.book.hide(self._shown, "classes")
+        self._shown = None
+        self.count_label.setText("")
+        self._refresh()
+
+    def classify_or_cancel(self) -> None:
+        """Look for classes in the background; while that runs, cancel it."""
+        if self._job is not None and self.running:
+            self._job.cancel()
+            return
+        found, image, book = self._found, self._session.image, self._session.book
+        try:
+            if found is None or image is None or not book.contains(image):
+                raise InputError("There are no objects of an image yet. Find them first.")
+            work = classes_of(found, book.snapshot(image), self.form.value())
+        except PuSegmentError as error:
+            self._session.said.emit(str(error), True)
+            return
+        self._job = self._session.aside(work, "Classifying", lambda done: self._on_done(found, image, done))
+        self._job.progress.connect(self._on_progress)
+        self._job.finished.connect(self._refresh)
+        self._refresh()
+
+    def _on_progress(self, progress: Progress) -> None:
+        share = f" ({100 * progress.step // progress.total}{PERCENT})" if progress.total else ""
+        self.button.setText(f"Cancel{share}")
+
+    def _on_done(self, found: Found, image: Image, done: Classified) -> None:
+        if found is not self._found:
+            return  # of objects that are gone
+        try:
+            self._session.book.show(image, "classes", done.layer)
+        except InputError as error:
+            self._session.said.emit(str(error), True)
+            return
+        self._shown = image
+        total = sum(done.counts)
+        shares = [f"class {k}: {n} ({round(100 * n / total)}{PERCENT})" for k, n in enumerate(done.counts, 1)]
+        self.count_label.setText(", ".join(shares).capitalize() + ".")
+        self._session.said.emit(f"{total} objects in {len(shares)} classes.", False)
+        self.classified.emit(done.found)
+
+    def _refresh(self) -> None:
+        if not self.running:
+            self.button.setText(CLASSIFY)
+        self.button.setEnabled(self.running or (self._found is not None and len(self._found.table) > 0))
+
+
+def classes_of(found: Found, snapshot: Snapshot, settings: ClassifySettings) -> Work[Classified]:
+    """Classes of objects by how they look in an image.
+
+    Raises
+    ------
+    InputError
+        If the image has another shape than the objects, or there are too few of these.
+    """
+    yield Progress(0, 0, "Reading the image")
+    image = snapshot.sample().image
+    if tuple(image.shape[1:]) != found.labels.shape:
+        raise InputError("The chosen image has another shape than the objects. Choose the image that they lie in.")
+    scene = Scene(image, found.labels, found.table)
+    classes = yield from classify([scene], settings)
+    counts = np.bincount(classes.numbers, minlength=settings.n_classes + 1)[1:]
+    table = with_classes(found.table, classes.numbers)
+    return Classified(replace(found, table=table), painted(scene, classes.numbers), tuple(map(int, counts)))
