@@ -1,8 +1,8 @@
 """Images, strokes and results on disk: the only place that knows file formats.
 
 Read: PNG, JPEG and BMP; TIFF of any real numbers, with the axes, channel names and pixel size of ImageJ and OME;
-OME-Zarr; .npy without pickled objects; formats of microscopes through bioio; strokes as GeoJSON. Written: TIFF,
-OME-Zarr and GeoJSON, and PNG for pictures to look at.
+OME-Zarr; .npy without pickled objects; FITS through astropy; formats of microscopes through bioio; strokes as GeoJSON.
+Written: TIFF, OME-Zarr and GeoJSON, and PNG for pictures to look at.
 """
 
 from .lazy import LazyImage

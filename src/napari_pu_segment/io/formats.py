@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..core.errors import InputError
 from .bio import BIO_SUFFIXES, open_bio
+from .fits import FITS_MAGIC, open_fits
 from .raw import RawSource, Reversed
 from .source import Source, Window, check_claim, guarded
 from .tiff import TIFF_MAGIC, open_levels
@@ -36,7 +37,7 @@ class Stored:
     axes : str
         One letter for each axis, of C, S (RGB sample), Z, T, Y and X.
     format : str
-        "npy", "picture", "tiff", "zarr" or "bioio".
+        "npy", "picture", "tiff", "zarr", "fits" or "bioio".
     channel_names : tuple of str
         One for each channel, or empty.
     spacing : mapping
@@ -100,6 +101,9 @@ def _open(path: Path, where: str, indexed: bool) -> Stored:
         return _npy(path, where)
     if magic.startswith(TIFF_MAGIC):
         return _tiff(path, where)
+    if magic.startswith(FITS_MAGIC):
+        pixels, axes, names = open_fits(path, where)
+        return Stored((pixels,), axes, "fits", names)
     if path.suffix.lower() in BIO_SUFFIXES:
         source, axes, names, spacing = open_bio(path, where)
         return Stored((source,), axes, "bioio", names, spacing, "um")

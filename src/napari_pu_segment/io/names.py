@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from ..core.errors import InputError
 from .bio import BIO_SUFFIXES
+from .fits import FITS_SUFFIXES
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", *BIO_SUFFIXES)  # of files
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", *FITS_SUFFIXES, *BIO_SUFFIXES)
 ZARR_SUFFIX = ".zarr"  # of folders that are one image
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}
 _MAX_NAME_BYTES = 150

@@ -63,7 +63,7 @@ class Header:
     channel_names, pixel_size, pixel_unit
         See `ImageFile`.
     format : str
-        "npy", "picture", "tiff", "zarr" or "bioio".
+        "npy", "picture", "tiff", "zarr", "fits" or "bioio".
     n_levels : int
         1, or more for a pyramid.
     """
