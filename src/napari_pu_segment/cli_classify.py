@@ -39,6 +39,7 @@ def classify(
         Path | None,
         typer.Option(metavar="FILE", help="CSV of some images' classes (image,class), to learn.", show_default=False),
     ] = None,
+    map_: Annotated[bool, typer.Option("--map", help="Also place the objects on a plane, by t-SNE.")] = False,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting (repeatable).")
     ] = None,
@@ -47,6 +48,7 @@ def classify(
 ) -> None:
     """Put the objects of all images together into classes, without labels; and the images, by what is in them."""
     from .core import classify as core
+    from .core.embedding_map import embedding_map
     from .core.image_classes import group_images, learn_images
     from .core.table import Table
     from .io import read_image, write_image
@@ -65,6 +67,7 @@ def classify(
     report: dict[str, Any] = {"settings": settings.to_dict(), "n_objects": len(found.numbers)}
     if truth:
         report["against_truth"] = _judged(scenes, found, truth)
+    points = drive(embedding_map(found.embedding, seed), "Map") if map_ else None
     proportions = found.proportions()
     columns = {"image": _text(stems), "n_objects": _numbers(found.counts)}
     columns |= {f"class_{k + 1}_fraction": proportions[:, k] for k in range(settings.n_classes)}
@@ -78,7 +81,7 @@ def classify(
     for file, scene, numbers, target in zip(files, scenes, found.of_scenes(), targets, strict=True):
         axes = file.axes[1:]
         write_image(target, core.painted(scene, numbers), file.pixel_size, file.pixel_unit, axes)
-    _all_objects(stems, scenes, found).write_csv(out / "objects.csv")
+    _all_objects(stems, scenes, found, points).write_csv(out / "objects.csv")
     Table(columns, dict.fromkeys(columns, "")).write_csv(out / "images.csv")
     _tell(report, found, out, as_json)
 
@@ -128,8 +131,8 @@ def _judged(scenes: Sequence[Scene], found: Classes, truth: Sequence[Path]) -> d
     return {"n_objects": int(known.sum()), **class_scores(found.numbers[known], found.chances[known], true[known])}
 
 
-def _all_objects(stems: Sequence[str], scenes: Sequence[Scene], found: Classes) -> Any:
-    """The tables of all images, one below the other, with image, class and the chances of the classes."""
+def _all_objects(stems: Sequence[str], scenes: Sequence[Scene], found: Classes, points: np.ndarray | None) -> Any:
+    """The tables of all images, one below the other, with image, class, the chances of the classes, and places."""
     import numpy as np
 
     from .core.classify import joined, with_classes
@@ -140,6 +143,7 @@ def _all_objects(stems: Sequence[str], scenes: Sequence[Scene], found: Classes) 
     columns = {"image": np.repeat(_text(stems), found.counts), **table.columns}
     columns |= {f"class_{k + 1}_chance": found.chances[:, k] for k in range(found.chances.shape[1])}
     columns |= {f"embedding_{k + 1}": found.embedding[:, k] for k in range(found.embedding.shape[1])}
+    columns |= {} if points is None else {"map_x": points[:, 0], "map_y": points[:, 1]}
     return Table(columns, dict.fromkeys(columns, ""))
 
 

@@ -71,9 +71,11 @@ def test_objects_and_images_get_classes(files, cli, files_in, tmp_path):
 def test_masks_will_do_and_words_are_plain(files, cli, tmp_path):
     mask = (read_image(files / "o0.tif").image[0] > 0).astype(np.uint8)
     write_image(tmp_path / "mask.tif", mask)
-    done = cli("classify", files / "i0.tif", "--objects", tmp_path / "mask.tif", "--out", tmp_path / "out")
+    done = cli("classify", files / "i0.tif", "--objects", tmp_path / "mask.tif", "--out", tmp_path / "out", "--map")
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{tmp_path / 'out' / 'objects.csv'}: 16 objects, 12 of class 1, 4 of class 2\n"
+    places = [(row["map_x"], row["map_y"]) for row in rows(tmp_path / "out" / "objects.csv")]
+    assert len(set(places)) == 16
 
 
 def test_what_cannot_be_done_is_said_in_one_sentence(files, cli, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("napari")
 
 from napari.layers import Labels
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_pu_segment.gui.main_widget import MainWidget
@@ -62,6 +62,25 @@ def test_classes_come_into_table_layer_and_file(make_viewer, qtbot, tmp_path, mo
     titles = [table.model.headerData(i, Qt.Orientation.Horizontal) for i in range(table.model.columnCount())]
     column = titles.index("Class")
     assert [table.model.data(table.model.index(i, column)) for i in range(20)] == ["2"] * 6 + ["1"] * 14
+
+    plot = panel.map_plot
+    assert plot.isVisible()
+    assert (plot.n_points(), plot.marked()) == (20, None)
+    widget.tabs.widget(2).ensureWidgetVisible(plot)
+    x, y = plot.places()[7]
+    viewer.scene.camera.center = (0, 0, 0)
+    qtbot.mouseClick(plot, Qt.MouseButton.LeftButton, pos=QPoint(round(x), round(y)))
+    row = table.table_view.selectionModel().selectedRows()[0].row()
+    chosen = table.model.table_row(row)["label"]
+    assert chosen == plot.marked() + 1
+    assert np.linalg.norm(plot.places()[plot.marked()] - [x, y]) <= 2
+    assert labels.selected_label == chosen
+    place = np.argwhere(objects == chosen).mean(0)
+    assert viewer.scene.camera.center[-2:] == pytest.approx(place, abs=1), "the point leads to its object"
+    labels.selected_label = 3
+    assert plot.marked() == 2, "an object that is picked in the viewer has its point marked"
+    qtbot.mouseClick(table.all_button, Qt.MouseButton.LeftButton)
+    assert plot.marked() is None
     path = tmp_path / "t.csv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
     qtbot.mouseClick(table.export_button, Qt.MouseButton.LeftButton)
@@ -74,6 +93,8 @@ def test_classes_come_into_table_layer_and_file(make_viewer, qtbot, tmp_path, mo
     qtbot.waitUntil(lambda: not table.running and table.model.rowCount() == 19)
     assert widget.session.book.member(image, "classes") is None
     assert panel.count_label.text() == ""
+    assert plot.n_points() == 0
+    assert plot.isHidden()
 
     panel.form.set_value(panel.form.value().changed({"n_classes": 4}))
     press(qtbot, panel, panel.button)

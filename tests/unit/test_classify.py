@@ -19,6 +19,7 @@ from napari_pu_segment.core.classify import (
     true_classes,
     with_classes,
 )
+from napari_pu_segment.core.embedding_map import embedding_map
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.image_classes import group_images, learn_images
 from napari_pu_segment.core.measure import measure_objects
@@ -158,6 +159,20 @@ def test_classes_of_images():
         run(learn_images(proportions, ["ill", "well", *[""] * 19], 0))
     with pytest.raises(InputError, match="2 classes of images"):
         run(group_images(proportions[-2:], 2, 0))
+
+
+def test_a_map_keeps_what_is_near_together():
+    pytest.importorskip("openTSNE")
+    rng = np.random.default_rng(0)
+    rows = np.r_[rng.normal(0, 0.1, (20, 4)), rng.normal(3, 0.1, (20, 4))]
+    points = run(embedding_map(rows, 0))
+    assert points.shape == (40, 2)
+    away = np.linalg.norm(points[:, None] - points, axis=2)
+    np.fill_diagonal(away, np.inf)
+    assert (away.argmin(1) // 20 == np.arange(40) // 20).all()
+    assert (points == run(embedding_map(rows, 0))).all()
+    with pytest.raises(InputError, match="5 to 20000 objects; there are 4"):
+        run(embedding_map(rows[:4], 0))
 
 
 def test_the_synthetic_sky():

@@ -94,9 +94,8 @@ class MainWidget(QWidget):
         self.progress_bar, self.cancel_button = QProgressBar(), QToolButton()
         self.cancel_button.setText("✕")
         self.cancel_button.setToolTip("Cancel what is running; in live mode, stop it")
-        self.status_label = QLabel()
+        self.status_label, self.keys_button = QLabel(), KeysButton(self.keys)
         self.status_label.setWordWrap(True)
-        self.keys_button = KeysButton(self.keys)
         session = self.session
         self._end, self._entered = (lambda: session.close()), False  # by then this widget itself is gone
         self._patience = QTimer(self)
@@ -194,6 +193,7 @@ class MainWidget(QWidget):
         self.objects_panel.found.connect(self.record_panel.recorder.note_objects)
         self.objects_panel.found.connect(self.classify_panel.take)
         self.classify_panel.classified.connect(self.objects_panel.show_table)
+        self.classify_panel.follow(self.objects_panel.table_view, self.objects_panel.model)
         self._patience.timeout.connect(lambda: self._show_bar(session.runner.current is not None))
         image = session.book.selected_image()
         if image is not None:
