@@ -15,17 +15,14 @@ os.environ.setdefault("NAPARI_CONFIG", "")  # napari as it comes, not as its use
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from qtpy.QtCore import Qt
+from image_folder import image_folder
 from scipy import ndimage
 from skimage.data import coins, immunohistochemistry
 from skimage.filters import threshold_otsu
-from window import PLUGIN, Window
+from window import Window
 
-from benchmarks.curation_tiles import flipped, generated_tiles, write_tile
 from napari_pu_segment.core.methods.seeded import WatershedSettings
 from napari_pu_segment.core.objects import ObjectSettings
-from napari_pu_segment.gui.curate_widget import CurateWidget
-from napari_pu_segment.image_set import ALL
 from napari_pu_segment.synthetic import aurora_frame
 from tests.mouse import paths
 
@@ -220,34 +217,6 @@ def grown(out: Path, width: int) -> None:
     window.close()
 
 
-def gallery(out: Path, width: int) -> None:
-    """A folder of generated images, some of them copies or odd, looked through."""
-    window, rng = Window(out, "coins", "dark", width), np.random.default_rng(0)
-    _, dock = window.viewer.window.add_plugin_dock_widget(PLUGIN, "Know your images")
-    assert isinstance(dock, CurateWidget)
-    window.viewer.window.remove_dock_widget(window.widget)
-    window.spin(1)
-    dock.window().resizeDocks([dock.parent()], [width], Qt.Orientation.Horizontal)
-    panel = dock.panel
-    with tempfile.TemporaryDirectory() as name:
-        for i, tile in enumerate(generated_tiles(240, 0)):
-            write_tile(Path(name), tile.name, tile.image)
-            if i % 60 == 0:
-                write_tile(Path(name), f"{tile.name}_flipped", flipped(tile.image, rng))
-            if i % 80 == 0:
-                blurred = ndimage.gaussian_filter(tile.image.astype(float), (0, 3, 3)).astype(np.uint8)
-                write_tile(Path(name), f"{tile.name}_blurred", blurred)
-        panel.form.folder_row.set_value(Path(name))
-        panel.start_button.click()
-        while panel.running:
-            window.spin(0.2)
-        panel.show_combo.setCurrentIndex(panel.show_combo.findData(ALL))
-        panel.view.select(panel.report.curation.near[0][0])
-        window.spin(3)
-        window.take("gallery", dock)
-    window.close()
-
-
 def classes(out: Path, width: int) -> None:
     """Two classes of objects: glands, and the nuclei around them."""
     window = Window(out, "ihc", "dark", width)
@@ -280,7 +249,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=IMAGES)
     parser.add_argument(
         "--only",
-        choices=["glands", "aurora", "rough", "grown", "gallery", "classes"],
+        choices=["glands", "aurora", "rough", "grown", "folder", "classes"],
         help="take the pictures of one tutorial",
     )
     parser.add_argument("--width", type=int, default=350, help="of the widget, px")
@@ -294,8 +263,8 @@ def main() -> None:
         restore(options.out, options.width, saved)
     if options.only in (None, "grown"):
         grown(options.out, options.width)
-    if options.only in (None, "gallery"):
-        gallery(options.out, options.width)
+    if options.only in (None, "folder"):
+        image_folder(options.out, options.width)
     if options.only in (None, "classes"):
         classes(options.out, options.width)
     if options.only in (None, "aurora"):

@@ -69,6 +69,7 @@ def told(folder, tmp_path_factory):
         io.StringIO(),
     )
     words = ["curate", folder / "images", "--out", out, "--masks", folder / "masks", "--set", "n_next=4"]
+    words += ["--set", "n_balanced=6", "--set", "balance=classes"]
     with redirect_stdout(said), redirect_stderr(complained), pytest.raises(SystemExit) as left:
         app([str(word) for word in words], prog_name="napari-pu-segment")
     assert left.value.code == 0, complained.getvalue()
@@ -93,6 +94,9 @@ def test_what_is_found(told):
     assert files["copy.bmp"]["suspicion"] is None  # it has no mask
     assert files["a00.png"]["class_0"] + files["a00.png"]["class_1"] == pytest.approx(1)
     assert files["copy.bmp"]["similar"][0] == ["a03.png", 0]
+    assert len(set(report["balanced_sample"])) == 6
+    assert {name for name, row in files.items() if row["balanced_sample"]} == set(report["balanced_sample"])
+    assert all(files[name]["mask"] for name in report["balanced_sample"])  # of others the classes are unknown
     assert report["next"] == []  # each is a copy, has its mask, or is empty
     assert said.startswith(f"{out / 'report.html'}: {N + 3} images, 4 refused, 1 exact duplicates, 2 duplicates")
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from napari_pu_segment.core.curation import CurateSettings, Look, agreement, curate, looking, looking_at_mask, natural
 from napari_pu_segment.core.curation.curate import UNLIKE
 from napari_pu_segment.core.curation.duplicates import SYMMETRIES, joined, near_pairs, same
-from napari_pu_segment.core.curation.groups import balancing, class_weights, grouping, groups_of
+from napari_pu_segment.core.curation.groups import balancing, class_weights, drawn, grouping, groups_of
 from napari_pu_segment.core.curation.look import bands, shrinking, windows_of
 from napari_pu_segment.core.curation.order import ORDERS, next_images
 from napari_pu_segment.core.curation.quality import drifts, findings, measure
@@ -256,6 +256,19 @@ def test_weights_by_hand():
     shares = np.array([[1.0, 0, 0], [0.5, 0.5, 0], [np.nan] * 3])  # the third class never occurs
     # means .75 and .25: (1 / .75) / 2, and (.5 / .75 + .5 / .25) / 2
     assert np.allclose(class_weights(shares), [2 / 3, 4 / 3, np.nan], equal_nan=True)
+
+
+def test_a_balanced_sample():
+    labels = np.array([0] * 900 + [1] * 100)
+    weights = balancing(labels, [])
+    n_small = [sum(labels[drawn(weights, 100, seed)]) for seed in range(20)]
+    assert 40 < np.mean(n_small) < 56  # nine times as likely each; slightly fewer than half, since none comes twice
+    assert abs(np.mean([sum(labels[drawn(np.ones(1000), 100, seed)]) for seed in range(20)]) - 10) < 3
+    sample = drawn(weights, 100, 3)
+    assert len(set(sample)) == 100
+    assert sample == drawn(weights, 100, 3) != drawn(weights, 100, 4)
+    assert sorted(drawn(np.array([1.0, np.nan, 2.0]), 9, 0)) == [0, 2]
+    assert drawn(weights, 0, 0) == []
 
 
 def test_orders_by_hand():

@@ -10,6 +10,7 @@ from ..core.curation import MEASURES, natural
 from .report import SetReport
 
 ALL, NEXT, DUPLICATES, SUSPECTED = "All images", "To annotate next", "Duplicates", "Suspected masks"
+BALANCED = "Balanced sample"
 
 
 def lists(report: SetReport) -> dict[str, list[int]]:
@@ -25,6 +26,7 @@ def lists(report: SetReport) -> dict[str, list[int]]:
         DUPLICATES: [i for group in found.near for i in group],
         **{f"Odd: {word}": [i for i, mine in enumerate(found.findings) if word in mine] for word in words},
         SUSPECTED: found.suspected(),
+        BALANCED: found.balanced(),
     }
     if len(found.groups) > 1:
         every |= {group_title(number): list(group.members) for number, group in enumerate(found.groups, 1)}

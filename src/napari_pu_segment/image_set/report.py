@@ -74,7 +74,7 @@ class SetReport:
         found, names = self.curation, self.names
         exact, near = _places(found.exact), _places(found.near)
         rank = {i: number for number, i in enumerate(found.next, 1)}
-        suspected = set(found.suspected())
+        suspected, sample = set(found.suspected()), set(found.balanced())
         rows = []
         for i, look in enumerate(found.looks):
             group = found.groups[int(found.labels[i])]
@@ -96,6 +96,7 @@ class SetReport:
                     "group": int(found.labels[i]) + 1,
                     "group_share": group.share,
                     "weight": float(found.weights[i]),
+                    "balanced_sample": i in sample,
                     "next": rank.get(i),
                     "uncertainty": None if found.doubt is None else _number(found.doubt[i]),
                     **self._of_mask(i),
@@ -133,6 +134,7 @@ class SetReport:
             **({"encoder_sha256": self.scan.encoder} if self.scan.encoder else {}),
             "summary": self.summary(),
             "next": [names[i] for i in found.next],
+            "balanced_sample": [names[i] for i in found.balanced()],
             "exact_duplicates": [[names[i] for i in group] for group in found.exact],
             "duplicates": [[names[i] for i in group] for group in found.near],
             "pairs": [

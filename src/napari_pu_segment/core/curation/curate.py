@@ -16,7 +16,7 @@ from ..progress import Progress, Work
 from ..robust import modified_z
 from ..settings import OneOf, Settings, advanced
 from .duplicates import Pair, joined, near_pairs, same
-from .groups import GROUPERS, Group, balancing, class_weights, grouping, groups_of
+from .groups import GROUPERS, Group, balancing, class_weights, drawn, grouping, groups_of
 from .look import Look
 from .order import ORDERS, next_images
 from .quality import Drift, drifts, findings, oddity
@@ -44,6 +44,14 @@ class CurateSettings(Settings):
         "typical", title="Order", description="What makes an image worth annotating next."
     )
     n_groups: int = Field(0, ge=0, le=100, title="Groups", description="0: as many as can be told apart best.")
+    n_balanced: int = Field(
+        0, ge=0, le=100_000, title="Balanced sample", description="How many images to draw with their weights; 0: none."
+    )
+    balance: Literal["groups", "classes"] = advanced(
+        default="groups",
+        title="Balance of",
+        description="groups: all come up equally often in the sample. classes: those of the masks do.",
+    )
     grouper: Annotated[str, OneOf(GROUPERS)] = advanced(
         default="kmeans", title="Grouping", description="How groups of images are found."
     )
@@ -113,6 +121,11 @@ class Curation:
     classes: tuple[int, ...] = ()
     class_weights: np.ndarray | None = None
     suspicion: np.ndarray | None = None
+
+    def balanced(self) -> list[int]:
+        """A sample of the images in which groups, or classes of masks, are in balance as far as there are images."""
+        weights = self.weights if self.settings.balance == "groups" else self.class_weights
+        return [] if weights is None else drawn(weights, self.settings.n_balanced, self.settings.seed)
 
     def suspected(self) -> list[int]:
         """Images whose masks stand apart from the others in their suspicion, the most suspect first."""

@@ -161,3 +161,22 @@ def class_weights(fractions: np.ndarray) -> np.ndarray:
     mean = np.nanmean(fractions, axis=0)
     there = mean > 0
     return np.asarray((fractions[:, there] / mean[there]).sum(1) / there.sum())
+
+
+def drawn(weights: np.ndarray, n: int, seed: int) -> list[int]:
+    """`n` images drawn by their weights, each at most once, in the order in which they were drawn.
+
+    Efraimidis & Spirakis 2006 (Information Processing Letters 97:181): with u_i uniform in 0..1, those with the
+    largest u_i^(1 / w_i).
+
+    Parameters
+    ----------
+    weights : ndarray, (N,)
+        Above 0; images with NaN are left out.
+    n : int
+        All there are, if there are fewer.
+    seed : int
+    """
+    keys = np.log(np.random.default_rng(seed).uniform(size=len(weights))) / weights
+    order = np.argsort(-keys, kind="stable")
+    return [int(i) for i in order if np.isfinite(keys[i])][:n]
