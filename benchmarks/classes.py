@@ -1,14 +1,15 @@
 """Dice of several classes of objects: the plugin and a random forest, on the same strokes.
 
-    python benchmarks/classes.py FOLDER [--truth truth_classes] [--seeds 3]
+    python benchmarks/classes.py FOLDER [--truth truth_classes] [--seeds 3] [--methods ours forest search]
 
 FOLDER holds `images/` and `truth_classes/` (same names; 0 background, 1, 2, 3 ... classes). `--truth truth truth_cell`
 instead makes the classes of masks, the first where they overlap. Six strokes are simulated on each class and on the
 background, in the order of the classes, with a generator of the given seed: the same strokes for every method. Of a
 stack, the plane with most of the first class is used.
 
-The forest is scikit-learn's default of 100 trees on scikit-image's multi-scale features, as in `peers.py`. Dice is that
-of the masks that a user gets, before and after the dense CRF over all classes, which both get with its defaults.
+The forest is scikit-learn's default of 100 trees on scikit-image's multi-scale features, as in `peers.py`. `search`
+looks for a pixel classifier for 20 s. Dice is that of the masks that a user gets, before and after the dense CRF over
+all classes, which all get with its defaults.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -69,11 +70,15 @@ def strokes(numbers: np.ndarray, seed: int, n: int) -> np.ndarray:
     return codes
 
 
-def ours(image: np.ndarray, codes: np.ndarray, n_classes: int) -> Outcome:
-    """The plugin's default method."""
-    watch = Stopwatch()
-    model = run(METHODS["pu"].train([Sample(image, codes, classes=unnamed(n_classes))], METHODS["pu"].settings()))
-    return run(segment(model, image)).probability, watch.lap()
+def trained(method: str, **settings: float) -> Callable[[np.ndarray, np.ndarray, int], Outcome]:
+    """A method of the plugin."""
+
+    def outcome(image: np.ndarray, codes: np.ndarray, n_classes: int) -> Outcome:
+        watch, row = Stopwatch(), METHODS[method]
+        model = run(row.train([Sample(image, codes, classes=unnamed(n_classes))], row.settings(**settings)))
+        return run(segment(model, image)).probability, watch.lap()
+
+    return outcome
 
 
 def of_forest(image: np.ndarray, codes: np.ndarray, n_classes: int) -> Outcome:
@@ -85,7 +90,7 @@ def of_forest(image: np.ndarray, codes: np.ndarray, n_classes: int) -> Outcome:
     return chances[1 : n_classes + 1], watch.lap()
 
 
-METHODS_COMPARED = {"ours": ours, "forest": of_forest}
+METHODS_COMPARED = {"ours": trained("pu"), "forest": of_forest, "search": trained("pixel_search", seconds=20)}
 
 
 def measured(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, str | float]]:
@@ -94,8 +99,8 @@ def measured(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, st
         n_classes = int(numbers.max())
         for seed in range(options.seeds):
             codes = strokes(numbers, seed, options.n_strokes)
-            for name, method in METHODS_COMPARED.items():
-                probability, seconds = method(image, codes, n_classes)
+            for name in options.methods:
+                probability, seconds = METHODS_COMPARED[name](image, codes, n_classes)
                 half = (0.5,) * n_classes
                 refined = refine(image, probability, CrfSettings(), labels=codes, threshold=half).mask
                 row: dict[str, str | float] = {"image": stem, "seed": seed, "method": name, "seconds": seconds}
@@ -116,6 +121,7 @@ def main() -> None:
     parser.add_argument("--truth", nargs="+", default=["truth_classes"], help="folders of the truth")
     parser.add_argument("--seeds", type=int, default=3, help="use stroke seeds below this")
     parser.add_argument("--n-strokes", type=int, default=6, help="on each class and on the background")
+    parser.add_argument("--methods", nargs="+", choices=METHODS_COMPARED, default=["ours", "forest"])
     parser.add_argument("--csv", type=Path, default=Path("classes.csv"))
     options = parser.parse_args()
     set_threads(1)
@@ -127,7 +133,7 @@ def main() -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    for name in METHODS_COMPARED:
+    for name in options.methods:
         own = [row for row in rows if row["method"] == name]
         means = {
             key: float(np.mean([float(row[key]) for row in own])) for key in own[0] if key not in ("image", "method")

@@ -131,7 +131,7 @@ def forests(image: np.ndarray, labels: np.ndarray, ours: Model, settings: PuSett
     def stem() -> None:
         x = torch.from_numpy(normalise(image, ours.card.intensity))[None].to(ours.device)
         with torch.inference_mode():
-            maps.append(ours.network.stem(x))
+            maps.append(ours.network.stem(x).float())
 
     def head() -> None:
         with torch.inference_mode():

@@ -16,10 +16,12 @@ from napari_pu_segment.core.filters import FILTERS
 from napari_pu_segment.core.losses.pu import RISKS, SURROGATES
 from napari_pu_segment.core.losses.vae import LATENT_LOSSES
 from napari_pu_segment.core.networks import CLUSTERINGS, ENCODERS, NETWORKS
+from napari_pu_segment.core.pipelines import PIPELINES
 from napari_pu_segment.core.prior import PRIORS
 from napari_pu_segment.core.self_supervised import OBJECTIVES
 from napari_pu_segment.core.settings import OneOf, Settings
 from napari_pu_segment.core.threshold import THRESHOLDS
+from napari_pu_segment.core.unlabelled import UNLABELLED
 
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 
@@ -124,6 +126,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "latent losses": lambda: strategies(LATENT_LOSSES, {"title": "title", "reference": "reference"}),
     "encoders": lambda: strategies(ENCODERS, {"title": "title", "reference": "reference"}),
     "objectives": lambda: strategies(OBJECTIVES, {"title": "title", "reference": "reference"}),
+    "pipelines": lambda: strategies(
+        {name: row for name, row in PIPELINES.items() if row.varies}, {"title": "title", "reference": "reference"}
+    ),
+    "unlabelled": lambda: strategies(UNLABELLED, {"title": "title", "reference": "reference"}),
     "filters": lambda: strategies(FILTERS, {"title": "title"}),
     "priors": lambda: strategies(PRIORS, {"title": "title", "reference": "reference"}),
     "thresholds": lambda: strategies(THRESHOLDS, {"title": "title", "reference": "reference"}),

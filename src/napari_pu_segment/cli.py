@@ -21,7 +21,7 @@ from .cli_predict import predict, refine
 from .cli_pretrain import pretrain
 from .cli_segment import segment
 from .cli_series import timeseries
-from .cli_support import ManyValues, check_output, guarded
+from .cli_support import ManyValues, check_output, guarded, make_folder
 from .cli_train import train
 from .core.errors import InputError
 
@@ -151,3 +151,21 @@ def info(
         return
     for key, value in card.model_dump(mode="json").items():
         typer.echo(f"{key}: {value}")
+
+
+@app.command()
+@guarded
+def export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file of a search.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Python file to write.", show_default=False)],
+) -> None:
+    """Write the pipelines that a search found as readable Python."""
+    from .core.export import python_of
+    from .core.files import write_atomically
+    from .core.model import load_model
+
+    check_output(out, [model])
+    text = python_of(load_model(model), out.name)
+    make_folder(out.parent)
+    write_atomically(out, text.encode())
+    typer.echo(f"{out}: {text.count(chr(10))} lines")

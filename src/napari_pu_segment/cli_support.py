@@ -89,10 +89,10 @@ def _sentence(error: Exception) -> str:
     return f"Something unforeseen failed ({type(error).__name__}: {error}). Set {DEBUG}=1 to see where, and report it."
 
 
-def drive(work: Work[Result], title: str) -> Result:
-    """Run long work; with a progress bar where the error output is a terminal."""
+def drive(work: Work[Result], title: str, seen: Callable[[Progress], None] = lambda progress: None) -> Result:
+    """Run long work; with a progress bar where the error output is a terminal. `seen` is told every report."""
     if not sys.stderr.isatty():
-        return run(work)
+        return run(work, seen)
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -102,6 +102,7 @@ def drive(work: Work[Result], title: str) -> Result:
         task = bar.add_task(title, total=None)
 
         def show(progress: Progress) -> None:
+            seen(progress)
             risk = "" if progress.risk is None else f", risk {progress.risk:.3f}"
             text = f"{title}: {progress.message}{risk}"
             bar.update(task, completed=progress.step, total=progress.total or None, description=text)

@@ -20,10 +20,13 @@ from .cli_support import (
     settings_of,
 )
 from .core.errors import InputError
+from .core.progress import Progress
 
 if TYPE_CHECKING:
     from .core.card import Card
+    from .core.methods import Method
     from .core.model import Model
+    from .core.samples import Sample
 
 
 def _masks(what: str) -> Any:
@@ -104,7 +107,7 @@ def train(
     from .core.model import save_model
 
     began = time.perf_counter()
-    model = drive(row.train(samples, settings, start=_begin(start, encoder)), "Training")
+    model = _trained(row, samples, settings, _begin(start, encoder))
     for warning in drive(training_doubts(samples), "Looking at the images"):
         typer.echo(f"Warning: {warning}", err=True)
     make_folder(out.parent)
@@ -122,6 +125,26 @@ def _tell(card: Card, out: Path, seconds: float) -> None:
     )
     for one in card.classes:
         typer.echo(f"  {one.name}: {one.n_strokes} strokes, class prior {one.class_prior:.3f}")
+    if card.found is not None:
+        found = card.found
+        typer.echo(f"{found.pipeline}: score {found.score:.3f}, {found.s_per_mpx:.2f} s/Mpx to predict")
+
+
+def _trained(method: Method, samples: Sequence[Sample], settings: Any, start: Model | None) -> Model:
+    """Train; what a search has found until it is interrupted is kept."""
+    last: list[object] = [None]
+
+    def seen(progress: Progress) -> None:
+        last[0] = last[0] if progress.preview is None else progress.preview
+
+    try:
+        return drive(method.train(samples, settings, start=start), "Training", seen)
+    except KeyboardInterrupt:
+        found = method.cut_short(last[0])
+        if not found:
+            raise
+        typer.echo("Interrupted: the best that was found so far is kept.", err=True)
+        return drive(method.train(samples, settings.changed(found)), "Fitting")
 
 
 def _classes(words: Sequence[str]) -> dict[str, list[Path]]:

@@ -172,7 +172,9 @@ def quick_training(monkeypatch):
     for name, row in METHODS.items():
 
         def train(samples, settings, *, row=row, **more):
-            return row.train(samples, settings.changed({"n_steps": 10}), **more)
+            few = {"n_steps": 10, "n_trials": 2}
+            less = settings.changed({key: few[key] for key in few.keys() & type(settings).model_fields.keys()})
+            return row.train(samples, less, **more)
 
         monkeypatch.setitem(METHODS, name, replace(row, train=train))
 
@@ -193,6 +195,7 @@ def quick_training(monkeypatch):
                 "pretraining",
                 "without-training",
                 "several-classes",
+                "pixel-search",
             )
         ),
     ],

@@ -11,7 +11,7 @@ from .doubts import SCALE_LIMIT
 from .errors import InputError
 from .intensity import ChannelStats, measure
 from .model import Model
-from .network_settings import DeepSettings, NetworkSettings
+from .network_settings import DeepSettings, NetworkSettings, SeeingSettings
 from .networks import Encoder, EncoderSpec, Network, NetworkSpec, OneVsRest, build_network, network_row
 from .networks.pixel import PixelNetwork
 from .prior import Estimate
@@ -27,7 +27,7 @@ class Basis:
     Parameters
     ----------
     samples : sequence of Sample
-    settings : DeepSettings
+    settings : SeeingSettings
     spec : NetworkSpec
     intensity : tuple of ChannelStats
         Statistics of all samples together.
@@ -40,7 +40,7 @@ class Basis:
     """
 
     samples: Sequence[Sample]
-    settings: DeepSettings
+    settings: SeeingSettings
     spec: NetworkSpec
     intensity: tuple[ChannelStats, ...]
     stats: tuple[tuple[ChannelStats, ...], ...]

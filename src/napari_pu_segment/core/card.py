@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from .found import Found
 from .intensity import ChannelStats, Statistics
 from .networks import NetworkSpec
 from .samples import MAX_CLASSES, MAX_NAME, ONE_CLASS
@@ -63,12 +64,14 @@ class Card(BaseModel):
     created: str
     citation: str = CITATION
     classes: Annotated[tuple[ClassCard, ...], Field(max_length=MAX_CLASSES)] = ()
+    found: Found | None = None
 
     @model_serializer(mode="wrap")
     def _serialise(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `classes` where there are none, as files were before there could be any."""
+        """Without `classes` and `found` where there are none, as files were before there could be any."""
         values: dict[str, Any] = handler(self)
-        return values if self.classes else {name: value for name, value in values.items() if name != "classes"}
+        absent = {name for name in ("classes", "found") if not getattr(self, name)}
+        return {name: value for name, value in values.items() if name not in absent}
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -84,6 +84,17 @@ def one_vs_rest(samples: Sequence[Sample], index: int) -> list[Sample]:
     return found
 
 
+def objects_alike(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples with objects of all classes painted as those of a single one."""
+    found = []
+    for sample in samples:
+        labels = sample.labels
+        if labels is not None:
+            labels = np.where(labels > IGNORE, POSITIVE, labels).astype(np.uint8)
+        found.append(replace(sample, labels=labels, classes=ONE_CLASS))
+    return found
+
+
 def thresholds_of(threshold: float | Sequence[float], n_classes: int) -> Thresholds:
     """Thresholds for K classes from one for all, or one for each.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,9 +60,10 @@ def judge(
     """
     method = pick(METHODS, model.card.method, "method")
     settings = method.settings(**model.card.settings)
-    steps = max(1, int(model.card.settings["n_steps"]) // _STEPS_DIVISOR)
     n_classes, at = len(model.classes), model.threshold if threshold is None else threshold
-    values = {"prior": "fixed", "class_prior": max(model.card.class_prior / n_classes, LOWEST), "n_steps": steps}
+    values: dict[str, Any] = {"prior": "fixed", "class_prior": max(model.card.class_prior / n_classes, LOWEST)}
+    if "n_steps" in model.card.settings:
+        values["n_steps"] = max(1, int(model.card.settings["n_steps"]) // _STEPS_DIVISOR)
     settings = settings.changed({name: values[name] for name in values.keys() & method.settings.model_fields.keys()})
     masks = [sample for sample in samples if sample.trust != "scribble"]
     samples = [sample for sample in samples if sample.trust == "scribble"]

@@ -221,6 +221,7 @@ def load_model(path: str | Path) -> Model:
     except InputError as error:  # a network that this version does not have
         raise ModelFileError(f"{where} cannot be used: {error}") from None
     network.load_state_dict(tensors, strict=True)
+    network.check()
     return Model(network.to(choose_device()).eval(), card)
 
 

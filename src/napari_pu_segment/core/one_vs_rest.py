@@ -236,12 +236,18 @@ def mixed(
 
     found = minimize(loss, np.zeros(n_classes * (k + 1)), jac=True, method="L-BFGS-B").x
     slopes, offsets = found[: n_classes * k].reshape(n_classes, k), found[n_classes * k :]
-    evidence, priors = unlabelled @ slopes.T + offsets, np.full(n_classes, 1 / n_classes)
+    priors = found_shares(unlabelled @ slopes.T + offsets)
+    offsets = offsets + np.log(priors) / 2
+    return slopes[1:] - slopes[0], offsets[1:] - offsets[0], priors[1:]
+
+
+def found_shares(evidence: np.ndarray) -> np.ndarray:
+    """How often each class is, (K + 1,), from log likelihoods (n, K + 1) of pixels drawn uniformly; see `mixed`."""
+    priors = np.full(evidence.shape[1], 1 / evidence.shape[1])
     for _ in range(_EM_STEPS):
         total = softmax(evidence + np.log(priors), axis=1).mean(0) + _FEWEST
         priors = total / total.sum()
-    offsets = offsets + np.log(priors) / 2
-    return slopes[1:] - slopes[0], offsets[1:] - offsets[0], priors[1:]
+    return priors
 
 
 def _class_card(name: str, card: Card) -> ClassCard:

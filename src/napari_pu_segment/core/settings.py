@@ -34,6 +34,11 @@ def advanced(**kwargs: Any) -> Any:
     return Field(json_schema_extra={"advanced": True}, **kwargs)
 
 
+def slider(low: float, high: float, **kwargs: Any) -> Any:
+    """A pydantic `Field` for which forms show a slider over what is usual, logarithmic, beside the number."""
+    return Field(json_schema_extra={"slider": [low, high]}, **kwargs)
+
+
 def only_if(*, default: Any, other: Mapping[str, Any], folded: bool = False, **kwargs: Any) -> Any:
     """A pydantic `Field` that has an effect only where other fields have certain values; forms tell so."""
     extra: dict[str, Any] = {"only_if": dict(other), **({"advanced": True} if folded else {})}

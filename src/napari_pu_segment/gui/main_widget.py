@@ -40,6 +40,7 @@ from .preferences import preferences
 from .record_panel import RecordPanel
 from .result_panel import ResultPanel
 from .rounds_panel import RoundsPanel
+from .search_panel import SearchPanel
 from .session import Session
 from .suggest_panel import SuggestPanel
 from .time_panel import TimePanel
@@ -80,7 +81,7 @@ class MainWidget(QWidget):
         living = {"live": lambda: self.session.set_live(not self.session.live)}
         self.live_keys = KeySet(napari_viewer, LIVE_KEYS, living)
         self.train_panel = TrainPanel(self.session, self.brush_keys.keys)
-        self.live_panel = LivePanel(self.session, self.live_keys.keys)
+        self.search_panel, self.live_panel = SearchPanel(self.session), LivePanel(self.session, self.live_keys.keys)
         self.rounds_panel, self.suggest_panel = RoundsPanel(self.session), SuggestPanel(self.session)
         self.result_panel, self.autosave_bar = ResultPanel(self.session), AutosaveBar(self.session)
         self.objects_panel, self.classify_panel = ObjectsPanel(self.session), ClassifyPanel(self.session)
@@ -177,7 +178,7 @@ class MainWidget(QWidget):
     def _pages(self) -> dict[str, list[QWidget]]:
         """The panels on each tab, from top to bottom."""
         return {
-            "Paint": [self.train_panel, self.live_panel, self.suggest_panel, self.rounds_panel],
+            "Paint": [self.train_panel, self.search_panel, self.live_panel, self.suggest_panel, self.rounds_panel],
             "Result": [self.result_panel],
             "Objects": [self.objects_panel, self.classify_panel],
             "Time": [self.time_panel],

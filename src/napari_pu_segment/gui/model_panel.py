@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from napari.layers import Image
 from qtpy.QtCore import QLocale, Qt
@@ -11,9 +12,11 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QGroupBox, QHBoxLayout, QLa
 from napari_pu_segment.core.card import Card
 from napari_pu_segment.core.doubts import doubts
 from napari_pu_segment.core.errors import PuSegmentError
+from napari_pu_segment.core.export import python_of
+from napari_pu_segment.core.files import write_atomically
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model
-from napari_pu_segment.core.networks import network_row
+from napari_pu_segment.core.networks import FOUND, network_row
 from napari_pu_segment.core.progress import Progress, Work
 
 from .image_combo import ImageCombo
@@ -24,7 +27,7 @@ from .snapshots import Snapshot
 
 NONE_YET = "No model yet: train one, or load one."
 NONE_KEPT = "The result was made from its strokes alone, without a model. For a model, choose a method that trains one."
-ROWS = ("Method", "Network", "Channels", "Classes", "Prior", "Threshold", "Strokes", "Pixel size", "Made")
+ROWS = ("Method", "Pipeline", "Network", "Channels", "Classes", "Prior", "Threshold", "Strokes", "Pixel size", "Made")
 
 
 class ModelPanel(QWidget):
@@ -46,6 +49,8 @@ class ModelPanel(QWidget):
         self.save_button.setToolTip("Write the model to a file that the command line and Python read, too")
         self.load_button = QPushButton("Load …")
         self.load_button.setToolTip("Read a model from a file; nothing in such a file is ever run")
+        self.export_button = QPushButton("Export as Python …")
+        self.export_button.setToolTip("Write the pipelines that a search found as a script, to read and change")
         self.apply_combo = ImageCombo(session.book)
         self.apply_combo.setToolTip("The image to segment")
         self.apply_button = QPushButton("Apply")
@@ -56,6 +61,7 @@ class ModelPanel(QWidget):
         self._lay_out()
         self.save_button.clicked.connect(self.save)
         self.load_button.clicked.connect(self.load)
+        self.export_button.clicked.connect(self.export)
         self.apply_button.clicked.connect(self.apply)
         self.apply_combo.chosen.connect(self._on_other)
         session.model_changed.connect(self._on_other)
@@ -73,6 +79,14 @@ class ModelPanel(QWidget):
         path, _ = QFileDialog.getOpenFileName(self, "Load a model", "", "Model (*.safetensors);;All files (*)")
         if path:
             self._try(lambda: self._session.load(path))
+
+    def export(self) -> None:
+        """Ask where, and write the pipelines there."""
+        model = self._session.model
+        path, _ = QFileDialog.getSaveFileName(self, "Export the pipelines", "pipeline.py", "Python (*.py)")
+        if path and model is not None:
+            self._try(lambda: write_atomically(path, python_of(model, Path(path).name).encode()))
+            self._session.said.emit(f"Pipelines written to {path}.", False)
 
     def apply(self) -> None:
         """Compare the chosen image with what the model was trained on, say what differs, and segment it."""
@@ -96,6 +110,7 @@ class ModelPanel(QWidget):
             form.addRow(self._names[row], label)
         rows.addLayout(form)
         rows.addLayout(_row(self.save_button, self.load_button))
+        rows.addWidget(self.export_button)
         other = QGroupBox("Another image")
         rows = QVBoxLayout(other)
         rows.setContentsMargins(5, 9, 5, 5)
@@ -147,6 +162,7 @@ class ModelPanel(QWidget):
             label.setVisible(bool(facts[row]))
             self._names[row].setVisible(bool(facts[row]))
         self.save_button.setEnabled(model is not None)
+        self.export_button.setVisible(model is not None and model.card.network.name in FOUND)
         self.load_button.setEnabled(not self._session.busy)
         there = self.apply_combo.value() is not None
         self.apply_button.setEnabled(model is not None and there and not self._session.busy)
@@ -162,6 +178,7 @@ def describe(card: Card, locale: QLocale) -> dict[str, str]:
     sizes = " × ".join(locale.toString(size, "g", 4) for size in card.pixel_size)
     return {
         "Method": card.method if method is None else method.title,
+        "Pipeline": _pipeline(card, locale),
         "Network": f"{network_row(card.network.name).title}, for {axes}",
         "Channels": ", ".join(card.channel_names) or (f"{n_channels}, without names" if n_channels > 1 else "one"),
         "Prior": f"{percent(card.class_prior, locale)} of the image ({how})",
@@ -173,6 +190,14 @@ def describe(card: Card, locale: QLocale) -> dict[str, str]:
         "Pixel size": f"{sizes} {card.pixel_unit.replace('um', 'µm')}" if sizes else "",
         "Made": f"{card.created.replace('T', ' ')[:16]}, version {card.plugin_version}",
     }
+
+
+def _pipeline(card: Card, locale: QLocale) -> str:
+    found = card.found
+    if found is None:
+        return ""
+    score, seconds = locale.toString(found.score, "f", 3), locale.toString(found.s_per_mpx, "f", 2)
+    return f"{found.pipeline}; score {score}, {seconds} s/Mpx"
 
 
 def _compared(model: Model, snapshot: Snapshot) -> Work[tuple[str, ...]]:

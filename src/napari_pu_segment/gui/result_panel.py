@@ -27,11 +27,12 @@ from .class_combo import ClassCombo
 from .extras import Extras
 from .histogram import Histogram
 from .keep_button import KeepButton
+from .number_box import NumberBox
 from .numbers import significant
 from .one_class import seen
 from .refine_box import RefineBox
 from .session import Result, Session
-from .settings_form import LARGEST_INT, NumberBox
+from .settings_form import LARGEST_INT
 
 SLIDER_STEPS = 1000
 DEBOUNCE_MS = 250

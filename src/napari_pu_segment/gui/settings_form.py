@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any, Generic, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import QEvent, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QLabel,
     QLineEdit,
@@ -26,48 +23,9 @@ from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.settings import OneOf, SettingsT
 
+from .number_box import NumberBox, SliderBox, decimal_point
+
 LARGEST_INT = 2**31 - 1  # what a Qt spin box can hold
-
-
-class NumberBox(QDoubleSpinBox):
-    """A spin box that shows a number as it is: 0.001, 1e-06, 30; 0,001 where the locale has a decimal comma.
-
-    Comma and point are both understood, and a step is a tenth of the number's decade.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setDecimals(40)  # only bounds the precision; the text is made below
-        self.setRange(-1e12, 1e12)
-        self.setKeyboardTracking(False)
-
-    def textFromValue(self, value: float) -> str:
-        """The shortest text that means this number."""
-        return repr(value).removesuffix(".0").replace(".", decimal_point(self))
-
-    def valueFromText(self, text: str | None) -> float:
-        """The number that a text means."""
-        return float((text or "").strip().replace(",", "."))
-
-    def validate(self, text: str | None, position: int) -> tuple[QValidator.State, str, int]:
-        """Whether the text is a number in range, could become one, or neither."""
-        text = text or ""
-        state = QValidator.State.Intermediate
-        if not set(text) <= set("0123456789.,+-eE "):
-            state = QValidator.State.Invalid
-        else:
-            try:
-                if self.minimum() <= self.valueFromText(text) <= self.maximum():
-                    state = QValidator.State.Acceptable
-            except ValueError:
-                pass
-        return state, text, position
-
-    def stepBy(self, steps: int) -> None:
-        """Step by a tenth of the number's decade, without the dust of binary fractions."""
-        value = self.value()
-        step = 10.0 ** (math.floor(math.log10(abs(value))) - 1) if value else 0.01
-        self.setValue(float(f"{value + steps * step:.12g}"))
 
 
 class ListEdit(QLineEdit):
@@ -185,11 +143,6 @@ class SettingsForm(QWidget, Generic[SettingsT]):
             layout.addWidget(advanced)
 
 
-def decimal_point(widget: QWidget) -> str:
-    """What stands between the whole and the fraction of a number in the widget's locale."""
-    return widget.locale().decimalPoint()
-
-
 def fold(title: str, inner: QWidget) -> QCollapsible:
     """A widget under a title that unfolds it."""
     folded = QCollapsible(title)
@@ -230,6 +183,8 @@ def _row(field: FieldInfo) -> Any:
         return narrow(row)
     if kind is bool:
         return QCheckBox()
+    if isinstance(field.json_schema_extra, dict) and "slider" in field.json_schema_extra:
+        return _bounded(SliderBox(*field.json_schema_extra["slider"]), field)  # type: ignore[misc]
     if kind in (int, float):
         return _still(_bounded(QSpinBox() if kind is int else NumberBox(), field))
     if kind is str:

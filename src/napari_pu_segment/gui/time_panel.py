@@ -27,9 +27,10 @@ from napari_pu_segment.series_files import FileSeries
 
 from .jobs import Job
 from .measuring import labels_layers, mask_of
+from .number_box import NumberBox
 from .path_row import PathRow
 from .session import Session
-from .settings_form import NumberBox, SettingsForm, fold, narrow
+from .settings_form import SettingsForm, fold, narrow
 from .time_view import TimeView
 from .timing import (
     Scene,

@@ -148,7 +148,7 @@ def trained(scene: Scene, plan: Plan, cache: FeatureCache) -> Work[Result]:
         return (yield from grown(scene, plan))
     samples = learnt_from(scene)
     model = yield from METHODS[plan.method].train(samples, plan.settings, start=plan.start, cache=cache)
-    result = yield from segmented(scene, samples, model, plan)
+    result = yield from segmented(scene, samples, model, _done(plan, model))
     return replace(result, doubts=(yield from training_doubts(samples)))
 
 
@@ -196,15 +196,22 @@ def followed(scene: Scene, plan: Plan, cache: FeatureCache, old: Result | None) 
     if METHODS[plan.method].segment is not None:
         return (yield from grown(scene, plan))
     samples = learnt_from(scene)
-    train = METHODS[plan.method].train
+    method = METHODS[plan.method]
+    brief = replace(plan, start=None, settings=plan.settings.changed(method.briefly))
+    plan = brief if plan.start is None else plan
     try:
-        model = yield from train(samples, plan.settings, start=plan.start, cache=cache)
+        model = yield from method.train(samples, plan.settings, start=plan.start, cache=cache)
     except InputError:
         if plan.anew:
             raise
-        plan = replace(plan, start=None)
-        model = yield from train(samples, plan.settings, cache=cache)
-    return (yield from _streamed(scene, samples, model, plan, cache, old))
+        plan = brief
+        model = yield from method.train(samples, plan.settings, cache=cache)
+    return (yield from _streamed(scene, samples, model, _done(plan, model), cache, old))
+
+
+def _done(plan: Plan, model: Model) -> Plan:
+    """A plan with the settings by which the model can be made again: a search tells there what it chose."""
+    return replace(plan, settings=METHODS[plan.method].settings(**model.card.settings))
 
 
 def _streamed(

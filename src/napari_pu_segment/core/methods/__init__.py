@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..model import Model
 from ..one_vs_rest import each_class, one_class
 from ..progress import Work
 from ..seeded import Seeded, no_model
 from ..settings import Settings
-from . import cluster, pretrain, pu, reweight, seeded
+from . import cluster, pixel_search, pretrain, pu, reweight, seeded
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Method:
         Whether its `start` may be an encoder.
     segment : callable or None
         ``segment(sample, settings) -> Work[Seeded]`` of a method that trains nothing: it makes a result of one image.
+    briefly : mapping
+        What to change in the settings where a training must not take long: a round of live mode that begins anew.
+    cut_short : callable
+        From the latest preview of a training that is cancelled: what to change in its settings for a further training
+        that gives at once what was found; nothing where nothing was.
     """
 
     title: str
@@ -50,6 +56,8 @@ class Method:
     encodes: bool = False
     takes_encoder: bool = False
     segment: Callable[..., Work[Seeded]] | None = None
+    briefly: Mapping[str, Any] = field(default_factory=dict)
+    cut_short: Callable[[object], dict[str, Any]] = lambda preview: {}
 
 
 METHODS: dict[str, Method] = {
@@ -90,6 +98,16 @@ METHODS: dict[str, Method] = {
         reference="Chen et al. 2020, arXiv:2002.05709; Caron et al. 2021, arXiv:2104.14294",
         needs_strokes=False,
         encodes=True,
+    ),
+    "pixel_search": Method(
+        title="Search for a pixel classifier",
+        settings=pixel_search.PixelSearchSettings,
+        train=pixel_search.train,
+        needs="strokes on objects; strokes on background are welcome; the extra `search`",
+        makes="probability, mask, refined mask; the best of many filters and scikit-learn classifiers",
+        reference="Arganda-Carreras et al. 2017, Bioinformatics 33:2424; Akiba et al. 2019, arXiv:1907.10902",
+        briefly={"n_trials": 4},
+        cut_short=pixel_search.cut_short,
     ),
     "random_walker": Method(
         title="Random walker (no training)",

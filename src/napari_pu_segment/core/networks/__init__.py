@@ -14,12 +14,14 @@ from .convnets import CnnNnpu, ResNet18, SmallCnn
 from .encoder import Encoder, SmallEncoder
 from .mixture import BankMixture, EncoderMixture
 from .one_vs_rest import OneVsRest
+from .pipeline import PipelineNetwork
 from .pixel import PixelNetwork
 from .unet import UNet
 
 __all__ = [
     "CLUSTERINGS",
     "ENCODERS",
+    "FOUND",
     "NETWORKS",
     "Encoder",
     "EncoderSpec",
@@ -97,17 +99,23 @@ ENCODERS: dict[str, NetworkRow] = {
     "unet": NETWORKS["unet"],
 }
 
+# Those that a search finds; nobody asks for them by name.
+FOUND: dict[str, NetworkRow] = {
+    "pipeline": NetworkRow(
+        "Filter bank, scikit-learn", PipelineNetwork, "", False, 4, "Pedregosa et al. 2011, JMLR 12:2825", True, True
+    ),
+}
+
 
 def network_row(name: str) -> NetworkRow:
-    """The row of a network, whether it is trained on labels or needs none.
+    """The row of a network, whether it is trained on labels, needs none, or is found by a search.
 
     Raises
     ------
     InputError
         If there is no network of that name.
     """
-    unlabelled = {**CLUSTERINGS, **ENCODERS}
-    return pick(unlabelled if name in unlabelled else NETWORKS, name, "network")
+    return pick({**NETWORKS, **CLUSTERINGS, **ENCODERS, **FOUND}, name, "network")
 
 
 def build_encoder(spec: NetworkSpec) -> Encoder:
@@ -153,6 +161,8 @@ def build_network(spec: NetworkSpec, seed: int | None = None, n_classes: int = 1
         If there is no network of that name.
     """
     build = network_row(spec.name).build
+    if spec.name in FOUND:
+        return built(lambda: PipelineNetwork(spec, n_classes), seed)
     if n_classes == 1:
         return built(lambda: build(spec), seed)
     return built(lambda: OneVsRest([build(spec) for _ in range(n_parts)], n_classes), seed)

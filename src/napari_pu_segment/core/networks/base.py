@@ -42,6 +42,7 @@ class NetworkSpec(BaseModel):
     plane_px: Annotated[float, Field(ge=0.01, le=100)] = 1.0  # distance of planes, in pixels, to a network in 3-D
     clusters: Annotated[int, Field(ge=0, le=64)] = 0  # of a network that needs no labels
     encoder: EncoderSpec | None = None
+    n_bytes: Annotated[int, Field(ge=0, le=2**28)] = 0  # of the classifiers that a search found
 
     @property
     def n_features(self) -> int:
@@ -121,6 +122,9 @@ class Network(nn.Module):
 
     def calibrate(self, features: torch.Tensor) -> None:
         """Learn the scale of features (N, F, ...) before the first training step, where the network wants it."""
+
+    def check(self) -> None:
+        """Refuse tensors that were loaded, where a look at their shapes is not enough; raises `ModelFileError`."""
 
     @torch.no_grad()
     def rescale(self, offset: float, factor: float) -> None:

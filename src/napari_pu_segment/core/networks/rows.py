@@ -30,7 +30,7 @@ class RowNetwork(Network):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Features (N, F, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X): float16 numbers, as in training."""
-        return self.stem(x).half().float()
+        return self.stem(x).half()
 
     def calibrate(self, features: torch.Tensor) -> None:
         """Take mean and standard deviation of every feature from (N, F, ...)."""
@@ -39,7 +39,7 @@ class RowNetwork(Network):
         self.scale.copy_(1 / rows.std(0, correction=0).clamp_min(1e-6))
 
     def head(self, features: torch.Tensor) -> torch.Tensor:
-        """Scores (N, 1, [Z,] Y, X) of features (N, F, [Z,] Y, X)."""
+        """Scores (N, 1, [Z,] Y, X) of features (N, F, [Z,] Y, X), of float16 or float32."""
         columns = features.movedim(1, 0).flatten(1)  # (F, pixels)
         if self.training:
             scores = self._columns(columns)
@@ -53,7 +53,7 @@ class RowNetwork(Network):
 
     def _chunk(self, columns: torch.Tensor) -> torch.Tensor:
         n = columns.shape[1]
-        return self._columns(functional.pad(columns, (0, _CHUNK - n)))[:, :n]
+        return self._columns(functional.pad(columns.float(), (0, _CHUNK - n)))[:, :n]
 
     def _columns(self, columns: torch.Tensor) -> torch.Tensor:
         return self._score(self.standardised(columns))
@@ -74,5 +74,5 @@ class BankNetwork(RowNetwork):
         self.planes = Reach(filters.halo_px(spec.filters, [sigma / spec.plane_px for sigma in spec.sigmas_px]))
 
     def stem(self, x: torch.Tensor) -> torch.Tensor:
-        """Filter bank (N, F, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
-        return filters.compute(x, self.filters, self.sigmas_px, self.plane_px)
+        """Filter bank (N, F, [Z,] Y, X), float16, of a normalised image (N, C, [Z,] Y, X)."""
+        return filters.compute(x, self.filters, self.sigmas_px, self.plane_px, torch.float16)

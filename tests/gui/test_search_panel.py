@@ -1,0 +1,159 @@
+"""The table of a search grows while it runs; a click takes a row, and cancelling keeps the best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+pytest.importorskip("optuna", reason="the extra `search` is not installed")
+
+from qtpy.QtCore import Qt
+
+from napari_pu_segment.core.candidates import Tried
+from napari_pu_segment.core.methods import METHODS
+from napari_pu_segment.core.searching import SearchTable
+from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.number_box import SliderBox
+from napari_pu_segment.gui.search_panel import MARK, SearchPanel
+from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.settings_form import SettingsForm
+
+METHOD = "pixel_search"
+QUICK = METHODS[METHOD].settings(
+    n_trials=3, prior="fixed", class_prior=0.1, threads=1, filters=("gaussian", "gradient"), sigmas_px=(1, 4)
+)
+
+
+@pytest.fixture
+def session(make_viewer):
+    """A session on a bright square, with two strokes on it and two beside it."""
+    viewer = make_viewer()
+    image = np.random.default_rng(0).normal(0, 0.1, (64, 64)).astype(np.float32)
+    image[10:30, 10:30] += 1
+    session = Session(LayerBook(viewer))
+    session.choose_image(viewer.add_image(image, name="square"))
+    session.book.add_brushes(session.image)
+    positive, negative = np.zeros((2, 64, 64), bool)
+    positive[[14, 25], 12:28] = True
+    negative[[40, 50], 12:48] = True
+    session.book.put_strokes(session.image, "positive", positive)
+    session.book.put_strokes(session.image, "negative", negative)
+    session.crf = None
+    session.method, session.settings = METHOD, QUICK
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def panel(session, qtbot):
+    panel = SearchPanel(session)
+    qtbot.addWidget(panel)
+    return panel
+
+
+def click(qtbot, panel, row):
+    table = panel.table
+    place = table.visualItemRect(table.item(row, 0)).center()
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def done(qtbot, session):
+    qtbot.waitUntil(lambda: session.runner.current is None)
+
+
+def marked(panel):
+    return [row for row in range(panel.table.rowCount()) if panel.table.item(row, 0).text().startswith(MARK)]
+
+
+def test_a_search_fills_the_table_and_a_click_takes_another_row(panel, session, qtbot):
+    assert panel.isHidden()
+    session.train(METHOD, QUICK, warm=False)
+    qtbot.waitUntil(lambda: panel.table.rowCount() > 0)
+    assert not panel.isHidden()
+    done(qtbot, session)
+    assert panel.label.text().startswith("3 tried.")
+    found = panel.follower.table
+    assert panel.table.rowCount() == len(found.rows) == 4  # the mean of all comes first
+    assert marked(panel) == [0]
+    assert session.result is not None
+    first = session.model
+    assert first.card.found.score == found.rows[0].score
+
+    panel.show()
+    click(qtbot, panel, 0)  # in use already
+    assert session.runner.current is None
+    click(qtbot, panel, 2)
+    assert session.busy
+    done(qtbot, session)
+    assert marked(panel) == [2]
+    assert session.model is not first
+    assert session.model.card.found.pipeline == found.rows[2].title
+    assert session.result.model is session.model
+    assert panel.table.rowCount() == 4  # there is more to choose from
+
+
+def test_cancelling_keeps_the_best_so_far(panel, session, qtbot):
+    session.train(METHOD, QUICK.changed({"n_trials": 10_000}), warm=False)
+    qtbot.waitUntil(lambda: panel.follower.table is not None and len(panel.follower.table.rows) > 2)
+    assert session.model is None
+    assert "so far" in panel.label.text()
+    session.cancel()
+    best = panel.follower.table.rows[0]
+    assert session.busy
+    done(qtbot, session)
+    assert session.model.card.found.pipeline == best.title
+    assert Tried.model_validate_json(session.model.card.settings["chosen"]) == best
+    assert marked(panel) == [0]
+
+
+def test_a_row_is_taken_while_the_search_runs(panel, session, qtbot):
+    panel.show()
+    session.train(METHOD, QUICK.changed({"n_trials": 10_000}), warm=False)
+    qtbot.waitUntil(lambda: panel.follower.table is not None and len(panel.follower.table.rows) > 2)
+    wanted = panel._shown[1]
+    click(qtbot, panel, 1)
+    assert not panel.follower.searching
+    done(qtbot, session)
+    assert session.model.card.settings["chosen"] == wanted.model_dump_json()
+
+
+def test_closing_ends_the_search_and_nothing_begins_anew(panel, session, qtbot):
+    session.train(METHOD, QUICK.changed({"n_trials": 10_000}), warm=False)
+    qtbot.waitUntil(lambda: panel.follower.table is not None and len(panel.follower.table.rows) > 0)
+    session.close()
+    assert session.runner.current is None
+    assert session.model is None
+
+
+def test_a_record_tells_what_was_chosen(session, qtbot):
+    session.train(METHOD, QUICK, warm=False)
+    done(qtbot, session)
+    plan = session.result.plan
+    assert plan.settings.chosen == session.model.card.settings["chosen"] != ""
+
+
+def test_live_mode_does_not_search_for_long(panel, session, qtbot):
+    session.train(METHOD, QUICK.changed({"n_trials": 0}), warm=False, live=session.book.snapshot(session.image))
+    done(qtbot, session)
+    assert session.model.card.settings["n_trials"] == METHODS[METHOD].briefly["n_trials"]
+    assert isinstance(panel.follower.table, SearchTable | None)
+
+
+def test_the_time_has_a_slider(qtbot):
+    form = SettingsForm(METHODS[METHOD].settings)
+    qtbot.addWidget(form)
+    row = form.findChild(SliderBox, "seconds")
+    assert (row.value(), row.box.text()) == (60, "60")
+    at_60 = row.slider.value()
+    assert 0 < at_60 < row.slider.maximum()
+    with qtbot.waitSignal(form.changed):
+        row.slider.setValue(0)
+    assert form.value().seconds == 5
+    row.slider.setValue(row.slider.maximum())
+    assert form.value().seconds == 600
+    row.setValue(3600)  # beyond the slider
+    assert form.value().seconds == 3600
+    assert row.slider.value() == row.slider.maximum()
+    row.setValue(60)
+    assert row.slider.value() == at_60
