@@ -87,8 +87,7 @@ class MainWidget(QWidget):
         self.objects_panel, self.classify_panel = ObjectsPanel(self.session), ClassifyPanel(self.session)
         self.time_panel, self.batch_panel = TimePanel(self.session), BatchPanel(self.session)
         self.model_panel, self.encoder_panel = ModelPanel(self.session), EncoderPanel(self.session)
-        self.record_panel = RecordPanel(self.session)
-        self.tabs = QTabWidget()
+        self.record_panel, self.tabs = RecordPanel(self.session), QTabWidget()
         self.tabs.setDocumentMode(True)
         # every pixel of a narrow dock counts
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0; } QTabBar::tab { padding: 3px 4px; }")
