@@ -129,6 +129,7 @@ def test_the_selected_image_is_painted_and_a_failed_training_frees_the_buttons(s
     assert campaign.learning
     session.cancel()
     assert not campaign.learning
+    assert scene.widget.status_label.text() == "Training was cancelled; nothing has changed."
     assert scene.box.learn_button.isEnabled()
     assert campaign.report.curation.doubt is None  # nothing was learnt: not ranked anew
     scene.viewer.layers.clear()

@@ -208,7 +208,11 @@ class Campaign:
         if self._followed is None or self._followed() is not session:
             self._followed = weakref.ref(session)
             session.result_changed.connect(self._on_result)
+            session.said.connect(self._on_said)  # its own status line is behind the dock of curation
         return session
+
+    def _on_said(self, text: str, failed: bool) -> None:
+        self.said.emit(text, failed)
 
     def _on_result(self, result: Result) -> None:
         if result.preview or result.plan is not None or result.large:
