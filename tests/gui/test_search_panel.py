@@ -12,7 +12,10 @@ from qtpy.QtCore import Qt
 
 from napari_pu_segment.core.candidates import Tried
 from napari_pu_segment.core.methods import METHODS
+from napari_pu_segment.core.progress import Progress
+from napari_pu_segment.core.rounds import HeldStroke, Judgement
 from napari_pu_segment.core.searching import SearchTable
+from napari_pu_segment.gui import rounds as rounds_module
 from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.number_box import SliderBox
 from napari_pu_segment.gui.search_panel import MARK, SearchPanel
@@ -116,6 +119,33 @@ def test_a_row_is_taken_while_the_search_runs(panel, session, qtbot):
     assert not panel.follower.searching
     done(qtbot, session)
     assert session.model.card.settings["chosen"] == wanted.model_dump_json()
+
+
+def test_a_row_that_was_picked_stays_though_it_is_judged_worse(panel, session, qtbot, monkeypatch):
+    told = [(1.0, 0.9), (0.4, 0.2)]
+
+    def judge(samples, model, *, threshold=None, cache=None):
+        yield Progress(0, 1, "Judging")
+        agreement, steadiness = told.pop(0)
+        kinds = ("positive", "positive", "negative")
+        strokes = [HeldStroke(0, kind, np.arange(5), agreement) for kind in kinds]
+        return Judgement(strokes, (steadiness, steadiness), 0.2, 0.1)
+
+    monkeypatch.setattr(rounds_module, "judge", judge)
+    rounds = rounds_module.Rounds(session)
+
+    def judged(n):
+        done = len(rounds.track.rounds) == n and rounds.track.judged and not rounds.judging
+        return done and session.runner.current is None and not session.showing
+
+    session.train(METHOD, QUICK, warm=False)
+    qtbot.waitUntil(lambda: judged(1))
+    assert panel.follower.in_use == 0
+    panel.show()
+    click(qtbot, panel, 2)
+    qtbot.waitUntil(lambda: judged(2))
+    assert not rounds.track.rounds[-1].verdict.keep
+    assert panel.follower.in_use == 2
 
 
 def test_closing_ends_the_search_and_nothing_begins_anew(panel, session, qtbot):

@@ -231,11 +231,17 @@ class Rounds:
             new_strokes=found.new_strokes,
         )
         worse = verdict is not None and not verdict.keep
-        if worse and self.keep_if_better and track is self.track and track.taken:
+        if worse and self.keep_if_better and track is self.track and track.taken and not _picked(new):
             self.revert()
             self._session.said.emit(
                 f"Round {track.rounds[-1].number} looks worse, so the result before is kept.", False
             )
+
+
+def _picked(result: Result) -> bool:
+    """Whether the model was taken by hand from the table of a search; then it is not for us to decide."""
+    found = None if result.model is None else result.model.card.found
+    return found is not None and not found.n_tried and result.plan is not None and result.plan.anew
 
 
 @dataclass(frozen=True)
