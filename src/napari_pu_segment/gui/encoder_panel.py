@@ -17,6 +17,7 @@ from .jobs import Job
 from .path_row import PathRow
 from .session import Session
 from .settings_form import SettingsForm, fold
+from .ticks import short
 
 TITLE = "Pretraining"
 NONE = "None. An encoder learns from a folder of images, without strokes, what tells their places apart."
@@ -122,7 +123,7 @@ class EncoderPanel(QGroupBox):
         self._session.said.emit(f"Trainings look through the encoder of {done.n_images} images.{left}", False)
 
     def _chosen(self, model: Model, path: Path) -> None:
-        self._session.encoder.choose(model, path.name)
+        self._session.encoder.choose(model, short(path.name))
         self._session.said.emit(f"Trainings look through the encoder {path.name}.", False)
 
     def _on_progress(self, progress: Progress) -> None:
