@@ -228,6 +228,20 @@ def test_closing_the_dock_ends_the_job(opened, qtbot, slow):
     assert job.join(SOON_S)
 
 
+def test_layers_come_and_go_after_the_widget_is_gone(opened, qtbot):
+    viewer, widget = opened
+    combo = widget.train_panel.image_combo
+    n_images = combo.count()
+    viewer.add_image(np.zeros((30, 40)), name="heard of")
+    assert combo.count() == n_images + 1
+    viewer.window.remove_dock_widget(widget)
+    with qtbot.waitSignal(widget.destroyed):
+        widget.deleteLater()
+    added = viewer.add_image(np.zeros((30, 40)), name="after it")  # would raise in a panel that is no more
+    viewer.layers.remove(added)
+    assert added not in viewer.layers
+
+
 def test_the_widget_finds_layers_of_an_earlier_one(opened, qtbot):
     viewer, widget = opened
     stroke(widget)

@@ -96,11 +96,10 @@ class MainWidget(QWidget):
         self.cancel_button.setToolTip("Cancel what is running; in live mode, stop it")
         self.status_label, self.keys_button = QLabel(), KeysButton(self.keys)
         self.status_label.setWordWrap(True)
-        session = self.session
-        self._end, self._entered = (lambda: session.close()), False  # by then this widget itself is gone
+        session, self._entered = self.session, False
+        self._end = lambda: session.close()  # by then this widget itself is gone
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
-        self._patience.setInterval(PATIENCE_MS)
         self._lay_out()
         self._connect()
         self.session.set_live(wanted.live)
@@ -133,9 +132,9 @@ class MainWidget(QWidget):
             self._entered = False
             self.destroyed.disconnect(self._end)  # at the end of the program, timers may be gone before this widget
         self.session.close()
-        self.brush_keys.release()
-        self.live_keys.release()
-        self.train_panel.class_keys.release()
+        self.session.book.changed.block()  # what listens may soon be gone
+        for keys in (self.brush_keys, self.live_keys, self.train_panel.class_keys):
+            keys.release()
         self.suggest_panel.leave()
         self.objects_panel.edit_box.leave()
 
@@ -144,9 +143,10 @@ class MainWidget(QWidget):
             self._entered = True
             self.destroyed.connect(self._end)
             QTimer.singleShot(SETTLE_MS, gc.collect)
-        self.brush_keys.bind()
-        self.live_keys.bind()
-        self.train_panel.class_keys.bind()
+            self.session.book.changed.unblock()
+            self.session.book.changed.emit()
+        for keys in (self.brush_keys, self.live_keys, self.train_panel.class_keys):
+            keys.bind()
         self.suggest_panel.enter()
         self.objects_panel.edit_box.enter()
 
@@ -209,7 +209,7 @@ class MainWidget(QWidget):
         if job.kind == "main":
             self._show_bar(True)
         elif not self._patience.isActive():
-            self._patience.start()
+            self._patience.start(PATIENCE_MS)
         job.progress.connect(lambda progress: self._on_progress(job, progress))
         job.finished.connect(self._on_finished)
 
