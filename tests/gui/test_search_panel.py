@@ -9,6 +9,7 @@ pytest.importorskip("napari")
 pytest.importorskip("optuna", reason="the extra `search` is not installed")
 
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
 
 from napari_pu_segment.core.candidates import Tried
 from napari_pu_segment.core.methods import METHODS
@@ -17,6 +18,7 @@ from napari_pu_segment.core.rounds import HeldStroke, Judgement
 from napari_pu_segment.core.searching import SearchTable
 from napari_pu_segment.gui import rounds as rounds_module
 from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.model_panel import ModelPanel
 from napari_pu_segment.gui.number_box import SliderBox
 from napari_pu_segment.gui.search_panel import MARK, SearchPanel
 from napari_pu_segment.gui.session import Session
@@ -146,6 +148,22 @@ def test_a_row_that_was_picked_stays_though_it_is_judged_worse(panel, session, q
     qtbot.waitUntil(lambda: judged(2))
     assert not rounds.track.rounds[-1].verdict.keep
     assert panel.follower.in_use == 2
+
+
+def test_pipelines_are_exported(session, qtbot, monkeypatch, tmp_path):
+    panel = ModelPanel(session)
+    qtbot.addWidget(panel)
+    panel.show()
+    assert not panel.export_button.isVisible()
+    session.train(METHOD, QUICK, warm=False)
+    done(qtbot, session)
+    qtbot.waitUntil(panel.export_button.isVisible)
+    path = tmp_path / "p.py"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
+    qtbot.mouseClick(panel.export_button, Qt.MouseButton.LeftButton)
+    text = path.read_text("utf-8")
+    compile(text, str(path), "exec")
+    assert session.model.card.found.pipeline in text
 
 
 def test_closing_ends_the_search_and_nothing_begins_anew(panel, session, qtbot):
