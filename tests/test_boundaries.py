@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "cli_replay": {"cli_support", "io", "core"},
     "cli_segment": {"cli_data", "cli_predict", "cli_support", "io", "core"},
     "cli_series": {"cli_support", "series_files", "io", "core"},
+    "cli_stains": {"cli_support", "io", "core"},
     # gui for the command that opens it
     "cli": {
         "cli_support",
@@ -59,6 +60,7 @@ MAY_IMPORT = {
         "cli_replay",
         "cli_segment",
         "cli_series",
+        "cli_stains",
         "gui",
         "batch",
         "io",

@@ -217,6 +217,17 @@ def grown(out: Path, width: int) -> None:
     window.close()
 
 
+def stains(out: Path, width: int) -> None:
+    """Proposals of nuclei, without a stroke."""
+    window = Window(out, "ihc", "dark", width)
+    panel = window.widget.train_panel
+    panel.method_combo.setCurrentIndex(panel.method_combo.findData("nuclei"))
+    panel.train_button.click()
+    window.settle()
+    window.take("stains")
+    window.close()
+
+
 def classes(out: Path, width: int) -> None:
     """Two classes of objects: glands, and the nuclei around them."""
     window = Window(out, "ihc", "dark", width)
@@ -249,7 +260,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=IMAGES)
     parser.add_argument(
         "--only",
-        choices=["glands", "aurora", "rough", "grown", "folder", "classes"],
+        choices=["glands", "aurora", "rough", "grown", "folder", "classes", "stains"],
         help="take the pictures of one tutorial",
     )
     parser.add_argument("--width", type=int, default=350, help="of the widget, px")
@@ -265,6 +276,8 @@ def main() -> None:
         grown(options.out, options.width)
     if options.only in (None, "folder"):
         image_folder(options.out, options.width)
+    if options.only in (None, "stains"):
+        stains(options.out, options.width)
     if options.only in (None, "classes"):
         classes(options.out, options.width)
     if options.only in (None, "aurora"):

@@ -21,6 +21,7 @@ from .cli_predict import predict, refine
 from .cli_pretrain import pretrain
 from .cli_segment import segment
 from .cli_series import timeseries
+from .cli_stains import stains
 from .cli_support import ManyValues, check_output, guarded, make_folder
 from .cli_train import train
 from .core.errors import InputError
@@ -117,6 +118,7 @@ def evaluate(
 app.command()(measure)
 app.command(cls=ManyValues)(classify)
 app.command()(corrupt)
+app.command()(stains)
 app.command()(batch)
 app.command()(curate)
 app.command()(pretrain)

@@ -35,7 +35,8 @@ def segment(
     ignore: Annotated[list[Path] | None, _masks("Pixels to leave out (non-zero)")] = None,
     scribbles: Annotated[list[Path] | None, _masks("Codes 0 to 3 (positive 1, negative 2), or GeoJSON")] = None,
     method: Annotated[
-        str | None, typer.Option(help="random_walker or watershed.  [default: random_walker]", show_default=False)
+        str | None,
+        typer.Option(help="random_walker, watershed, nuclei.  [default: random_walker]", show_default=False),
     ] = None,
     refine: Annotated[bool, typer.Option(help="Also write a mask refined by the dense CRF.")] = False,
     threshold: Annotated[float, typer.Option(help="Of the probability, 0 to 1.")] = 0.5,
@@ -48,7 +49,7 @@ def segment(
     ] = Format.auto,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Segment each image from its own strokes on objects and on background, without training a model."""
+    """Segment each image from its own strokes, or as nuclei without any, without training a model."""
     from .cli_data import pairs_of
 
     if not 0 <= threshold <= 1:

@@ -76,7 +76,7 @@ def test_the_manifest_is_valid_and_offers_all_that_it_should():
     manifest = PluginManifest.from_file(MANIFEST)
     contributions = manifest.contributions
     assert {"napari/layers/segment", "napari/layers/annotate"} <= set(contributions.menus)
-    assert [widget.display_name for widget in contributions.widgets] == [TITLE, "Know your images"]
+    assert [widget.display_name for widget in contributions.widgets] == [TITLE, "Know your images", "Stains of tissue"]
     assert set(SAMPLES) == {"aurora", "cell", "ihc", "hubble_deep_field", "retina", "coins", "microaneurysms", "stars"}
     for command in contributions.commands:
         assert callable(import_python_name(command.python_name))

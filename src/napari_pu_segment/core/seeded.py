@@ -72,7 +72,7 @@ def no_model(samples: object, settings: Settings, **_: object) -> NoReturn:
         Always; it tells what to do instead.
     """
     raise InputError(
-        f"The method {settings.to_dict()['method']!r} makes a result of one image from its strokes, and no model that "
+        f"The method {settings.to_dict()['method']!r} makes a result of one image alone, and no model that "
         "could be saved or used on another image. Use the command segment instead of train, or another method."
     )
 

@@ -31,6 +31,7 @@ GROWS = (
     "Segment the image from its strokes alone, which must be of both kinds. Nothing is learnt, so there is no model to "
     "save or to use on other images. You can go on painting meanwhile."
 )
+PROPOSES = "Segment the image without strokes. Nothing is learnt, so there is no model to save."
 NAME_PX = 72  # of a class on a button: three in a row must fit into a dock of 300 px
 
 
@@ -213,7 +214,8 @@ class TrainPanel(QWidget):
         self._on_settings()
         self.rough_box.refresh()
         if not self._method().needs_strokes:
-            self._session.said.emit("Press Train: no strokes are needed. A dab on an object says what is meant.", False)
+            hint = " A dab on an object says what is meant." if self._method().segment is None else ""
+            self._session.said.emit(f"Press {self._verb()}: no strokes are needed.{hint}", False)
         self._refresh()
 
     def _on_choices(self) -> None:
@@ -243,7 +245,7 @@ class TrainPanel(QWidget):
         self._refresh_first()
         trains = self._method().segment is None
         self.train_button.setText("Cancel" if session.busy else self._verb())
-        self.train_button.setToolTip(TRAINS if trains else GROWS)
+        self.train_button.setToolTip(TRAINS if trains else GROWS if self._method().needs_strokes else PROPOSES)
         self.train_button.setEnabled(there or session.busy)
         self.warm_box.setEnabled(trains and session.model is not None)
         self.train_on_box.setEnabled(trains)

@@ -11,7 +11,7 @@ from ..one_vs_rest import each_class, one_class
 from ..progress import Work
 from ..seeded import Seeded, no_model
 from ..settings import Settings
-from . import cluster, pixel_search, pretrain, pu, reweight, seeded
+from . import cluster, nuclei, pixel_search, pretrain, pu, reweight, seeded
 
 
 @dataclass(frozen=True)
@@ -126,5 +126,15 @@ METHODS: dict[str, Method] = {
         makes="mask, refined mask of this image alone; no model",
         reference="Beucher, Lantuéjoul 1979; scikit-image",
         segment=seeded.watershed,
+    ),
+    "nuclei": Method(
+        title="Nuclei in stained tissue (no training)",
+        settings=nuclei.NucleiSettings,
+        train=no_model,
+        needs="an RGB image of stained tissue, of at most 8 million pixels; no strokes",
+        makes="probability, mask, refined mask of this image alone: proposals; no model",
+        reference="Lindeberg 1998, Int. J. Comput. Vis. 30, 79; Ruifrok, Johnston 2001; scikit-image",
+        needs_strokes=False,
+        segment=nuclei.nuclei,
     ),
 }
