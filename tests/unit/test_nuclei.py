@@ -11,7 +11,10 @@ from napari_pu_segment.core import nuclei_compute
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS, nuclei
 from napari_pu_segment.core.methods.nuclei import NucleiSettings
+from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.proposal import sure_strokes
+from napari_pu_segment.core.record import Made, load_record, make_record, save_record
+from napari_pu_segment.core.replay import replay
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample
 from tests.helpers import dice
 
@@ -120,3 +123,14 @@ def test_it_refuses_what_is_not_stained_tissue(here, monkeypatch):
     with pytest.raises(InputError, match="million pixels at once"):
         from_strokes(Sample(discs()[0]), SETTINGS)
     assert not METHODS["nuclei"].needs_strokes
+
+
+def test_a_record_of_it_is_replayed_to_the_byte(here, tmp_path):
+    sample = Sample(discs()[0])
+    found = from_strokes(sample, SETTINGS)
+    save_record(run(make_record(Made(sample, None, (), found, grown=SETTINGS))), tmp_path / "card.json")
+    loaded = load_record(tmp_path / "card.json")
+    assert loaded.steps[0].grown == SETTINGS.to_dict()
+    again = run(replay(loaded, sample.image))
+    assert again.differing == []
+    assert again.outputs["mask"].tobytes() == found.mask.tobytes()
