@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 import napari
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QApplication, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 
 from .annotate_box import AnnotateBox
 from .campaign import Campaign
+from .column import Column
 from .curate_panel import CuratePanel
 from .jobs import JobRunner
 from .layers import LayerBook
@@ -39,7 +40,7 @@ class CurateWidget(QWidget):
         self._seen = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 2)
-        layout.addWidget(_Column([self.panel, self.annotate_box]))
+        layout.addWidget(Column([self.panel, self.annotate_box], fills=True))
         layout.addWidget(self.status_label)
         self._connect()
         application = QApplication.instance()
@@ -88,25 +89,3 @@ class CurateWidget(QWidget):
     def _say(self, text: str, failed: bool = False) -> None:
         self.status_label.setText(text)
         self.status_label.setStyleSheet(FAILED if failed else "")
-
-
-class _Column(QScrollArea):
-    """Scrolls up and down; the dock cannot be made so narrow that something is cut off at its side."""
-
-    def __init__(self, panels: list[QWidget]) -> None:
-        super().__init__()
-        inner = QWidget()
-        rows = QVBoxLayout(inner)
-        rows.setContentsMargins(0, 0, 0, 0)
-        for panel in panels:
-            rows.addWidget(panel)
-        self.setWidget(inner)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-
-    def minimumSizeHint(self) -> QSize:
-        inner, bar = self.widget(), self.verticalScrollBar()
-        assert inner is not None
-        assert bar is not None
-        return QSize(inner.minimumSizeHint().width() + bar.sizeHint().width(), 200)

@@ -6,14 +6,12 @@ import gc
 from functools import partial
 
 import napari
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QProgressBar,
-    QScrollArea,
     QTabWidget,
     QToolButton,
     QVBoxLayout,
@@ -25,6 +23,7 @@ from napari_pu_segment.core.progress import Progress
 from .autosave_bar import AutosaveBar
 from .batch_panel import BatchPanel
 from .classify_panel import ClassifyPanel
+from .column import Column
 from .edit_box import KEY_TEXTS
 from .encoder_panel import EncoderPanel
 from .grid import own
@@ -161,7 +160,7 @@ class MainWidget(QWidget):
 
     def _lay_out(self) -> None:
         for title, panels in self._pages().items():
-            self.tabs.addTab(_Column(panels), title)
+            self.tabs.addTab(Column(panels), title)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 2)
         layout.addWidget(self.autosave_bar)
@@ -237,35 +236,6 @@ class MainWidget(QWidget):
     def _say(self, text: str, failed: bool = False) -> None:
         self.status_label.setText(text)
         self.status_label.setStyleSheet(FAILED if failed else "")
-
-
-class _Column(QScrollArea):
-    """Panels one below the other; a dock cannot be made so narrow that something is cut off at their side."""
-
-    def __init__(self, panels: list[QWidget]) -> None:
-        super().__init__()
-        inner = QWidget()
-        rows = QVBoxLayout(inner)
-        rows.setContentsMargins(0, 3, 0, 0)
-        for panel in panels:
-            rows.addWidget(panel)
-        rows.addStretch()
-        self.setWidget(inner)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Tell the dock when the panels want another width."""
-        if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            self.updateGeometry()
-        return super().eventFilter(watched, event)
-
-    def minimumSizeHint(self) -> QSize:
-        inner, bar = self.widget(), self.verticalScrollBar()
-        assert inner is not None
-        assert bar is not None
-        return QSize(inner.minimumSizeHint().width() + bar.sizeHint().width(), 200)
 
 
 def add_brush_layers(viewer: napari.Viewer) -> MainWidget:
