@@ -50,7 +50,7 @@ def files(tmp_path, scene) -> Path:
     np.save(tmp_path / "nan.npy", np.full((64, 64), np.nan))
     np.save(tmp_path / "complex.npy", good.astype(complex))
     np.save(tmp_path / "rgb.npy", np.dstack([good] * 3))
-    np.save(tmp_path / "codes.npy", np.full_like(good, 9))
+    np.save(tmp_path / "codes.npy", np.full_like(good, 250))
     np.save(tmp_path / "half.npy", np.full((64, 64), 0.5, np.float32))
     (tmp_path / "empty.tif").touch()
     (tmp_path / "text.png").write_text("no image")

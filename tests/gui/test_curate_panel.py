@@ -177,6 +177,14 @@ def test_of_thousands_of_images_only_those_in_sight_are_read(scene):
     panel.view.select(1500)  # scrolls there
     scene.qtbot.waitUntil(lambda: panel.gallery.has_picture(1500))
     assert sum(panel.gallery.has_picture(i) for i in range(3000)) < 200
+    view, index = panel.view, panel.view.currentIndex()
+    before = view.visualRect(index)
+    assert view.viewport().rect().intersects(before)
+    bar = view.verticalScrollBar()
+    length = bar.maximum()
+    view.setFixedWidth(view.width() // 2)  # into other rows
+    scene.qtbot.waitUntil(lambda: bar.maximum() > 1.2 * length)
+    scene.qtbot.waitUntil(lambda: view.viewport().rect().intersects(view.visualRect(index)))
 
 
 def test_the_dock_may_be_narrow_and_leaves_no_job(scene):

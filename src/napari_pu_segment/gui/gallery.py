@@ -206,6 +206,13 @@ class GalleryView(QListView):
         assert selection is not None
         selection.currentChanged.connect(self.current_changed)
         gallery.modelReset.connect(self.current_changed)
+        bar = self.verticalScrollBar()
+        assert bar is not None
+        bar.rangeChanged.connect(self._keep_in_sight)  # when the pictures come into other rows
+
+    def _keep_in_sight(self) -> None:
+        if self.currentIndex().isValid():
+            self.scrollTo(self.currentIndex())
 
     def open_current(self) -> None:
         """As if the selected image were double-clicked."""
