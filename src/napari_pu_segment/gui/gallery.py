@@ -112,7 +112,7 @@ class Gallery(QAbstractListModel):
         if entry.number in self._pixmaps:
             self._pixmaps.move_to_end(entry.number)
             return self._pixmaps[entry.number]
-        if entry not in self._waiting:
+        if entry not in tuple(self._waiting):  # a copy: the job takes from it while entries are compared
             self._waiting.append(entry)
         if self._job is None or not self._job.running:
             self._job = self._runner.start(making(self._waiting), TITLE, self._connect, "beside")
@@ -120,7 +120,7 @@ class Gallery(QAbstractListModel):
 
     def _connect(self, job: Job) -> None:
         job.progress.connect(self._on_made)
-        job.returned.connect(self._on_end)
+        job.finished.connect(self._on_end)
 
     def _on_made(self, progress: Progress) -> None:
         if progress.preview is None:
