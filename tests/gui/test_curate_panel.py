@@ -175,16 +175,11 @@ def test_of_thousands_of_images_only_those_in_sight_are_read(scene):
     scene.qtbot.waitUntil(lambda: panel.gallery.has_picture(0))
     assert not panel.gallery.has_picture(1500)
     panel.view.select(1500)  # scrolls there
-
-    def drawn():
-        rect, bar = panel.view.visualRect(panel.view.currentIndex()), panel.view.verticalScrollBar()
-        assert panel.gallery.has_picture(1500), (rect, bar.value(), bar.maximum(), panel.view.isVisible())
-
-    scene.qtbot.waitUntil(drawn)
-    assert sum(panel.gallery.has_picture(i) for i in range(3000)) < 200
     view, index = panel.view, panel.view.currentIndex()
-    before = view.visualRect(index)
-    assert view.viewport().rect().intersects(before)
+    assert view.viewport().rect().intersects(view.visualRect(index))
+    view.scrollTo(index, view.ScrollHint.PositionAtTop)  # in a low dock, lower rows are out of sight themselves
+    scene.qtbot.waitUntil(lambda: panel.gallery.has_picture(1500))
+    assert sum(panel.gallery.has_picture(i) for i in range(3000)) < 200
     bar = view.verticalScrollBar()
     length = bar.maximum()
     view.setFixedWidth(view.width() // 2)  # into other rows
