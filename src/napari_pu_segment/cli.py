@@ -103,16 +103,24 @@ def evaluate(
     classes: Annotated[
         bool, typer.Option("--classes", help="Compare the numbers of classes 0 (background), 1, 2 ... with each other.")
     ] = False,
+    probability: Annotated[
+        Path | None, typer.Option(metavar="PROBABILITY", help="Tell how well this ranks the pixels, too.")
+    ] = None,
 ) -> None:
     """Compare a mask with the truth; prints JSON."""
-    from .core.metrics import scores, scores_of_classes
-    from .io import read_mask, read_numbers
+    from .core.metrics import average_precision, scores, scores_of_classes
+    from .io import read_mask, read_numbers, read_probability
 
+    if classes and probability is not None:
+        raise InputError("--probability is of one class; leave it out with --classes.")
     left_out = [read_mask(valid)] if valid else []
     if classes:
-        typer.echo(json.dumps(scores_of_classes(read_numbers(prediction), read_numbers(truth), *left_out)))
+        told = scores_of_classes(read_numbers(prediction), read_numbers(truth), *left_out)
     else:
-        typer.echo(json.dumps(scores(read_mask(prediction), read_mask(truth), *left_out)))
+        told = dict(scores(read_mask(prediction), read_mask(truth), *left_out))
+    if probability is not None:
+        told["average_precision"] = average_precision(read_probability(probability), read_mask(truth), *left_out)
+    typer.echo(json.dumps(told))
 
 
 app.command()(measure)

@@ -327,6 +327,20 @@ def test_evaluate_prints_json(cli, tmp_path):
     assert json.loads(done.out)["dice"] == 1
 
 
+def test_evaluate_tells_how_a_probability_ranks(cli, tmp_path):
+    truth = np.array([[1, 0, 1, 0]], np.uint8)
+    for name in ("t", "p"):
+        Image.fromarray(truth).save(tmp_path / f"{name}.png")
+    np.save(tmp_path / "ranks.npy", np.array([[0.9, 0.8, 0.7, 0.1]], np.float32))
+    files = (tmp_path / "p.png", tmp_path / "t.png")
+    assert "average_precision" not in json.loads(cli("evaluate", *files).out)
+    told = json.loads(cli("evaluate", *files, "--probability", tmp_path / "ranks.npy").out)
+    assert told["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert told["dice"] == 1
+    done = cli("evaluate", *files, "--probability", tmp_path / "ranks.npy", "--classes")
+    assert (done.code, "one class" in done.err) == (1, True)
+
+
 # --- methods, info, version, usage
 
 

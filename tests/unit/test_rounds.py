@@ -21,7 +21,6 @@ from napari_pu_segment.core.rounds import (
     Verdict,
     compare,
     kappa,
-    lee_liu,
     mask_change,
     may_stop,
     pu_precision,
@@ -44,12 +43,6 @@ def test_precision_by_bayes_rule():
     assert pu_precision(0.8, 0.2, 0.2) == pytest.approx(0.8), "at the coverage of the prior it is the recall"
     assert pu_precision(0.9, 0.5, 0.2) == 1.0, "never more than 1"
     assert pu_precision(0.0, 0.5, 0.0) == 0.0
-
-
-def test_lee_and_lius_criterion():
-    assert lee_liu(0.8, 0.2) == pytest.approx(3.2)
-    assert lee_liu(0.8, 0.1) > lee_liu(0.8, 0.2), "finding as much with a smaller mask is better"
-    assert lee_liu(0.0, 0.0) == 0.0
 
 
 def test_what_a_judgement_tells():

@@ -238,15 +238,6 @@ def pu_precision(recall: float, class_prior: float, coverage: float) -> float:
     return min(1.0, recall * class_prior / coverage) if coverage > 0 else 0.0
 
 
-def lee_liu(recall: float, coverage: float) -> float:
-    """recall^2 / P(f=1): ranks classifiers like the F score does, and needs no class prior (Lee & Liu 2003, ICML).
-
-    From precision * recall / P(y=1) = recall^2 / P(f=1). It is 0 or more, without an upper limit; 0 where the coverage
-    is 0.
-    """
-    return recall**2 / coverage if coverage > 0 else 0.0
-
-
 def kappa(one: np.ndarray, other: np.ndarray) -> float:
     """Cohen's kappa of two masks of bool: agreement beyond chance (Cohen 1960, Educ. Psychol. Meas. 20:37).
 

@@ -57,11 +57,6 @@ def lead_axes(image: Image, first: int, third: Third | None) -> str:
     return letters
 
 
-def is_told(image: Image, first: int) -> bool:
-    """Whether the name of the axis before rows tells what it is."""
-    return _letter(image, image.ndim - 3) in ("T", "Z") if image.ndim - first == 3 else True
-
-
 def _letter(image: Image, axis: int) -> str:
     return _LETTERS.get(str(image.axis_labels[axis]).lower(), "")
 
