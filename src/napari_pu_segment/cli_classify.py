@@ -16,7 +16,8 @@ from .core.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from .core.classify import Classes, Scene
+    from .core.classify import Classes, ClassifySettings, Scene
+    from .core.model import Model
     from .io import ImageFile
 
 
@@ -39,6 +40,10 @@ def classify(
         Path | None,
         typer.Option(metavar="FILE", help="CSV of some images' classes (image,class), to learn.", show_default=False),
     ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For describe=encoder; see `pretrain`.", show_default=False),
+    ] = None,
     map_: Annotated[bool, typer.Option("--map", help="Also place the objects on a plane, by t-SNE.")] = False,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting (repeatable).")
@@ -55,15 +60,16 @@ def classify(
 
     check_counts(images, {"--objects": objects, "--truth": truth or []})
     settings = core.ClassifySettings().changed({"seed": seed, **parse_pairs(changes or [], core.ClassifySettings)})
+    eyes = _encoder(encoder, settings)
     stems = output_stems(images)
     targets = [out / f"{stem}_classes.tif" for stem in stems]
-    inputs = [*images, *objects, *(truth or []), *([image_labels] if image_labels else [])]
+    inputs = [*images, *objects, *(truth or []), *filter(None, [image_labels, encoder])]
     for path in (out / "objects.csv", out / "images.csv", *targets):
         check_output(path, inputs)
     labels = None if image_labels is None else _read_labels(image_labels, images)
     files = [read_image(path) for path in images]
-    scenes = [_scene(file, path) for file, path in zip(files, objects, strict=True)]
-    found = drive(core.classify(scenes, settings), "Classifying")
+    scenes = [_scene(*each) for each in zip(images, files, objects, strict=True)]
+    found = drive(core.classify(scenes, settings, eyes), "Classifying")
     report: dict[str, Any] = {"settings": settings.to_dict(), "n_objects": len(found.numbers)}
     if truth:
         report["against_truth"] = _judged(scenes, found, truth)
@@ -86,7 +92,7 @@ def classify(
     _tell(report, found, out, as_json)
 
 
-def _scene(file: ImageFile, objects: Path) -> Scene:
+def _scene(path: Path, file: ImageFile, objects: Path) -> Scene:
     """An image and its objects, measured; a file with a single label is a mask."""
     import numpy as np
 
@@ -113,7 +119,16 @@ def _scene(file: ImageFile, objects: Path) -> Scene:
         channel_names=file.channel_names,
         axes=file.axes,
     )
-    return Scene(file.image, labels, drive(measuring, objects.name))
+    return Scene(file.image, labels, drive(measuring, objects.name), f"The image {str(path)!r}", file.axes)
+
+
+def _encoder(path: Path | None, settings: ClassifySettings) -> Model | None:
+    """The encoder of a file, which the settings must ask for."""
+    from .core.model import load_model
+
+    if (path is None) == ("encoder" in settings.describe):
+        raise InputError("An encoder is used if both are given: --encoder FILE, and encoder in --set describe=….")
+    return None if path is None else load_model(path)
 
 
 def _judged(scenes: Sequence[Scene], found: Classes, truth: Sequence[Path]) -> dict[str, Any]:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import DTypeLike
 from pydantic import Field
 from scipy.special import logsumexp
 
 from .clusters import CLUSTERERS, Components, principal
+from .encoded import map_means
 from .errors import InputError
+from .model import Model
 from .profiles import profile, step_px
-from .progress import Progress, Ticker, Work
+from .progress import Progress, Ticker, Work, shifted
 from .robust import LEAST, modified_z
 from .samples import Array, check_spatial
 from .settings import OneOf, Settings, advanced
@@ -34,11 +37,15 @@ class Scene:
     objects : ndarray of integers, ([T,] [Z,] Y, X)
     table : Table
         What `measure.measure_objects` tells of them, with the image.
+    name, axes : str
+        Of the image; see `Sample`.
     """
 
     image: Array
     objects: np.ndarray
     table: Table
+    name: str = "The image"
+    axes: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +83,16 @@ class Classes:
 
 @dataclass(frozen=True)
 class DescriptionRow:
-    """One way to describe objects: a title, and numbers (N, F) of all objects of some scenes together (long work)."""
+    """One way to describe objects: a title, and numbers (N, F) of all objects of some scenes together (long work).
+
+    It is given an encoder, too, where there is one.
+    """
 
     title: str
-    describe: Callable[[Sequence[Scene]], Work[np.ndarray]]
+    describe: Callable[[Sequence[Scene], Model | None], Work[np.ndarray]]
 
 
-def profiles(scenes: Sequence[Scene]) -> Work[np.ndarray]:
+def profiles(scenes: Sequence[Scene], _: Model | None = None) -> Work[np.ndarray]:
     """How light is spread in and around each object; see `profiles.profile`."""
     columns = joined(scenes)
     diameters = np.sqrt(columns["area_px"]) if "area_px" in columns else np.cbrt(columns["volume_px"])
@@ -96,7 +106,7 @@ def profiles(scenes: Sequence[Scene]) -> Work[np.ndarray]:
     return np.stack(rows)
 
 
-def shapes(scenes: Sequence[Scene]) -> Work[np.ndarray]:
+def shapes(scenes: Sequence[Scene], _: Model | None = None) -> Work[np.ndarray]:
     """Logarithms of diameter and axes, eccentricity and solidity, as they are measured."""
     columns = joined(scenes)
     lengths = [name for name in columns if name.startswith(("equivalent_diameter_", "major_axis_", "minor_axis_"))]
@@ -106,7 +116,7 @@ def shapes(scenes: Sequence[Scene]) -> Work[np.ndarray]:
     return np.stack(found, 1)
 
 
-def intensities(scenes: Sequence[Scene]) -> Work[np.ndarray]:
+def intensities(scenes: Sequence[Scene], _: Model | None = None) -> Work[np.ndarray]:
     """Mean, largest value and deviation of each channel: arsinh of their robust deviations, as some outshine all."""
     columns = joined(scenes)
     names = [name for name in columns if name.startswith(("mean_", "max_", "std_")) and name != "mean_probability"]
@@ -114,10 +124,30 @@ def intensities(scenes: Sequence[Scene]) -> Work[np.ndarray]:
     return np.asarray(np.arcsinh(modified_z(np.nan_to_num(np.stack([columns[name] for name in names], 1)))))
 
 
+def encoded(scenes: Sequence[Scene], encoder: Model | None = None) -> Work[np.ndarray]:
+    """Mean of each map of an encoder over the pixels of an object; see `encoded.map_means`.
+
+    Raises
+    ------
+    InputError
+        If there is no encoder, or it cannot see the images.
+    """
+    if encoder is None:
+        raise InputError("Objects are to be described by an encoder, but none is chosen. Load one, or make one.")
+    parts: list[np.ndarray] = []
+    for i, scene in enumerate(scenes):
+        n = len(scene.table)
+        places = painted(scene, np.arange(1, n + 1), np.int32)
+        work = map_means(encoder, scene.image, places, n, scene.name, scene.axes)
+        parts.append((yield from shifted(work, i, len(scenes))))
+    return np.concatenate(parts)
+
+
 DESCRIPTIONS: dict[str, DescriptionRow] = {
     "profiles": DescriptionRow("How their light is spread", profiles),
     "shapes": DescriptionRow("Their size and shape", shapes),
     "intensities": DescriptionRow("Their intensities", intensities),
+    "encoder": DescriptionRow("What an encoder tells of them", encoded),
 }
 
 
@@ -136,7 +166,7 @@ class ClassifySettings(Settings):
     seed: int = advanced(default=0, ge=0, le=2**31 - 1, title="Seed", description="Same seed, same result.")
 
 
-def classify(scenes: Sequence[Scene], settings: ClassifySettings) -> Work[Classes]:
+def classify(scenes: Sequence[Scene], settings: ClassifySettings, encoder: Model | None = None) -> Work[Classes]:
     """Find classes among all objects of some scenes together, without labels.
 
     What describes the objects, each number by its robust deviation and cut at 3 of them, is turned to its first four
@@ -157,7 +187,7 @@ def classify(scenes: Sequence[Scene], settings: ClassifySettings) -> Work[Classe
     scenes = [scene for scene in scenes if len(scene.table)]
     parts = []
     for name in settings.describe:
-        parts.append((yield from DESCRIPTIONS[name].describe(scenes)))
+        parts.append((yield from DESCRIPTIONS[name].describe(scenes, encoder)))
     rows = np.clip(modified_z(np.concatenate(parts, 1)), -_CLIP, _CLIP)
     if not rows.any():
         raise InputError("All objects look the same in what is looked at, so there are no classes.")
@@ -184,9 +214,9 @@ def with_classes(table: Table, numbers: np.ndarray) -> Table:
     return Table(columns, {**table.units, title: ""})
 
 
-def painted(scene: Scene, numbers: np.ndarray) -> np.ndarray:
-    """The class (n,) of each object where it lies, uint8 ([T,] [Z,] Y, X); 0 where there is none."""
-    found = np.zeros(scene.objects.shape, np.uint8)
+def painted(scene: Scene, numbers: np.ndarray, dtype: DTypeLike = np.uint8) -> np.ndarray:
+    """The class (n,) of each object where it lies, ([T,] [Z,] Y, X); 0 where there is none."""
+    found = np.zeros(scene.objects.shape, dtype)
     for at, here in _parts(scene):
         labels, order = np.unique(scene.table.columns["label"][here], return_index=True)
         seen = scene.objects[at]

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QGroupBox, QLabel, QPushButton, QTableView, QVBoxLayo
 from napari_pu_segment.core.classify import ClassifySettings, Scene, classify, painted, with_classes
 from napari_pu_segment.core.embedding_map import embedding_map
 from napari_pu_segment.core.errors import InputError, PuSegmentError
+from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.progress import Progress, Work
 
 from .jobs import Job
@@ -126,7 +127,7 @@ class ClassifyPanel(QWidget):
         try:
             if found is None or image is None or not book.contains(image):
                 raise InputError("There are no objects of an image yet. Find them first.")
-            work = classes_of(found, book.snapshot(image), self.form.value())
+            work = classes_of(found, book.snapshot(image), self.form.value(), self._session.encoder.model)
         except PuSegmentError as error:
             self._session.said.emit(str(error), True)
             return
@@ -188,7 +189,9 @@ class ClassifyPanel(QWidget):
         self.button.setEnabled(self.running or (self._found is not None and len(self._found.table) > 0))
 
 
-def classes_of(found: Found, snapshot: Snapshot, settings: ClassifySettings) -> Work[Classified]:
+def classes_of(
+    found: Found, snapshot: Snapshot, settings: ClassifySettings, encoder: Model | None = None
+) -> Work[Classified]:
     """Classes of objects by how they look in an image.
 
     Raises
@@ -197,11 +200,11 @@ def classes_of(found: Found, snapshot: Snapshot, settings: ClassifySettings) -> 
         If the image has another shape than the objects, or there are too few of these.
     """
     yield Progress(0, 0, "Reading the image")
-    image = snapshot.sample().image
-    if tuple(image.shape[1:]) != found.labels.shape:
+    sample = snapshot.sample()
+    if sample.spatial_shape != found.labels.shape:
         raise InputError("The chosen image has another shape than the objects. Choose the image that they lie in.")
-    scene = Scene(image, found.labels, found.table)
-    classes = yield from classify([scene], settings)
+    scene = Scene(sample.image, found.labels, found.table, f"The image {sample.name!r}", sample.axes)
+    classes = yield from classify([scene], settings, encoder)
     points, hindrance = np.zeros((0, 2)), ""
     try:
         points = yield from embedding_map(classes.embedding, settings.seed)
