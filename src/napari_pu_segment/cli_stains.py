@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .cli_support import check_output, guarded, make_folder, output_stems, read_config
+from .cli_support import check_output, drive, guarded, make_folder, output_stems, read_config
 from .core.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def stains(
     for path in [told, *(path for pair in paths for path in pair)]:
         check_output(path, [] if path == told == target else inputs)
 
-    from .core.stains import STAINS, check_rgb, normalise_stains, separate
+    from .core.stained import normalising, separating
+    from .core.stains import STAINS
 
     aim = _target(normalise, target) if normalise and target else None
     make_folder(out)
@@ -51,24 +52,24 @@ def stains(
         told.write_text(json.dumps(aim.to_dict(), indent=2) + "\n", "utf-8")
     for image, (picture, amounts) in zip(images, paths, strict=True):
         file = read_image(image)
-        light = check_rgb(file.image, str(image))
+        light = file.image
         if aim is not None:
-            light = normalise_stains(light, aim, str(image))
+            light = drive(normalising(light, aim, str(image)), image.name)
             write_picture(picture, (light.transpose(1, 2, 0) * 255).round())
             typer.echo(str(picture))
         if separated:
-            write_image(amounts, separate(light), file.pixel_size, file.pixel_unit, "CYX", STAINS)
+            found = drive(separating(light, str(image)), image.name)
+            write_image(amounts, found, file.pixel_size, file.pixel_unit, "CYX", STAINS)
             typer.echo(str(amounts))
 
 
 def _target(method: str, path: Path) -> Target:
-    from .core.errors import pick
-    from .core.stains import NORMALISERS, check_rgb, target_of
+    from .core.stained import measuring
+    from .core.stains import target_of
     from .io import read_image
 
-    row = pick(NORMALISERS, method, "stain normalisation")
     if path.suffix.lower() != ".json":
-        return row.measure(check_rgb(read_image(path).image, str(path)), str(path))
+        return drive(measuring(method, read_image(path).image, str(path)), path.name)
     aim = target_of(read_config(path))
     if aim.method != method:
         raise InputError(f"{path} is a target of {aim.method}, not of {method}.")

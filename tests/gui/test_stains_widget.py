@@ -9,7 +9,8 @@ from skimage.data import immunohistochemistry
 pytest.importorskip("napari")
 
 from napari_pu_segment import METHODS, Sample, from_strokes
-from napari_pu_segment.core.stains import STAINS, check_rgb, measure_macenko, normalise_stains, separate
+from napari_pu_segment.core.stained import normalise_stains
+from napari_pu_segment.core.stains import STAINS, check_rgb, measure_macenko, separate
 from napari_pu_segment.gui.main_widget import MainWidget
 from napari_pu_segment.gui.stains_widget import StainsWidget
 
@@ -58,6 +59,23 @@ def test_the_copy_has_the_stains_of_the_target(dock, qtbot):
     assert layer.rgb
     assert np.array_equal(layer.data, np.moveaxis(expected, 0, -1))
     assert (dock.image_combo.value().name, dock.target_combo.value().name) == ("red", "target")
+
+
+def test_it_can_be_cancelled_at_once(dock, qtbot):
+    large = np.tile(immunohistochemistry(), (9, 9, 1))
+    dock.book.viewer.add_image(large, rgb=True, name="large")
+    dock.image_combo.set_value(dock.book.images()[2])
+    assert dock.cancel_button.isHidden()
+    dock.separate_button.click()
+    assert not dock.cancel_button.isHidden()
+    qtbot.waitUntil(lambda: dock.progress_bar.value() > 0, timeout=60_000)
+    assert dock.progress_bar.format() in ("Looking at the image", "Separating stains")
+    dock.cancel_button.click()
+    wait(qtbot, dock)
+    assert dock.status_label.text() == "Cancelled."
+    assert dock.cancel_button.isHidden()
+    assert dock.progress_bar.isHidden()
+    assert len(dock.book.viewer.layers) == 3
 
 
 def test_what_cannot_be_done_is_told(dock, qtbot):

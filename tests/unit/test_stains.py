@@ -7,13 +7,15 @@ import pytest
 from skimage.color import rgb_from_hed
 from skimage.data import immunohistochemistry
 
+from napari_pu_segment.core import stained
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.progress import run
+from napari_pu_segment.core.stained import measuring, normalise_stains, separating
 from napari_pu_segment.core.stains import (
     NORMALISERS,
     check_rgb,
     density,
     measure_macenko,
-    normalise_stains,
     separate,
     target_of,
 )
@@ -98,6 +100,35 @@ def test_a_target_travels_as_json(method):
         target_of({"method": "vahadane"})
     with pytest.raises(InputError, match="no setting called 'white'"):
         target_of({**aim.to_dict(), "white": 1})
+
+
+@BOTH
+def test_a_large_image_is_measured_in_some_pixels_and_changed_in_blocks(method, monkeypatch):
+    image = (255 * tissue(side=61)).astype(np.uint8)
+    light, aim = check_rgb(image), NORMALISERS[method].measure(tissue(seed=3))
+    whole = normalise_stains(image, aim), run(separating(image))
+    np.testing.assert_allclose(whole[1], separate(light), atol=1e-6)
+    monkeypatch.setattr(stained, "_BLOCK_PX", 16)
+    assert normalise_stains(image, aim) == pytest.approx(whole[0], abs=1e-6)
+    np.testing.assert_allclose(run(separating(image)), whole[1], atol=1e-6)
+    monkeypatch.setattr(stained, "MEASURED_PX", 500)
+    assert run(measuring(method, image)) == NORMALISERS[method].measure(light[:, ::3, ::3])
+    assert run(measuring(method, image)) != NORMALISERS[method].measure(light)
+    steps = [progress.step for progress in separating(image)]
+    assert steps[0] == 0
+
+
+def test_grey_blocks_are_no_grey_image_and_the_rest_is_refused_by_blocks(monkeypatch):
+    monkeypatch.setattr(stained, "_BLOCK_PX", 4)
+    image = np.full((3, 9, 9), 7, np.uint8)
+    with pytest.raises(InputError, match="is grey"):
+        run(separating(image))
+    image[0, 8, 8] = 200
+    assert run(separating(image)).shape == (3, 9, 9)
+    floats = np.full((3, 9, 9), 0.5)
+    floats[1, 8, 0] = np.nan
+    with pytest.raises(InputError, match="without values"):
+        run(separating(floats))
 
 
 def test_integers_of_any_depth_are_the_same_light():

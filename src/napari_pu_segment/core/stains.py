@@ -12,11 +12,12 @@ from skimage.color import hed_from_rgb, lab2rgb, rgb2lab, separate_stains
 from skimage.util import img_as_float32
 
 from .errors import InputError, pick
+from .samples import Array
 from .settings import Settings
 
 STAINS = ("haematoxylin", "eosin", "DAB")
-MAX_PX = 50_000_000
-"""Stains are measured over a whole image, which is held in memory at about 100 bytes for each pixel."""
+MAX_PX = 2**27
+"""An image and what is made of it are held in memory, at 30 bytes for each pixel or less."""
 
 _DECADES = 6.0  # scikit-image counts optical density in units of 6: it takes nothing as darker than 1e-6
 _DARKEST = 1 / 255  # of light let through; one grey level of 8 bits
@@ -61,18 +62,37 @@ def check_rgb(image: Any, name: str = "The image") -> np.ndarray:
     InputError
         If it is not in colour, no plane, too large, or of values beyond [0, 1].
     """
+    check_plane(image, name)
+    light = light_of(np.asarray(image), name)
+    check_colour(coloured(light), name)
+    return light
+
+
+def check_plane(image: Array, name: str) -> None:
+    """Refuse what is no plane in colour, or too large."""
     shape = tuple(image.shape)
     if len(shape) != 3 or shape[0] != 3:
         raise InputError(f"{name} has the shape {shape}; stains need one plane in red, green and blue: (3, Y, X).")
     if shape[1] * shape[2] > MAX_PX:
         raise InputError(f"{name} has more than {MAX_PX / 1e6:.0f} million pixels. Crop it, or take a coarser level.")
-    values = np.asarray(image)
+
+
+def light_of(values: np.ndarray, name: str) -> np.ndarray:
+    """Light let through, float32 in [0, 1], of the values of an image or of a part of it (3, Y, X)."""
     if values.dtype.kind == "f" and not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):
         raise InputError(f"{name} is of floating-point values beyond 0 to 1, or without values. Scale it to 0 to 1.")
-    light = img_as_float32(values)  # type: ignore[no-untyped-call]
-    if (light[0] == light[1]).all() and (light[0] == light[2]).all():
+    return np.asarray(img_as_float32(values), np.float32)  # type: ignore[no-untyped-call]
+
+
+def coloured(light: np.ndarray) -> bool:
+    """Whether any pixel is not grey."""
+    return not ((light[0] == light[1]).all() and (light[0] == light[2]).all())
+
+
+def check_colour(found: bool, name: str) -> None:
+    """Refuse an image in which no colour was found."""
+    if not found:
         raise InputError(f"{name} is grey: without colour there are no stains to tell apart.")
-    return np.asarray(light, np.float32)
 
 
 def separate(light: np.ndarray) -> np.ndarray:
@@ -114,9 +134,8 @@ def measure_reinhard(light: np.ndarray, name: str = "The image") -> ReinhardTarg
     return ReinhardTarget(mean=tuple(lab.mean(1).tolist()), spread=tuple(spread.tolist()))
 
 
-def apply_reinhard(light: np.ndarray, target: ReinhardTarget, name: str = "The image") -> np.ndarray:
-    """``(x - mean) * target spread / spread + target mean``, in CIELAB."""
-    own = measure_reinhard(light, name)
+def apply_reinhard(light: np.ndarray, own: ReinhardTarget, target: ReinhardTarget) -> np.ndarray:
+    """``(x - mean) * target spread / spread + target mean``, in CIELAB; `own` is what was measured in the image."""
     lab = rgb2lab(light.astype(np.float64), channel_axis=0)
     mean, spread, to_mean, to_spread = (
         np.reshape(values, (3, 1, 1)) for values in (own.mean, own.spread, target.mean, target.spread)
@@ -157,9 +176,8 @@ def measure_macenko(light: np.ndarray, name: str = "The image") -> MacenkoTarget
     )
 
 
-def apply_macenko(light: np.ndarray, target: MacenkoTarget, name: str = "The image") -> np.ndarray:
+def apply_macenko(light: np.ndarray, own: MacenkoTarget, target: MacenkoTarget) -> np.ndarray:
     """The same amounts of stain, relative to the strongest, in the stains of the target."""
-    own = measure_macenko(light, name)
     amounts = _amounts(density(light), np.array(own.stains)) * (np.array(target.strongest) / own.strongest)
     moved = 10 ** -(amounts @ np.array(target.stains))
     return np.asarray(np.clip(moved.T.reshape(light.shape), 0, 1), np.float32)
@@ -172,7 +190,7 @@ def _amounts(every: np.ndarray, stains: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Normaliser:
-    """One row of `NORMALISERS`: what of an image is measured, and how another is made to have the same."""
+    """One row of `NORMALISERS`: what of an image is measured, and how a part of another is made to have the same."""
 
     title: str
     target: type[Target]
@@ -209,25 +227,3 @@ def target_of(values: Mapping[str, Any]) -> Target:
     """
     row = pick(NORMALISERS, str(values.get("method")), "stain normalisation")
     return row.target(**values)
-
-
-def normalise_stains(light: np.ndarray, target: Target, name: str = "The image") -> np.ndarray:
-    """An image with the stains of a target.
-
-    Parameters
-    ----------
-    light : ndarray, (3, Y, X), float32 in [0, 1]
-        See `check_rgb`.
-    target : ReinhardTarget or MacenkoTarget
-        What `NORMALISERS[method].measure` found in another image.
-
-    Returns
-    -------
-    ndarray, (3, Y, X), float32 in [0, 1]
-
-    Raises
-    ------
-    InputError
-        If the image shows no stains.
-    """
-    return NORMALISERS[target.method].apply(light, target, name)

@@ -10,12 +10,23 @@ import napari
 import numpy as np
 from napari.layers import Image
 from napari.utils import Colormap
-from qtpy.QtWidgets import QApplication, QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import Sample
-from napari_pu_segment.core.stains import NORMALISERS, STAINS, check_rgb, normalise_stains, separate
+from napari_pu_segment.core.stained import measuring, normalising, separating
+from napari_pu_segment.core.stains import NORMALISERS, STAINS
 
 from .image_combo import ImageCombo
 from .jobs import Job, JobRunner
@@ -23,6 +34,7 @@ from .layers import LayerBook
 from .looks import FAILED
 from .settings_form import narrow
 
+_LOOKED_AT_PX = 2**20  # of a stain's layer, for where its colours end
 COLOURS = dict(zip(STAINS, ("#26267f", "#c8387f", "#6b3a0a"), strict=True))  # of much stain; none is white
 
 
@@ -44,11 +56,15 @@ class StainsWidget(QWidget):
         for name, row in NORMALISERS.items():
             self.method_combo.addItem(row.title, name)
         self.separate_button, self.normalise_button = QPushButton("Separate stains"), QPushButton("Normalise")
+        self.progress_bar, self.cancel_button = QProgressBar(), QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop; no layer is added")
+        self._job: Job | None = None
         self.status_label = QLabel("Choose an RGB image of stained tissue.")
         self.status_label.setWordWrap(True)
         self._lay_out()
         self.separate_button.clicked.connect(self.separate)
         self.normalise_button.clicked.connect(self.normalise)
+        self.cancel_button.clicked.connect(self.cancel)
         runner = self.runner
         self.destroyed.connect(lambda: runner.close())
         application = QApplication.instance()
@@ -66,9 +82,14 @@ class StainsWidget(QWidget):
         rows.addRow("Target", self.target_combo)
         rows.addRow("Method", self.method_combo)
         rows.addRow(self.normalise_button)
+        running = QHBoxLayout()
+        running.addWidget(self.progress_bar)
+        running.addWidget(self.cancel_button)
         layout.addLayout(rows)
+        layout.addLayout(running)
         layout.addWidget(self.status_label)
         layout.addStretch()
+        self._show_running(False)
 
     def separate(self) -> None:
         """Add a layer for each stain of the image, in the background."""
@@ -86,34 +107,46 @@ class StainsWidget(QWidget):
             return
         self._start(partial(_normalised, method), (image, target), lambda found: self._show(image, found))
 
-    def _start(
-        self, work: Callable[..., Work[np.ndarray]], images: tuple[Image, ...], show: Callable[[np.ndarray], None]
-    ) -> None:
+    def cancel(self) -> None:
+        """Stop what is running."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def _start(self, work: Callable[..., Work[Any]], images: tuple[Image, ...], show: Callable[[Any], None]) -> None:
         def connect(job: Job) -> None:
             job.returned.connect(show)
             job.failed.connect(lambda error: self._say(str(error), True))
-            job.finished.connect(lambda: self._enable(True))
+            job.cancelled.connect(lambda: self._say("Cancelled."))
+            job.progress.connect(self._on_progress)
+            job.finished.connect(lambda: self._show_running(False))
 
         try:
             samples = [self.book.snapshot(image).sample() for image in images]
-            self._enable(False)
+            self._show_running(True)
             self._say("Working …")
-            self.runner.start(work(*samples), "Stains", connect)
+            self._job = self.runner.start(work(*samples), "Stains", connect)
         except PuSegmentError as error:
-            self._enable(True)
+            self._show_running(False)
             self._say(str(error), True)
 
-    def _enable(self, on: bool) -> None:
-        self.separate_button.setEnabled(on)
-        self.normalise_button.setEnabled(on)
+    def _show_running(self, on: bool) -> None:
+        self.progress_bar.setRange(0, 0)
+        for shown in (self.progress_bar, self.cancel_button):
+            shown.setVisible(on)
+        for button in (self.separate_button, self.normalise_button):
+            button.setEnabled(not on)
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.progress_bar.setRange(0, progress.total)
+        self.progress_bar.setFormat(progress.message)
+        self.progress_bar.setValue(progress.step)
 
     def _show(self, image: Image, found: np.ndarray) -> None:
         self._add(image, np.moveaxis(found, 0, -1), f"{image.name} normalised", rgb=True)
         self._say("The copy is a layer of its own.")
 
-    def _show_stains(self, image: Image, found: np.ndarray) -> None:
-        for name, amounts in zip(STAINS, found, strict=True):
-            top = max(float(np.percentile(amounts, 99.9)), 1e-3)
+    def _show_stains(self, image: Image, found: tuple[np.ndarray, list[float]]) -> None:
+        for name, amounts, top in zip(STAINS, *found, strict=True):
             look = {"colormap": Colormap(["white", COLOURS[name]], name), "contrast_limits": (0, top)}
             self._add(image, amounts, f"{image.name} {name}", visible=name == STAINS[0], **look)
         self._say("Each stain is a layer. Only haematoxylin is visible yet.")
@@ -131,17 +164,14 @@ class StainsWidget(QWidget):
         self.status_label.setStyleSheet(FAILED if failed else "")
 
 
-def _light(sample: Sample) -> np.ndarray:
-    return check_rgb(sample.image, f"The image {sample.name!r}")
-
-
-def _separated(sample: Sample) -> Work[np.ndarray]:
-    yield Progress(0, 0, "Separating stains")
-    return separate(_light(sample))
+def _separated(sample: Sample) -> Work[tuple[np.ndarray, list[float]]]:
+    """The stains (3, Y, X) of an image, and how much of each has its full colour on screen."""
+    found = yield from separating(sample.image, f"The image {sample.name!r}")
+    yield Progress(0, 0, "Choosing colours")
+    step = max(1, round((found[0].size / _LOOKED_AT_PX) ** 0.5))
+    return found, [max(float(np.percentile(one[::step, ::step], 99.9)), 1e-3) for one in found]
 
 
 def _normalised(method: str, sample: Sample, target: Sample) -> Work[np.ndarray]:
-    yield Progress(0, 0, "Measuring the target")
-    aim = NORMALISERS[method].measure(_light(target), f"The image {target.name!r}")
-    yield Progress(0, 0, "Normalising stains")
-    return normalise_stains(_light(sample), aim, f"The image {sample.name!r}")
+    aim = yield from measuring(method, target.image, f"The image {target.name!r}")
+    return (yield from normalising(sample.image, aim, f"The image {sample.name!r}"))
