@@ -53,15 +53,12 @@ def curate(
     """Find duplicates, odd images, groups, wrong masks, and what to annotate next. Nothing is moved or deleted."""
     from .batch.folder import check_folders
     from .core.curation import CurateSettings
-    from .core.model import load_model
     from .image_set import ScanSettings, curating, writing
 
     check_folders(folder, out)
     settings = CurateSettings().changed({"seed": seed, **parse_pairs(changes or [], CurateSettings)})
-    chosen = load_model(model) if model is not None else None
-    eyes = load_model(encoder) if encoder is not None else None
-    which = ScanSettings(folder, recursive, pattern, masks, strokes)
-    report = drive(curating(which, settings, chosen, eyes), folder.name)
+    which = ScanSettings(folder, recursive, pattern, masks, strokes, model, encoder)
+    report = drive(curating(which, settings), folder.name)
     drive(writing(report, out), folder.name)
     for one in report.scan.refused:
         typer.echo(f"refused: {one.reason}", err=True)

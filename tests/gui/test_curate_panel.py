@@ -15,11 +15,18 @@ from PIL import Image as Picture
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QFileDialog
 
+from napari_pu_segment.core.curation import CurateSettings
+from napari_pu_segment.core.methods import METHODS
+from napari_pu_segment.core.model import save_model
+from napari_pu_segment.core.pipeline import train
+from napari_pu_segment.core.pretrain_settings import PretrainSettings
+from napari_pu_segment.core.progress import run
+from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.gui.curate_panel import SIMILAR
 from napari_pu_segment.gui.gallery import Entry
 from napari_pu_segment.gui.main_widget import PLUGIN
-from napari_pu_segment.image_set import ALL, DUPLICATES, REPORTS
-from tests.helpers import disks
+from napari_pu_segment.image_set import ALL, DUPLICATES, REPORTS, ScanSettings, curating, ranking
+from tests.helpers import disk_sample, disks
 
 N = 12
 
@@ -166,6 +173,51 @@ def test_looking_is_cancelled_and_a_wrong_folder_is_said(scene):
     press(scene, panel.start_button)
     scene.qtbot.waitUntil(lambda: "/nowhere" in scene.said[-1][0])
     assert scene.said[-1][1]
+
+
+def test_a_model_and_an_encoder_have_their_say_as_on_the_command_line(scene):
+    panel, folder = scene.panel, scene.folder
+    model, encoder = folder / "m.safetensors", folder / "e.safetensors"
+    save_model(train([disk_sample()[0]], METHODS["pu"].settings(n_steps=20, threads=1)), model)
+    made = METHODS["pretrain"].train([Sample(disks(seed=1)[0])], PretrainSettings(n_steps=2, threads=1))
+    save_model(run(made), encoder)
+    look_through(scene)
+    plain = panel.report
+    assert plain.curation.doubt is None
+    assert not plain.scan.encoder
+    assert ".safetensors" not in panel.summary_label.text()
+    panel.form.masks_row.set_value(None)
+    panel.form.model_row.set_value(model)
+    panel.form.encoder_row.set_value(encoder)
+    look_through(scene)
+    report, said = panel.report, panel.summary_label.text()
+    assert "Compared by the encoder e.safetensors." in said
+    assert "The model m.safetensors had a say" in said
+    same = run(curating(ScanSettings(folder / "in", model=model, encoder=encoder), CurateSettings()))
+    assert report.to_dict() == same.to_dict()
+    assert report.scan.encoder
+    assert np.isfinite(report.curation.doubt).all()
+    again = run(ranking(report, [], None, report.curation.settings.order))  # as when an order is chosen
+    assert again.curation.next == report.curation.next
+    assert np.array_equal(again.curation.doubt, report.curation.doubt)
+    panel.form.model_row.set_value(encoder)
+    press(scene, panel.start_button)
+    scene.qtbot.waitUntil(lambda: not panel.running)
+    assert "is an encoder" in scene.said[-1][0]
+    assert scene.said[-1][1]
+
+
+def test_what_has_strokes_is_not_suggested(scene):
+    panel = scene.panel
+    panel.form.masks_row.set_value(None)
+    look_through(scene)
+    first = panel.report.curation.next[0]
+    (scene.folder / "strokes").mkdir()
+    (scene.folder / f"strokes/{Path(panel.report.names[first]).stem}_strokes.geojson").write_text("{}")
+    panel.form.strokes_row.set_value(scene.folder / "strokes")
+    look_through(scene)
+    assert panel.report.scan.annotated == (first,)
+    assert first not in panel.report.curation.next
 
 
 def test_of_thousands_of_images_only_those_in_sight_are_read(scene):

@@ -1,4 +1,4 @@
-"""The form of curation: which images, which masks, and what counts as odd or alike."""
+"""The form of curation: which images, which masks and models, and what counts as odd or alike."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ class CurateForm(QWidget):
             "Choose the folder of the masks",
             "Masks with the names of their images: balance of classes, and masks that look wrong. May be empty",
         )
+        self.strokes_row = PathRow(
+            "Choose the folder of strokes",
+            "Strokes with the names of their images: these are annotated already. May be empty",
+        )
+        self.model_row = PathRow(
+            "Choose a model", "A model: images that it is unsure of are to be annotated first. May be empty", file=True
+        )
+        self.encoder_row = PathRow(
+            "Choose an encoder",
+            "An encoder of such images, made on the tab Model: images are compared by it. Empty: by the filter bank",
+            file=True,
+        )
         self.pattern_edit = QLineEdit("*")
         self.pattern_edit.setToolTip("Only images whose names match, such as *_dapi.tif")
         self.recursive_box = QCheckBox("Also the folders below")
@@ -35,6 +47,9 @@ class CurateForm(QWidget):
         rows.addRow("Masks", self.masks_row)
         inner.addRow("Names", self.pattern_edit)
         inner.addRow(self.recursive_box)
+        inner.addRow("Strokes", self.strokes_row)
+        inner.addRow("Model", self.model_row)
+        inner.addRow("Encoder", self.encoder_row)
         inner.addRow(self.settings_form)
         more.setLayout(inner)
         layout = QVBoxLayout(self)
@@ -54,4 +69,5 @@ class CurateForm(QWidget):
         if folder is None:
             raise InputError("Choose the folder of the images first.")
         pattern = self.pattern_edit.text().strip() or "*"
-        return ScanSettings(folder, self.recursive_box.isChecked(), pattern, self.masks_row.value()), settings
+        more = (row.value() for row in (self.masks_row, self.strokes_row, self.model_row, self.encoder_row))
+        return ScanSettings(folder, self.recursive_box.isChecked(), pattern, *more), settings

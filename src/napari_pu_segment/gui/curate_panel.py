@@ -35,6 +35,7 @@ from napari_pu_segment.image_set import (
     group_title,
     lists,
     ordered,
+    seen_by,
     words_of,
     writing,
 )
@@ -215,7 +216,7 @@ class CuratePanel(QWidget):
     def _on_report(self, report: SetReport) -> None:
         self.report, self._lists = report, lists(report)
         counts = [f"{n} {name}" for name, n in report.summary().items() if n]
-        self.summary_label.setText(", ".join(counts) + ".")
+        self.summary_label.setText(f"{', '.join(counts)}. {seen_by(report)}".rstrip())
         self.facts_label.setText("<br>".join(facts(report)))
         groups = report.curation.groups
         titles = [f"{group_title(i)}: {len(group.members)} images" for i, group in enumerate(groups, 1)]

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 
 import napari
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 
 from .annotate_box import AnnotateBox
 from .campaign import Campaign
 from .column import Column
 from .curate_panel import CuratePanel
-from .jobs import JobRunner
+from .jobs import Job, JobRunner
 from .layers import LayerBook
 from .looks import FAILED
-from .main_widget import MainWidget, opened_widget
+from .main_widget import SETTLE_MS, MainWidget, opened_widget
+from .ready import GETTING_READY, importing
+
+# What looking through a folder takes from these libraries
+_NEEDED = (
+    "scipy.stats",
+    "sklearn.cluster",
+    "sklearn.decomposition",
+    "sklearn.ensemble",
+    "sklearn.metrics",
+    "sklearn.neighbors",
+)
 
 
 class CurateWidget(QWidget):
@@ -78,7 +90,12 @@ class CurateWidget(QWidget):
             elif not self._entered:
                 self._entered = True
                 self.destroyed.connect(self._end)
+                QTimer.singleShot(SETTLE_MS, self._get_ready)
         return super().event(event)
+
+    def _get_ready(self) -> None:
+        if self._entered:
+            self.runner.start(importing(_NEEDED), GETTING_READY, _then_look_for_garbage, "beside")
 
     def _leave(self) -> None:
         if self._entered:
@@ -89,3 +106,7 @@ class CurateWidget(QWidget):
     def _say(self, text: str, failed: bool = False) -> None:
         self.status_label.setText(text)
         self.status_label.setStyleSheet(FAILED if failed else "")
+
+
+def _then_look_for_garbage(job: Job) -> None:
+    job.returned.connect(lambda _: gc.collect())  # on the main thread, which other programs do not hold up

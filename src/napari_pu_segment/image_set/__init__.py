@@ -1,7 +1,7 @@
 """A folder of images looked through: what `core.curation` finds out about it, as a report; or an encoder of it."""
 
 from .encoding import CHECKPOINT, Encoded, EncodeSettings, encoding
-from .lists import ALL, DUPLICATES, NEXT, SORTS, SUSPECTED, facts, group_title, lists, ordered, words_of
+from .lists import ALL, DUPLICATES, NEXT, SORTS, SUSPECTED, facts, group_title, lists, ordered, seen_by, words_of
 from .ranking import ranking
 from .report import REPORTS, SetReport, curating, writing
 from .scan import Refused, Scan, ScanSettings, read_values, scanning
@@ -29,6 +29,7 @@ __all__ = [
     "ranking",
     "read_values",
     "scanning",
+    "seen_by",
     "words_of",
     "writing",
 ]

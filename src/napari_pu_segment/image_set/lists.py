@@ -55,6 +55,14 @@ def facts(report: SetReport) -> list[str]:
     return told
 
 
+def seen_by(report: SetReport) -> str:
+    """The encoder and the model that had a say, in a sentence each; empty without them."""
+    which = report.scan.settings
+    told = [f"Compared by the encoder {which.encoder.name}."] if which.encoder is not None else []
+    told += [f"The model {which.model.name} had a say in what comes next."] if which.model is not None else []
+    return " ".join(told)
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 

@@ -20,7 +20,8 @@ MOST_ASKED = 200
 def ranking(report: SetReport, annotated: Sequence[int], model: Model | None, order: str) -> Work[SetReport]:
     """The report with another list of what to annotate next.
 
-    The model is asked about at most 200 images: of a large set those that the order puts first without it.
+    The model is asked about at most 200 images: of a large set those that the order puts first without it. Without a
+    model, what the one of the first ranking said about all of them counts, if there was one.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def ranking(report: SetReport, annotated: Sequence[int], model: Model | None, or
     left_out = unfit(found.findings, found.near, annotated)
     vectors, seed = found.embeddings.vectors, found.settings.seed
     asked = yield from next_images(vectors, order, MOST_ASKED, annotated=annotated, left_out=left_out, seed=seed)
-    doubt = None
+    doubt = report.scan.doubt
     if model is not None:
         doubt, ticker = np.full(n, np.nan), Ticker()
         for step, i in enumerate(asked):

@@ -24,7 +24,6 @@ from ..batch.settings import shown
 from ..core.curation import MEASURES, CurateSettings, Curation, curate
 from ..core.errors import OutputError
 from ..core.files import write_atomically
-from ..core.model import Model
 from ..core.progress import Work
 from .scan import Scan, ScanSettings, scanning
 
@@ -188,9 +187,7 @@ def _cell(value: Any) -> str:
     return "'" + text if isinstance(value, str) and text.startswith(_FORMULA) else text
 
 
-def curating(
-    settings: ScanSettings, curation: CurateSettings, model: Model | None = None, encoder: Model | None = None
-) -> Work[SetReport]:
+def curating(settings: ScanSettings, curation: CurateSettings) -> Work[SetReport]:
     """Look through a folder, and find out about its images; nothing is written. See `scanning`.
 
     Raises
@@ -198,7 +195,7 @@ def curating(
     InputError
         If the folder cannot be read, or has no image that can be used.
     """
-    scan = yield from scanning(settings, curation, model, encoder)
+    scan = yield from scanning(settings, curation)
     found = curate(scan.looks, curation, masked=scan.masked, annotated=scan.annotated, doubt=scan.doubt)
     report = SetReport(scan, (yield from found))
     report.prepare()

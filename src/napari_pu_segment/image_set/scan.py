@@ -10,7 +10,7 @@ import numpy as np
 from ..batch.folder import find
 from ..core.curation import CurateSettings, Look, Masked, doubt_of, looking, looking_at_mask
 from ..core.errors import InputError, PuSegmentError, is_out_of_memory
-from ..core.model import Model
+from ..core.model import Model, load_model
 from ..core.progress import Progress, Ticker, Work, shifted
 from ..core.runtime import set_threads
 from ..core.samples import Array
@@ -32,6 +32,11 @@ class ScanSettings:
         A folder of masks: of `a/x.tif` that with the path `a/x` or `a/x_mask`, whatever its suffix.
     strokes : Path or None
         A folder of strokes: images with a file of the path `a/x` or `a/x_strokes`, whatever its suffix, are annotated.
+    model : Path or None
+        The file of a model that is asked how uncertain it is about each image.
+    encoder : Path or None
+        The file of an encoder that images are compared by, instead of the embedder; images that it cannot see are
+        refused.
     """
 
     folder: Path
@@ -39,6 +44,8 @@ class ScanSettings:
     pattern: str = "*"
     masks: Path | None = None
     strokes: Path | None = None
+    model: Path | None = None
+    encoder: Path | None = None
 
     def painted_stems(self) -> set[str]:
         """Paths of the images with strokes, without their suffixes.
@@ -72,6 +79,25 @@ class ScanSettings:
                 raise InputError(f"{found[stem]!r} and {one.name!r} are both masks of {stem!r}. Remove one of them.")
             found[stem] = one.name
         return found
+
+    def models(self) -> tuple[Model | None, Model | None]:
+        """The model and the encoder, read from their files.
+
+        Raises
+        ------
+        InputError
+            If a file is none of them, or the encoder is none for planes.
+        """
+        model = None if self.model is None else load_model(self.model)
+        encoder = None if self.encoder is None else load_model(self.encoder)
+        if model is not None and model.is_encoder:
+            raise InputError(f"Model file {str(self.model)!r} is an encoder. It can compare images: give it as that.")
+        if encoder is not None and (not encoder.is_encoder or encoder.card.network.ndim == 3):
+            raise InputError(
+                f"Images are compared by an encoder for planes; {str(self.encoder)!r} is another model. "
+                "Make one by pretraining."
+            )
+        return model, encoder
 
 
 @dataclass(frozen=True)
@@ -131,9 +157,7 @@ def path_stem(name: str) -> str:
     return str(PurePosixPath(name).with_name(stem_of(name)))
 
 
-def scanning(
-    settings: ScanSettings, curate: CurateSettings, model: Model | None = None, encoder: Model | None = None
-) -> Work[Scan]:
+def scanning(settings: ScanSettings, curate: CurateSettings) -> Work[Scan]:
     """Look at every image of a folder. Nothing is written.
 
     What cannot be used, from its header or when it is read, is refused with the reason, and all others are looked at.
@@ -143,18 +167,14 @@ def scanning(
     settings : ScanSettings
     curate : CurateSettings
         Its embedder, seed and what the values of masks mean.
-    model : Model, optional
-        Asked how uncertain it is about each image.
-    encoder : Model, optional
-        What images are compared by, instead of the embedder; images that it cannot see are refused.
 
     Raises
     ------
     InputError
-        If the folder cannot be read, or has no image that can be used, or the encoder is none for planes.
+        If the folder cannot be read, or has no image that can be used, or a model is not what it is given as.
     """
-    if encoder is not None and (not encoder.is_encoder or encoder.card.network.ndim == 3):
-        raise InputError("Images are compared by an encoder for planes; this is another model.")
+    yield Progress(0, 0, "Reading names")
+    model, encoder = settings.models()
     found, n_others = find(settings.folder, settings.pattern, settings.recursive)
     masks, painted, ticker = settings.masks_by_stem(), settings.painted_stems(), Ticker()
     set_threads(1)  # as in a batch: the last bits do not depend on the computer
