@@ -48,6 +48,7 @@ WAYS: dict[str, tuple[dict[str, object] | None, dict[str, object]]] = {
     "dino": ({"objective": "dino"}, {}),
     "unet cold": (None, {"network": "unet", "width": 16}),
     "unet simclr": ({"network": "unet", "width": 16}, {"network": "unet"}),
+    "unet dino": ({"network": "unet", "width": 16, "objective": "dino"}, {"network": "unet"}),
 }
 
 

@@ -85,24 +85,44 @@ def test_self_distillation_by_hand():
     assert float(centred) == pytest.approx(-0.5 * math.log(0.75) - 0.5 * math.log(0.25))
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (4, 16, 16)])
-def test_places_of_two_views_are_the_same(shape, monkeypatch):
+@pytest.mark.parametrize("sides", [(16, 16), (4, 16, 16)])
+def test_places_of_two_views_are_the_same_and_lie_elsewhere_in_them(sides, monkeypatch):
+    shape = views.crop_sides(sides)
+    assert shape == [side * 5 // 4 for side in sides]
     crops = torch.arange(3 * math.prod(shape), dtype=torch.float32).reshape(3, 1, *shape)
     monkeypatch.setattr(views, "_changed", lambda x, rng: x)
-    drawn = views.Views(crops, 5)
-    turned = False
-    for seed in range(6):
+    monkeypatch.setattr(views, "_turned", lambda x, turns, mirror: x)
+    drawn = views.Views(crops, sides, 5)
+    moves = []
+    for seed in range(12):
         looks, places = drawn.draw(np.random.default_rng(seed))
-        turned |= not torch.equal(looks[0], looks[1])
         first, second = (views.at_places(look, place) for look, place in zip(looks, places, strict=True))
+        assert looks[0].shape == looks[1].shape == (5, 1, *sides)
         assert first.shape == (5 * 8, 1)
         assert torch.equal(first, second)
-    assert turned
+        at = np.array([np.unravel_index(place.numpy(), sides) for place in places])  # (2, axes, n, places)
+        quarter = np.array(sides)[:, None, None] // 4
+        assert ((at >= quarter) & (at < np.array(sides)[:, None, None] - quarter)).all()
+        moves.append((at[0] - at[1])[:, 0, 0])
+    assert (np.abs(moves).max(0) == np.array(sides) // 4).all()  # as far as they may be apart
+    assert len({int(move) % 4 for move in np.array(moves)[:, -1]}) == 4  # and not in steps of a grid
+
+
+@pytest.mark.parametrize("sides", [(16, 16), (4, 16, 16)])
+def test_places_of_turned_views_are_the_same(sides, monkeypatch):
+    shape = views.crop_sides(sides)
+    crops = torch.arange(3 * math.prod(shape), dtype=torch.float32).reshape(3, 1, *shape)
+    monkeypatch.setattr(views, "_changed", lambda x, rng: x)
+    for seed in range(6):
+        looks, places = views.Views(crops, sides, 5).draw(np.random.default_rng(seed))
+        first, second = (views.at_places(look, place) for look, place in zip(looks, places, strict=True))
+        assert torch.equal(first, second)
+        assert not torch.equal(looks[0], looks[1])
 
 
 def test_views_differ_in_brightness(monkeypatch):
     crops = torch.rand(3, 2, 16, 16, generator=torch.Generator().manual_seed(0))
-    looks, _ = views.Views(crops, 4).draw(np.random.default_rng(0))
+    looks, _ = views.Views(crops, (16, 16), 4).draw(np.random.default_rng(0))
     assert looks[0].shape == looks[1].shape == (4, 2, 16, 16)
     assert (looks[0].mean((1, 2, 3)) - looks[1].mean((1, 2, 3))).abs().min() > 1e-3
 
@@ -134,7 +154,7 @@ def test_an_objective_is_learnt_and_a_seed_gives_the_same(objective, monkeypatch
     first = trained(80)
     if objective == "simclr":  # of 2 x 32 rows, by chance log(63)
         assert np.mean(said[:10]) > 0.95 * math.log(63)
-        assert np.mean(said[-10:]) < 0.8 * math.log(63)
+        assert np.mean(said[-20:]) < 0.94 * math.log(63)
     else:  # of 64 answers; all places alike would be log(64)
         assert np.mean(said[-10:]) < 0.96 * math.log(64)
     assert first.is_encoder

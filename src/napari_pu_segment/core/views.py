@@ -1,4 +1,4 @@
-"""Two views of the same places: turned, mirrored, brighter or darker, noisier, blurred; what an encoder learns from."""
+"""Two views of the same places: moved, turned, mirrored, brighter or darker, noisier, blurred; an encoder's lessons."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw_crops(
     stats : sequence
         Intensity statistics of each.
     sides : sequence of int
-        Of a crop, ([T,] [Z,] Y, X), with 1 for axes that are each on their own.
+        Of a crop, ([T,] [Z,] Y, X), with 1 for axes that are each on their own; see `crop_sides`.
 
     Returns
     -------
@@ -51,18 +51,30 @@ def draw_crops(
     return crops.squeeze(own)
 
 
+def crop_sides(view_sides: Sequence[int]) -> list[int]:
+    """Sides of crops ([T,] [Z,] Y, X) in which views of other sides move by up to a quarter of theirs."""
+    return [side + side // 4 for side in view_sides]
+
+
 class Views:
-    """Draws crops, and makes two views of each.
+    """Draws crops, and cuts two views of each.
+
+    The views of a crop begin at different pixels. Else a network could tell its places by where they lie in the view,
+    or in its own grid of strides, and would learn that instead of the image: the contrast of places was then met by
+    maps that were the same for every image.
 
     Parameters
     ----------
     crops : Tensor, (M, C, [Z,] Y, X)
+        With sides as `crop_sides` gives.
+    sides : sequence of int
+        Of a view, ([Z,] Y, X).
     n : int
         Crops of one step.
     """
 
-    def __init__(self, crops: torch.Tensor, n: int) -> None:
-        self._crops, self._n = crops, n
+    def __init__(self, crops: torch.Tensor, sides: Sequence[int], n: int) -> None:
+        self._crops, self._sides, self._n = crops, tuple(sides), n
 
     def draw(self, rng: np.random.Generator) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Two views (n, C, [Z,] Y, X), and in each the flat indices (n, P) of the same P places.
@@ -70,14 +82,18 @@ class Views:
         Places keep a quarter of the side from the edge, where the encoder would see what is not there.
         """
         chosen = self._crops[torch.from_numpy(rng.integers(len(self._crops), size=self._n))]
-        shape = chosen.shape[2:]
-        inner = [rng.integers(side // 4, side - side // 4, (self._n, _PLACES)) for side in shape]
-        flat = torch.from_numpy(np.ravel_multi_index(inner, tuple(shape)))
-        numbers = torch.arange(shape.numel()).reshape(shape)
+        sides = np.array(self._sides)
+        starts = rng.integers(np.array(chosen.shape[2:]) - sides + 1, size=(2, len(sides)))
+        low, high = starts.max(0) + sides // 4, starts.min(0) + sides - sides // 4
+        inner = rng.integers(low, high, (self._n, _PLACES, len(sides)))
+        numbers = torch.arange(int(sides.prod())).reshape(self._sides)
         views, places = [], []
-        for _ in range(2):
+        for start in starts:
+            window = tuple(slice(at, at + side) for at, side in zip(start, sides, strict=True))
+            flat = torch.from_numpy(np.ravel_multi_index(tuple(np.moveaxis(inner - start, -1, 0)), self._sides))
             turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-            views.append(_turned(_changed(chosen, rng), turns, mirror).contiguous())
+            changed = _changed(chosen[(slice(None), slice(None), *window)], rng)
+            views.append(_turned(changed, turns, mirror).contiguous())
             moved = _turned(numbers, turns, mirror).flatten()
             back = torch.empty_like(moved)
             back[moved] = torch.arange(len(moved))

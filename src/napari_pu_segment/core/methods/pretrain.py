@@ -25,7 +25,7 @@ from ..progress import Progress, Ticker, Work
 from ..runtime import set_threads
 from ..samples import Sample
 from ..self_supervised import OBJECTIVES
-from ..views import Views, draw_crops
+from ..views import Views, crop_sides, draw_crops
 
 __all__ = ["PretrainSettings", "train"]
 
@@ -76,10 +76,10 @@ def train(
     assert isinstance(network, Encoder)
     rng, ndim = np.random.default_rng(settings.seed), basis.spec.ndim
     sides = patch_sides(network, len(bare[0].spatial_shape) - ndim, ndim)
-    crops = yield from draw_crops(bare, basis.stats, sides, rng)
+    crops = yield from draw_crops(bare, basis.stats, crop_sides(sides), rng)
     if not bool((crops != crops.flatten()[0]).any()):
         raise InputError("The images have no contrast: all pixels are the same, so there is nothing to learn.")
-    device, views = next(network.parameters()).device, Views(crops, network.n_unlabelled)
+    device, views = next(network.parameters()).device, Views(crops, sides[-ndim:], network.n_unlabelled)
     learner = built(lambda: OBJECTIVES[settings.objective].make(network), settings.seed).to(device)
     if basis.encoder is not None:
         network.load_state_dict(basis.encoder.state_dict())
@@ -92,7 +92,7 @@ def train(
     kept = Checkpoint(checkpoint, _about(basis.spec, settings, crops)) if checkpoint else None
     limit_s = 60 * settings.max_minutes
     yield from fit(learner, step, settings, message="Learning features", limit_s=limit_s, checkpoint=kept)
-    network.compress((yield from _rows(network, crops, rng)))
+    network.compress((yield from _rows(network, crops, sides[-ndim:], rng)))
     return basis.model(network, Estimate(0.0, (0.0, 0.0), "none"), n_positive_strokes=0, n_negative_strokes=0)
 
 
@@ -102,11 +102,12 @@ def _about(spec: NetworkSpec, settings: PretrainSettings, crops: torch.Tensor) -
     return hashlib.sha256(told.encode() + crops.numpy().tobytes()).hexdigest()
 
 
-def _rows(network: Encoder, crops: torch.Tensor, rng: np.random.Generator) -> Work[torch.Tensor]:
-    """Traits (n, F) at places in the middle of crops."""
+def _rows(network: Encoder, crops: torch.Tensor, sides: Sequence[int], rng: np.random.Generator) -> Work[torch.Tensor]:
+    """Traits (n, F) at places in the middle of views of some sides, each of one crop."""
     device, ticker, found = next(network.parameters()).device, Ticker(), []
     chosen = crops[torch.from_numpy(rng.permutation(len(crops))[: _SEEN // 64])]
-    inner = [slice(side // 4, side - side // 4) for side in crops.shape[2:]]
+    chosen = chosen[(slice(None), slice(None), *(slice(side) for side in sides))]
+    inner = [slice(side // 4, side - side // 4) for side in sides]
     for number, crop in enumerate(chosen):
         if ticker.due():
             yield Progress(number, len(chosen), "Choosing features")
