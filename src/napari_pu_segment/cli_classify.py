@@ -54,7 +54,7 @@ def classify(
     """Put the objects of all images together into classes, without labels; and the images, by what is in them."""
     from .core import classify as core
     from .core.embedding_map import embedding_map
-    from .core.image_classes import group_images, learn_images
+    from .core.image_classes import group_images, image_table, learn_images
     from .core.table import Table
     from .io import read_image, write_image
 
@@ -74,11 +74,10 @@ def classify(
     if truth:
         report["against_truth"] = _judged(scenes, found, truth)
     points = drive(embedding_map(found.embedding, seed), "Map") if map_ else None
-    proportions = found.proportions()
-    columns = {"image": _text(stems), "n_objects": _numbers(found.counts)}
-    columns |= {f"class_{k + 1}_fraction": proportions[:, k] for k in range(settings.n_classes)}
+    proportions, groups = found.proportions(), None
     if image_classes:
-        columns["image_class"] = drive(group_images(proportions, image_classes, seed), "Classes of images")
+        groups = drive(group_images(proportions, image_classes, seed), "Classes of images")
+    columns = image_table(stems, found, groups).columns
     if labels is not None:
         learnt = drive(learn_images(proportions, labels, seed), "Classes of images")
         columns |= {"image_label": _text(labels), "image_class_learnt": learnt.names}
@@ -194,9 +193,3 @@ def _text(values: Sequence[str]) -> np.ndarray:
     import numpy as np
 
     return np.array(values, dtype=np.str_)
-
-
-def _numbers(values: Sequence[int]) -> np.ndarray:
-    import numpy as np
-
-    return np.array(values, dtype=np.int64)

@@ -102,3 +102,59 @@ def test_classes_come_into_table_layer_and_file(make_viewer, qtbot, tmp_path, mo
     assert said[-1][1]
     assert widget.session.book.member(image, "classes") is None
     assert panel.button.text() == "Find classes"
+
+
+def test_all_open_images_are_classified_together(make_viewer, qtbot, tmp_path, monkeypatch):
+    viewer = make_viewer()
+    pixels, objects = squares()
+    images = [viewer.add_image(part, name=name) for name, part in (("a", pixels), ("b", pixels[::-1].copy()))]
+    labels = [viewer.add_labels(part, name=f"{i}") for i, part in enumerate((objects, objects[::-1].copy()))]
+    labels[1].data = np.where(labels[1].data > 16, 0, labels[1].data)  # of its 16 objects 6 are small ones
+    widget = MainWidget(viewer)
+    qtbot.addWidget(widget)
+    session, panel, table = widget.session, widget.classify_panel, widget.objects_panel
+    box = panel.images_box
+    for image, layer, n in zip(images, labels, (20, 16), strict=True):
+        session.choose_image(image)
+        table.measure_layer(layer)
+        qtbot.waitUntil(lambda n=n: not table.running and table.model.rowCount() == n)
+        assert box.isHidden() == (n == 20), "one image needs no choice"
+    assert box.all_box.text() == "All 2 images with objects"
+    press(qtbot, panel, panel.button)
+    assert session.book.member(images[0], "classes") is None
+    assert box.view.isHidden()
+
+    images[0].visible = False
+    box.all_box.click()
+    box.classes_box.setValue(2)
+    press(qtbot, panel, panel.button)
+    for image, part in zip(images, (objects, labels[1].data), strict=True):
+        found = session.book.member(image, "classes").data
+        assert (found == np.where(part > 6, 1, np.where(part > 0, 2, 0))).all(), "numbered alike in both"
+    assert panel.count_label.text() == f"Class 1: 24 (67{PERCENT}), class 2: 12 (33{PERCENT})."
+    assert not box.view.isHidden()
+    shown = [[box.model.data(box.model.index(row, column)) for column in range(5)] for row in range(2)]
+    assert [[row[0], *row[2:]] for row in shown] == [["a", "70", "30", "20"], ["b", "62", "38", "16"]]
+    assert {row[1] for row in shown} == {"1", "2"}
+    assert [session.book.member(image, "classes").visible for image in images] == [False, True], "as their images"
+    assert panel.map_plot.n_points() == 36
+    view = table.table_view
+    view.selectRow(3)
+    assert panel.map_plot.marked() == 23, "the table is that of the second image"
+    panel.map_plot.picked.emit(2)
+    assert viewer.scene.camera.center[-2:] == pytest.approx(np.argwhere(objects == 3).mean(0), abs=1)
+    panel.map_plot.picked.emit(30)
+    assert table.model.table_row(view.selectionModel().selectedRows()[0].row())["label"] == 11
+    path = tmp_path / "images.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    box.export_button.click()
+    qtbot.waitUntil(path.exists)
+    with open(path, newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [(row["image"], row["class_1_fraction"]) for row in rows] == [("a", "0.7"), ("b", "0.625")]
+
+    viewer.layers.remove(labels[0])  # its objects are gone, and with them the choice
+    assert box.isHidden()
+    press(qtbot, panel, panel.button)
+    assert session.book.member(images[1], "classes") is not None
+    assert box.view.isHidden()

@@ -74,6 +74,21 @@ def test_eosin_alone_is_no_nucleus(here):
     assert not from_strokes(Sample(image * (1 - 0.5 * truth[None] * [[[0]], [[1]], [[0]]])), SETTINGS).mask.any()
 
 
+@pytest.mark.parametrize("looks", ["bright", "dark"])
+def test_bright_and_dark_nuclei_need_no_stain(looks, here):
+    """Two channels of discs that stand out by the whole range of intensities."""
+    truth = discs()[1]
+    image = np.where(truth, 110.0, 100.0)[None] * [[[1.0]], [[3.0]]]
+    image = image if looks == "bright" else 1000 - image
+    found = from_strokes(Sample(image), SETTINGS.changed({"looks": looks, "contrast": 0.5}))
+    assert dice(found.mask, truth) > 0.8
+    other = "dark" if looks == "bright" else "bright"
+    wrong = from_strokes(Sample(image), SETTINGS.changed({"looks": other, "contrast": 0.5}))
+    assert not any(wrong.mask[centre] for centre in CENTRES)
+    none = from_strokes(Sample(image), SETTINGS.changed({"looks": looks, "contrast": 1.2}))
+    assert not none.mask.any(), "a disc stands out by the whole range"
+
+
 def test_what_is_ignored_gets_nothing_and_makes_no_rim(here):
     image, _ = discs()
     labels = np.zeros((80, 80), np.uint8)
@@ -111,7 +126,7 @@ def test_the_child_process_gives_the_same(here, monkeypatch):
 
 
 def test_it_refuses_what_is_not_stained_tissue(here, monkeypatch):
-    with pytest.raises(InputError, match="has 1 channels"):
+    with pytest.raises(InputError, match=r"has 1 channel\(s\). Say that nuclei are bright"):
         from_strokes(Sample(np.zeros((1, 20, 20))), SETTINGS)
     with pytest.raises(InputError, match="is grey"):
         from_strokes(Sample(np.zeros((3, 20, 20))), SETTINGS)

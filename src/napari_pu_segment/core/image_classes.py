@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .classify import Classes
 from .clusters import k_means
 from .errors import InputError
 from .progress import Progress, Work
+from .table import Table
 
 _PENALTY = 1.0  # C of the support vector machine
 _MOST_FOLDS = 5
@@ -94,3 +96,12 @@ def learn_images(proportions: np.ndarray, labels: Sequence[str], seed: int) -> W
     found = np.full(len(names), "", dtype=names.dtype)
     found[usable] = machine.fit(proportions[known], names[known]).predict(proportions[usable])
     return Learnt(found, float(np.mean(told == names[known])), folds)
+
+
+def image_table(names: Sequence[str], found: Classes, groups: np.ndarray | None = None) -> Table:
+    """A row for each image: its name, how many objects it has, the share of each class, and its own class (n,)."""
+    proportions = found.proportions()
+    columns = {"image": np.array(names, np.str_), "n_objects": np.array(found.counts, np.int64)}
+    columns |= {f"class_{k}_fraction": column for k, column in enumerate(proportions.T, 1)}
+    columns |= {} if groups is None else {"image_class": groups}
+    return Table(columns, dict.fromkeys(columns, ""))

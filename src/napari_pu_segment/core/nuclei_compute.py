@@ -20,14 +20,14 @@ _REACH = 3.0  # radii; farther out, a probability is under 0.002
 
 
 def compute(arrays: dict[str, np.ndarray], parameters: dict[str, Any]) -> Work[np.ndarray]:
-    """Find nuclei as blobs of haematoxylin.
+    """Find nuclei as blobs of haematoxylin, or of intensity.
 
     Parameters
     ----------
     arrays : dict
-        ``image`` (3, Y, X), RGB; ``ignored`` (Y, X), bool.
+        ``image`` (C, Y, X), RGB or normalised intensities; ``ignored`` (Y, X), bool.
     parameters : dict
-        ``smallest_px``, ``largest_px``, ``contrast``; ``name`` of the image.
+        ``smallest_px``, ``largest_px``, ``contrast``, ``looks``; ``name`` of the image.
 
     Returns
     -------
@@ -35,14 +35,17 @@ def compute(arrays: dict[str, np.ndarray], parameters: dict[str, Any]) -> Work[n
         ``2 ** -(d / r)**2`` at the distance d from the centre of a nucleus of radius r; the largest where they overlap.
     """
     yield Progress(0, 1, "Looking for nuclei")
-    blue = separate(check_rgb(arrays["image"], parameters["name"]))[STAINS.index("haematoxylin")]
+    if parameters["looks"] == "haematoxylin":
+        seen = separate(check_rgb(arrays["image"], parameters["name"]))[STAINS.index("haematoxylin")]
+    else:
+        seen = arrays["image"].mean(0) * (1 if parameters["looks"] == "bright" else -1)
     ignored = arrays["ignored"]
     if ignored.all():
-        return np.zeros(blue.shape, np.float32)
-    blue = np.where(ignored, np.median(blue[~ignored]), blue)  # what is ignored is no blob, and its rim no edge
+        return np.zeros(seen.shape, np.float32)
+    seen = np.where(ignored, np.median(seen[~ignored]), seen)  # what is ignored is no blob, and its rim no edge
     low, high = (parameters[size] / 2 / math.sqrt(2) for size in ("smallest_px", "largest_px"))
-    blobs = blob_log(blue.astype(np.float64), low, high, num_sigma=_N_SIZES, threshold=_PEAK * parameters["contrast"])  # type: ignore[no-untyped-call]
-    return np.where(ignored, np.float32(0), _drawn(blobs, blue.shape))
+    blobs = blob_log(seen.astype(np.float64), low, high, num_sigma=_N_SIZES, threshold=_PEAK * parameters["contrast"])  # type: ignore[no-untyped-call]
+    return np.where(ignored, np.float32(0), _drawn(blobs, seen.shape))
 
 
 def _drawn(blobs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

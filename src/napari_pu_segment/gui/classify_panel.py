@@ -2,56 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QGroupBox, QLabel, QPushButton, QTableView, QVBoxLayout, QWidget
 
-from napari_pu_segment.core.classify import ClassifySettings, Scene, classify, painted, with_classes
-from napari_pu_segment.core.embedding_map import embedding_map
+from napari_pu_segment.core.classify import ClassifySettings
 from napari_pu_segment.core.errors import InputError, PuSegmentError
-from napari_pu_segment.core.model import Model
-from napari_pu_segment.core.progress import Progress, Work
+from napari_pu_segment.core.progress import Progress
 
+from .classifying import Classified, classes_of
+from .images_box import ImagesBox
 from .jobs import Job
 from .map_plot import MapPlot
-from .measuring import Found
+from .measuring import Found, exported
 from .numbers import PERCENT
 from .objects_table import ObjectsTable
 from .session import Session
 from .settings_form import SettingsForm
-from .snapshots import Snapshot
 
 CLASSIFY = "Find classes"
 _LEAD = ("frame", "plane")  # columns that tell objects of one label apart
-
-
-@dataclass(frozen=True, eq=False)
-class Classified:
-    """Objects with their classes in the table, where each class lies, and a map of the objects.
-
-    Parameters
-    ----------
-    found : Found
-    layer : ndarray of uint8, ([T,] [Z,] Y, X)
-    numbers : ndarray, (n,)
-    points : ndarray, (n, 2)
-        None, (0, 2), where no map can be drawn.
-    hindrance : str
-        Why, or nothing.
-    """
-
-    found: Found
-    layer: np.ndarray
-    numbers: np.ndarray
-    points: np.ndarray
-    hindrance: str = ""
+_CENTRE = (*_LEAD, "centroid_z_px", "centroid_y_px", "centroid_x_px")
 
 
 class ClassifyPanel(QWidget):
-    """Put the objects that were found into classes, without labels.
+    """Put the objects that were found into classes, without labels; of one image, or of all open ones together.
 
     Parameters
     ----------
@@ -70,10 +48,11 @@ class ClassifyPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._found: Found | None = None
-        self._shown: Image | None = None  # the image over which classes are shown
+        self._known: WeakKeyDictionary[Image, Found] = WeakKeyDictionary()  # what was found of each image
+        self._done: tuple[list[Image], Classified] | None = None  # what is shown
         self._job: Job | None = None
         self._table: tuple[QTableView, ObjectsTable] | None = None
-        self.form = SettingsForm(ClassifySettings)
+        self.form, self.images_box = SettingsForm(ClassifySettings), ImagesBox()
         self.button = QPushButton(CLASSIFY)
         self.button.setToolTip(
             "Put the objects of the table into classes by how they look, without labels. The classes come into the "
@@ -85,13 +64,16 @@ class ClassifyPanel(QWidget):
         box = QGroupBox("Classes without labels")
         inner = QVBoxLayout(box)
         inner.setContentsMargins(5, 9, 5, 5)
-        for widget in (self.form, self.button, self.count_label, self.map_plot):
+        box_parts = (self.form, self.images_box, self.button, self.count_label)
+        for widget in (*box_parts, self.images_box.view, self.images_box.export_button, self.map_plot):
             inner.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(box)
         self.button.clicked.connect(self.classify_or_cancel)
         self.map_plot.picked.connect(self._on_point)
+        self.images_box.exported.connect(self._export)
+        session.book.changed.connect(self._refresh)
         self._refresh()
 
     @property
@@ -111,9 +93,14 @@ class ClassifyPanel(QWidget):
         if self._job is not None and self.running:
             self._job.cancel()
         self._found = found
-        if self._shown is not None and self._session.book.contains(self._shown):
-            self._session.book.hide(self._shown, "classes")
-        self._shown = None
+        image = found.layer if isinstance(found.layer, Image) else self._session.image
+        if image is not None:
+            self._known[image] = found
+        for shown in self._done[0] if self._done is not None else ():
+            if self._session.book.contains(shown):
+                self._session.book.hide(shown, "classes")
+        self._done = None
+        self.images_box.show_table(None)
         self.count_label.setText("")
         self.map_plot.set_value(np.zeros((0, 2)), np.zeros(0, np.int64))
         self._refresh()
@@ -123,15 +110,17 @@ class ClassifyPanel(QWidget):
         if self._job is not None and self.running:
             self._job.cancel()
             return
-        found, image, book = self._found, self._session.image, self._session.book
+        found, book = self._found, self._session.book
         try:
-            if found is None or image is None or not book.contains(image):
+            parts = [(image, one) for image, one in self._with_objects() if self.images_box.together or one is found]
+            if found is None or not any(one is found for _, one in parts):
                 raise InputError("There are no objects of an image yet. Find them first.")
-            work = classes_of(found, book.snapshot(image), self.form.value(), self._session.encoder.model)
+            images, frozen = [image for image, _ in parts], [(one, book.snapshot(image)) for image, one in parts]
+            work = classes_of(frozen, self.form.value(), self._session.encoder.model, self.images_box.n_classes())
         except PuSegmentError as error:
             self._session.said.emit(str(error), True)
             return
-        self._job = self._session.aside(work, "Classifying", lambda done: self._on_done(found, image, done))
+        self._job = self._session.aside(work, "Classifying", lambda done: self._on_done(found, images, done))
         self._job.progress.connect(self._on_progress)
         self._job.finished.connect(self._refresh)
         self._refresh()
@@ -140,29 +129,69 @@ class ClassifyPanel(QWidget):
         share = f" ({100 * progress.step // progress.total}{PERCENT})" if progress.total else ""
         self.button.setText(f"Cancel{share}")
 
-    def _on_done(self, found: Found, image: Image, done: Classified) -> None:
+    def _with_objects(self) -> list[tuple[Image, Found]]:
+        """The open images whose objects are known, with these."""
+        book, found = self._session.book, []
+        for image in book.images():
+            one = self._known.get(image)
+            layer = None if one is None else one.layer if one.mask is None else book.member(one.layer, "objects")
+            if one is not None and book.contains(layer):
+                found.append((image, one))
+        return found
+
+    def _on_done(self, found: Found, images: list[Image], done: Classified) -> None:
         if found is not self._found:
             return  # of objects that are gone
         try:
-            self._session.book.show(image, "classes", done.layer)
+            for image, layer in zip(images, done.layers, strict=True):
+                self._show(image, layer)
         except InputError as error:
             self._session.said.emit(str(error), True)
             return
-        self._shown = image
-        counts, total = np.bincount(done.numbers)[1:], len(done.numbers)
+        self._done, numbers = (images, done), done.classes.numbers
+        counts, total = np.bincount(numbers)[1:], len(numbers)
         shares = [f"class {k}: {n} ({round(100 * n / total)}{PERCENT})" for k, n in enumerate(counts, 1)]
         self.count_label.setText(f"{', '.join(shares).capitalize()}. {done.hindrance}".strip())
-        self._session.said.emit(f"{total} objects in {len(shares)} classes.", False)
-        self.classified.emit(done.found)
-        self.map_plot.set_value(done.points, done.numbers[: len(done.points)])
+        among = f" of {len(images)} images" if len(images) > 1 else ""
+        self._session.said.emit(f"{total} objects{among} in {len(shares)} classes.", False)
+        self.images_box.show_table(done.images if len(images) > 1 else None)
+        self.classified.emit(done.found[self._which(found)])
+        self.map_plot.set_value(done.points, numbers[: len(done.points)])
         self._refresh()
 
+    def _show(self, image: Image, layer: np.ndarray) -> None:
+        """Show where each class lies; hidden with its image, which may lie where another one is looked at."""
+        book = self._session.book
+        new = book.member(image, "classes") is None
+        book.show(image, "classes", layer)
+        shown = book.member(image, "classes")
+        if new and shown is not None:
+            shown.visible = image.visible
+
+    def _which(self, found: Found) -> int:
+        """Which of the images that are shown these objects are of."""
+        assert self._done is not None
+        return next(i for i, one in enumerate(self._done[1].found) if one.labels is found.labels)
+
+    def _export(self, path: str) -> None:
+        if self._done is not None:
+            said = f"Table written to {path}."
+            work = exported(self._done[1].images, path)
+            self._session.aside(work, "Exporting", lambda _: self._session.said.emit(said, False))
+
     def _on_point(self, index: int) -> None:
-        """Choose the row of a point; the table then goes to the object."""
-        if self._table is None or self._found is None:
+        """Choose the row of a point; the table then goes to the object. One of another image is gone to at once."""
+        if self._table is None or self._found is None or self._done is None:
+            return
+        images, done = self._done
+        ends = np.cumsum(done.classes.counts)
+        which = int(np.searchsorted(ends, index, side="right"))
+        place = done.found[which].table.row(index - int(ends[which - 1]) if which else index)
+        if which != self._which(self._found):
+            if self._session.book.contains(images[which]):
+                self._session.book.go_to(images[which], [place[name] for name in _CENTRE if name in place])
             return
         view, model = self._table
-        place = self._found.table.row(index)
         row = model.find(place["label"], {name: place[name] for name in _LEAD if name in place})
         if row is not None:
             view.selectRow(row)
@@ -170,7 +199,7 @@ class ClassifyPanel(QWidget):
 
     def _on_row(self) -> None:
         """Mark the point of the chosen row."""
-        if self._table is None or self._found is None:
+        if self._table is None or self._found is None or self._done is None:
             return
         view, model = self._table
         selection = view.selectionModel()
@@ -180,35 +209,13 @@ class ClassifyPanel(QWidget):
             place = model.table_row(rows[0].row())
             same = [columns[name] == place[name] for name in ("label", *_LEAD) if name in columns and name in place]
             index = next(iter(np.flatnonzero(np.logical_and.reduce(same))), None)
+        if index is not None:
+            index += sum(self._done[1].classes.counts[: self._which(self._found)])
         self.map_plot.mark(None if index is None or index >= self.map_plot.n_points() else int(index))
 
     def _refresh(self) -> None:
         if not self.running:
             self.button.setText(CLASSIFY)
+            self.images_box.offer(len(self._with_objects()))
         self.map_plot.setVisible(self.map_plot.n_points() > 0)
         self.button.setEnabled(self.running or (self._found is not None and len(self._found.table) > 0))
-
-
-def classes_of(
-    found: Found, snapshot: Snapshot, settings: ClassifySettings, encoder: Model | None = None
-) -> Work[Classified]:
-    """Classes of objects by how they look in an image.
-
-    Raises
-    ------
-    InputError
-        If the image has another shape than the objects, or there are too few of these.
-    """
-    yield Progress(0, 0, "Reading the image")
-    sample = snapshot.sample()
-    if sample.spatial_shape != found.labels.shape:
-        raise InputError("The chosen image has another shape than the objects. Choose the image that they lie in.")
-    scene = Scene(sample.image, found.labels, found.table, f"The image {sample.name!r}", sample.axes)
-    classes = yield from classify([scene], settings, encoder)
-    points, hindrance = np.zeros((0, 2)), ""
-    try:
-        points = yield from embedding_map(classes.embedding, settings.seed)
-    except InputError as error:  # classes are worth having without a map
-        hindrance = str(error)
-    table = with_classes(found.table, classes.numbers)
-    return Classified(replace(found, table=table), painted(scene, classes.numbers), classes.numbers, points, hindrance)

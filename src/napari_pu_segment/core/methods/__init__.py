@@ -128,10 +128,10 @@ METHODS: dict[str, Method] = {
         segment=seeded.watershed,
     ),
     "nuclei": Method(
-        title="Nuclei in stained tissue (no training)",
+        title="Nuclei (no training)",
         settings=nuclei.NucleiSettings,
         train=no_model,
-        needs="an RGB image of stained tissue, of at most 8 million pixels; no strokes",
+        needs="an RGB image of stained tissue, or bright or dark nuclei; at most 8 million pixels; no strokes",
         makes="probability, mask, refined mask of this image alone: proposals; no model",
         reference="Lindeberg 1998, Int. J. Comput. Vis. 30, 79; Ruifrok, Johnston 2001; scikit-image",
         needs_strokes=False,
