@@ -1,13 +1,14 @@
 """What pretraining is worth: Dice after few strokes, with and without an encoder of the other images.
 
     python benchmarks/pretraining.py FOLDER [--cases ...] [--seeds 5] [--first-seed 0] [--ways cold simclr]
-                                     [--set KEY=VALUE] [--csv FILE]
+                                     [--set KEY=VALUE] [--weights FILE] [--csv FILE]
 
 FOLDER holds cases with images/ and truth/. The images of a case are dealt to two halves by turns; the encoder of one
 half serves the images of the other, so that none is segmented by an encoder that saw it. A model is trained on one
 image, with two strokes on objects and two on background. `own` is Dice of that image, `other` that of the next one of
 its half, without a stroke on it. Of large images, the upper left 384 x 384 px are used. All ways of a run see the same
-strokes; `untrained` is an encoder after one step.
+strokes; `untrained` is an encoder after one step, `published` one with the weights of --weights as they are,
+`unpublished` the same network without them, after one step.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from napari_pu_segment.core.pretrain_settings import PretrainSettings
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.pu_settings import PuSettings
 from napari_pu_segment.core.samples import IGNORE, Sample
+from napari_pu_segment.core.weights import read_weights
 
 CASES = ("cervical_herlev", "skin_lesion", "phase_t98g", "nuclei_fluo", "aurora")
 COLUMNS = ("case", "image", "seed", "way", "own", "other", "pretrain_s", "train_s")
@@ -46,6 +48,8 @@ WAYS: dict[str, tuple[dict[str, object] | None, dict[str, object]]] = {
     "untrained": ({"n_steps": 1}, {}),
     "simclr": ({}, {}),
     "dino": ({"objective": "dino"}, {}),
+    "unpublished": ({"network": "tf_efficientnet_lite0", "n_steps": 1}, {}),
+    "published": ({"network": "tf_efficientnet_lite0", "n_steps": 0}, {}),
     "unet cold": (None, {"network": "unet", "width": 16}),
     "unet simclr": ({"network": "unet", "width": 16}, {"network": "unet"}),
     "unet dino": ({"network": "unet", "width": 16, "objective": "dino"}, {"network": "unet"}),
@@ -76,12 +80,14 @@ def images_of(home: Path) -> list[One]:
     return found
 
 
-def encoders_of(images: list[One], settings: PretrainSettings) -> list[tuple[Model, float]]:
+def encoders_of(images: list[One], settings: PretrainSettings, file: Path | None) -> list[tuple[Model, float]]:
     """For each half the encoder of the other one, and the processor seconds it took."""
-    found = []
+    found, weights = [], read_weights(file, settings.network) if file else None
     for half in (1, 0):
         began = time.process_time()
-        model = run(METHODS["pretrain"].train([Sample(one.image) for one in images[half::2]], settings))
+        model = run(
+            METHODS["pretrain"].train([Sample(one.image) for one in images[half::2]], settings, weights=weights)
+        )
         found.append((model, time.process_time() - began))
     return found
 
@@ -94,7 +100,8 @@ def measured(home: Path, options: argparse.Namespace) -> Iterator[tuple[object, 
         encode, more = WAYS[way]
         pair: list[tuple[Model | None, float]] = [(None, 0.0)] * 2
         if encode is not None:
-            pair = list(encoders_of(images, PretrainSettings(threads=1).changed({**changes, **encode})))
+            file = options.weights if way == "published" else None
+            pair = list(encoders_of(images, PretrainSettings(threads=1).changed({**changes, **encode}), file))
         for number, one in enumerate(images[: options.images]):
             encoder, pretrain_s = pair[number % 2]
             half = images[number % 2 :: 2]
@@ -140,6 +147,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=4, help="train on so many of a case")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the encoder")
+    parser.add_argument("--weights", type=Path, help="published weights of tf_efficientnet_lite0")
     parser.add_argument("--csv", type=Path, default=Path("benchmarks/results/pretraining.csv"))
     options = parser.parse_args()
     rows: list[tuple[object, ...]] = []

@@ -89,7 +89,8 @@ SINGLE_HOMES = {
     "imageio": set(),
     "numcodecs": {"io/zarr_codec.py"},
     "zarr": set(),  # chunks are read and written by io, which trusts no name of a codec in a file
-    "safetensors": {"core/model.py", "core/checkpoint.py"},
+    "safetensors": {"core/model.py", "core/checkpoint.py", "core/weights.py"},
+    "huggingface_hub": {"image_set/hub.py"},
 }
 LABEL_CODES = {"UNLABELED", "POSITIVE", "NEGATIVE", "IGNORE"}
 

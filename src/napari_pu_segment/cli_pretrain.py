@@ -15,6 +15,14 @@ from .cli_support import check_output, drive, guarded, make_folder, parse_pairs,
 def pretrain(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.", show_default=False)],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE or NAME",
+            help="Begin with published weights of the network, e.g. timm/tf_efficientnet_lite0.in1k.",
+            show_default=False,
+        ),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so many minutes.  [default: all steps]", show_default=False)
     ] = None,
@@ -31,7 +39,7 @@ def pretrain(
     seed: Annotated[int | None, typer.Option(help="Same seed, same result.  [default: 0]", show_default=False)] = None,
 ) -> None:
     """Learn features from images alone. A training that was interrupted goes on when the command is given again."""
-    check_output(out, [])
+    check_output(out, [Path(weights)] if weights else [])
     from .core.pretrain_settings import PretrainSettings
     from .image_set import CHECKPOINT, EncodeSettings, encoding
 
@@ -39,11 +47,12 @@ def pretrain(
     values |= {"seed": seed} if seed is not None else {}
     values |= {"max_minutes": minutes} if minutes is not None else {}
     settings = PretrainSettings().changed({**values, **parse_pairs(changes or [], PretrainSettings)})
+    which = EncodeSettings(folder, recursive, pattern, n_images, weights or "")
     make_folder(out.parent)
     if out.with_name(out.name + CHECKPOINT).exists():
         typer.echo("Going on from the checkpoint of an earlier call.", err=True)
     began = time.perf_counter()
-    done = drive(encoding(EncodeSettings(folder, recursive, pattern, n_images), settings, out), "Pretraining")
+    done = drive(encoding(which, settings, out), "Pretraining")
     for one in done.refused:
         typer.echo(f"refused: {one.reason}", err=True)
     typer.echo(f"{out}: an encoder from {done.n_images} image(s), {time.perf_counter() - began:.1f} s")

@@ -6,11 +6,16 @@ import pytest
 
 pytest.importorskip("napari")
 
+import torch
+from qtpy.QtWidgets import QFileDialog
+from safetensors.torch import save_file
+
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.pipeline import train
 from napari_pu_segment.core.pretrain_settings import PretrainSettings
 from napari_pu_segment.core.record import load_record
+from napari_pu_segment.core.weights import wanted
 from napari_pu_segment.gui.encoder_panel import NONE, EncoderPanel
 from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.recorder import Recorder
@@ -86,6 +91,31 @@ def test_an_encoder_is_made_and_looked_through(qtbot, session, folder, tmp_path)
     rest(qtbot, session)
     assert session.model.card.network.encoder is None
     assert paint.encoder_label.isHidden()
+
+
+def test_an_encoder_begins_with_published_weights(qtbot, session, folder, tmp_path, monkeypatch):
+    name, said = "tf_efficientnet_lite0", []
+    file, out = tmp_path / "published.safetensors", tmp_path / "e.safetensors"
+    shapes = wanted(name, 8)
+    save_file({key: torch.full(shape, 0.1) for key, shape in shapes.items()}, file)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(out), ""))
+    session.said.connect(lambda text, failed: said.append((text, failed)))
+    panel = EncoderPanel(session)
+    qtbot.addWidget(panel)
+    panel.folder_row.set_value(folder)
+    panel.weights_row.set_value(tmp_path / "absent")
+    panel.form.set_value(SHORT.changed({"n_steps": 0, "network": name, "width": 8}))
+    panel.make()
+    qtbot.waitUntil(lambda: any(failed for _, failed in said))
+    assert "cannot be read" in said[-1][0]
+    qtbot.waitUntil(lambda: not panel.running)
+    assert session.encoder.model is None
+    panel.weights_row.set_value(file)
+    panel.make()
+    assert not panel.weights_row.isEnabled()
+    qtbot.waitUntil(lambda: session.encoder.model is not None)
+    assert load_model(out).card.weights.source == "published.safetensors"
+    assert "TF EfficientNet-Lite0, with published.safetensors" in panel.label.text()
 
 
 def test_files_of_the_wrong_kind_are_refused(qtbot, session, tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .card import make_card
+from .card import Origin, make_card
 from .doubts import SCALE_LIMIT
 from .errors import InputError
 from .intensity import ChannelStats, measure
@@ -37,6 +37,8 @@ class Basis:
         The model that is continued from.
     encoder : Encoder or None
         The encoder that the network looks through, or whose weights it begins with.
+    weights : Origin or None
+        Of the published weights in it, or in what is continued from.
     """
 
     samples: Sequence[Sample]
@@ -46,6 +48,7 @@ class Basis:
     stats: tuple[tuple[ChannelStats, ...], ...]
     start: Model | None
     encoder: Encoder | None = None
+    weights: Origin | None = None
 
     def network(self) -> Network:
         """A new network on its device, or a copy of the one that is continued from.
@@ -88,6 +91,7 @@ class Basis:
             threshold=0.5,
             pixel_size=first.pixel_size,
             pixel_unit=first.pixel_unit,
+            weights=self.weights,
             **fields,
         )
         return Model(network, card)
@@ -108,13 +112,14 @@ def prepare_basis(samples: Sequence[Sample], settings: DeepSettings, start: Mode
         for sample in samples:
             start.check_seen(sample.image.shape, f"Image {sample.name!r}", sample.channel_names, sample.axes)
     spec, encoder = spec_of(settings, samples, _ndim(settings, axes)), None
+    weights = start.card.weights if start is not None else None
     if start is not None and start.is_encoder:
         assert isinstance(start.network, Encoder)
         spec, encoder, start = _through(spec, start), start.network, None
     elif start is not None:
         spec = spec.model_copy(update={"encoder": start.card.network.encoder})
     intensity, stats = yield from _statistics(samples, settings, start)
-    return Basis(samples, settings, spec, intensity, stats, start, encoder)
+    return Basis(samples, settings, spec, intensity, stats, start, encoder, weights)
 
 
 def _through(spec: NetworkSpec, encoder: Model) -> NetworkSpec:

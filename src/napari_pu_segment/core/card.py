@@ -35,10 +35,20 @@ class ClassCard(BaseModel):
     n_strokes: Annotated[int, Field(ge=0)]
 
 
+class Origin(BaseModel):
+    """Published weights that an encoder began with: what they are called, and the sha256 of their file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    source: Annotated[str, Field(min_length=1, max_length=1000)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class Card(BaseModel):
     """All that a person or a program must know to use a model again; stored as JSON in the model file.
 
     Where there are several `classes`, class prior, interval and positive strokes are those of all objects together.
+    `weights` are the published ones of an encoder, or of the one that the model looks through.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -65,12 +75,13 @@ class Card(BaseModel):
     citation: str = CITATION
     classes: Annotated[tuple[ClassCard, ...], Field(max_length=MAX_CLASSES)] = ()
     found: Found | None = None
+    weights: Origin | None = None
 
     @model_serializer(mode="wrap")
     def _serialise(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `classes` and `found` where there are none, as files were before there could be any."""
+        """Without `classes`, `found` and `weights` where there are none, as files were before there could be any."""
         values: dict[str, Any] = handler(self)
-        absent = {name for name in ("classes", "found") if not getattr(self, name)}
+        absent = {name for name in ("classes", "found", "weights") if not getattr(self, name)}
         return {name: value for name, value in values.items() if name not in absent}
 
     @property

@@ -24,7 +24,11 @@ class PretrainSettings(DeepSettings):
         "simclr", title="Objective", description="What it is trained to do."
     )
     n_steps: int = Field(
-        600, ge=1, le=1_000_000, title="Training steps", description="Optimiser steps; more is slower."
+        600,
+        ge=0,
+        le=1_000_000,
+        title="Training steps",
+        description="Optimiser steps; more is slower. 0 takes published weights as they are.",
     )
     max_minutes: float = Field(
         0.0,

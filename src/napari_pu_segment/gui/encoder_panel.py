@@ -21,6 +21,7 @@ from .ticks import short
 
 TITLE = "Pretraining"
 NONE = "None. An encoder learns from a folder of images, without strokes, what tells their places apart."
+WEIGHTS = "Weights that others have published, to begin with: a file, or a name such as timm/tf_efficientnet_lite0.in1k"
 FILTER = "Model (*.safetensors);;All files (*)"
 
 
@@ -40,6 +41,7 @@ class EncoderPanel(QGroupBox):
         self.label = QLabel()
         self.label.setWordWrap(True)
         self.folder_row = PathRow("Images to learn from", "The folder of images that a new encoder learns from")
+        self.weights_row = PathRow("Published weights", WEIGHTS, file=True)
         self.form = SettingsForm(PretrainSettings)
         self.make_button, self.load_button, self.none_button = (QPushButton(t) for t in ("Make …", "Load …", "None"))
         self.make_button.setToolTip("Learn from the folder, in the background, and write the encoder to a file")
@@ -73,7 +75,8 @@ class EncoderPanel(QGroupBox):
             return
         path, _ = QFileDialog.getSaveFileName(self, "Save the encoder", "encoder.safetensors", FILTER)
         if path:
-            self.begin(EncodeSettings(folder), settings, Path(path))
+            weights = self.weights_row.edit.text().strip()
+            self.begin(EncodeSettings(folder, weights=weights), settings, Path(path))
 
     def begin(self, which: EncodeSettings, settings: PretrainSettings, out: Path) -> None:
         """Make an encoder of a folder, in the background, beside all else."""
@@ -106,6 +109,7 @@ class EncoderPanel(QGroupBox):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.label)
         form.addRow("Images", self.folder_row)
+        form.addRow("Weights", self.weights_row)
         form.addRow(fold("Settings of a new encoder", self.form))
         for widgets in (
             (self.make_button, self.load_button, self.none_button),
@@ -135,7 +139,7 @@ class EncoderPanel(QGroupBox):
         model = self._session.encoder.model
         self.label.setText(NONE if model is None else described(model, self._session.encoder.name))
         self.none_button.setEnabled(model is not None)
-        for widget in (self.make_button, self.load_button, self.folder_row, self.form):
+        for widget in (self.make_button, self.load_button, self.folder_row, self.weights_row, self.form):
             widget.setEnabled(not self.running)
         for shown in (self.progress_bar, self.cancel_button):
             shown.setVisible(self.running)
@@ -146,7 +150,8 @@ def described(model: Model, name: str) -> str:
     card = model.card
     kind, n = "volumes" if card.network.ndim == 3 else "planes", len(card.intensity)
     channels = "one channel" if n == 1 else f"{n} channels"
-    return f"{name}: {network_row(card.network.name).title}, for {kind} of {channels}. Trainings look through it."
+    title = network_row(card.network.name).title + (f", with {card.weights.source}" if card.weights else "")
+    return f"{name}: {title}, for {kind} of {channels}. Trainings look through it."
 
 
 def _read(path: Path) -> Work[Model]:

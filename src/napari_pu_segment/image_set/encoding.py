@@ -16,6 +16,7 @@ from ..core.pretrain_settings import PretrainSettings
 from ..core.progress import Progress, Ticker, Work
 from ..core.samples import Sample
 from ..io import read_image
+from .hub import published
 from .scan import Refused
 
 CHECKPOINT = ".checkpoint"  # beside the encoder's file, while it is made
@@ -34,12 +35,15 @@ class EncodeSettings:
         Only images whose names match; see `batch.folder.find`.
     n_images : int
         Of a larger folder, so many are chosen by chance.
+    weights : str
+        Published weights to begin with; see `hub.published`. Empty: none.
     """
 
     folder: Path
     recursive: bool = False
     pattern: str = "*"
     n_images: int = 256
+    weights: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +70,13 @@ def encoding(which: EncodeSettings, settings: PretrainSettings, out: Path) -> Wo
     Raises
     ------
     InputError
-        If there is no image that can be used, a checkpoint is of another training, or a file cannot be written.
+        If there is no image that can be used, the weights are not those of the encoder, a checkpoint is of another
+        training, or a file cannot be written.
     """
+    weights = (yield from published(which.weights, settings)) if which.weights else None
     samples, refused = yield from _samples(which, settings.seed)
     checkpoint = out.with_name(out.name + CHECKPOINT)
-    model = yield from METHODS["pretrain"].train(samples, settings, checkpoint=checkpoint)
+    model = yield from METHODS["pretrain"].train(samples, settings, checkpoint=checkpoint, weights=weights)
     save_model(model, out)
     checkpoint.unlink(missing_ok=True)
     return Encoded(model, len(samples), refused)

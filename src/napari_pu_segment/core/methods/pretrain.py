@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..building import prepare_basis
+from ..building import Basis, prepare_basis
 from ..checkpoint import Checkpoint
 from ..errors import InputError
 from ..fit import FeatureCache, fit
 from ..losses.pu import Risk
 from ..model import Model
-from ..networks import Encoder, NetworkSpec, built
+from ..networks import Encoder, built
+from ..networks.efficientnet import EfficientNetLite
 from ..patches import patch_sides
 from ..pretrain_settings import PretrainSettings
 from ..prior import Estimate
@@ -26,6 +27,7 @@ from ..runtime import set_threads
 from ..samples import Sample
 from ..self_supervised import OBJECTIVES
 from ..views import Views, crop_sides, draw_crops
+from ..weights import Weights
 
 __all__ = ["PretrainSettings", "train"]
 
@@ -39,6 +41,7 @@ def train(
     start: Model | None = None,
     cache: FeatureCache | None = None,
     checkpoint: Path | None = None,
+    weights: Weights | None = None,
 ) -> Work[Model]:
     """Train an encoder. Labels are not looked at.
 
@@ -53,6 +56,8 @@ def train(
     checkpoint : Path, optional
         Where the training is kept from time to time and when it is cancelled. It goes on from a file that is there;
         who keeps the model removes it.
+    weights : Weights, optional
+        Published ones to begin with, of the encoder that the settings ask for.
 
     Yields
     ------
@@ -66,9 +71,13 @@ def train(
     Raises
     ------
     InputError
-        If images and settings do not fit together, the images are the same everywhere, or the checkpoint is of another
-        training.
+        If images and settings do not fit together, the images are the same everywhere, the checkpoint is of another
+        training, or there is nothing to begin with and no step to take.
     """
+    if not (settings.n_steps or start or weights):
+        raise InputError(
+            "An encoder of 0 training steps has learnt nothing. Take more steps, or give published weights."
+        )
     set_threads(settings.threads)
     bare = [replace(sample, labels=None) for sample in samples]
     basis = yield from prepare_basis(bare, settings, start)
@@ -83,22 +92,27 @@ def train(
     learner = built(lambda: OBJECTIVES[settings.objective].make(network), settings.seed).to(device)
     if basis.encoder is not None:
         network.load_state_dict(basis.encoder.state_dict())
+    if weights is not None:
+        assert isinstance(network, EfficientNetLite)
+        network.take(weights.tensors)
+        basis = replace(basis, weights=weights.origin)
 
     def step(rng: np.random.Generator) -> Risk:
         looks, places = views.draw(rng)
         loss = learner.loss([look.to(device) for look in looks], [place.to(device) for place in places])
         return Risk(loss.detach(), loss)
 
-    kept = Checkpoint(checkpoint, _about(basis.spec, settings, crops)) if checkpoint else None
+    kept = Checkpoint(checkpoint, _about(basis, crops)) if checkpoint else None
     limit_s = 60 * settings.max_minutes
     yield from fit(learner, step, settings, message="Learning features", limit_s=limit_s, checkpoint=kept)
     network.compress((yield from _rows(network, crops, sides[-ndim:], rng)))
     return basis.model(network, Estimate(0.0, (0.0, 0.0), "none"), n_positive_strokes=0, n_negative_strokes=0)
 
 
-def _about(spec: NetworkSpec, settings: PretrainSettings, crops: torch.Tensor) -> str:
+def _about(basis: Basis, crops: torch.Tensor) -> str:
     """What a checkpoint must be of to go on from it; only how long it may take can change."""
-    told = json.dumps([spec.model_dump(mode="json"), {**settings.to_dict(), "max_minutes": 0}])
+    begun = [basis.weights.sha256] if basis.weights else []
+    told = json.dumps([basis.spec.model_dump(mode="json"), {**basis.settings.to_dict(), "max_minutes": 0}, *begun])
     return hashlib.sha256(told.encode() + crops.numpy().tobytes()).hexdigest()
 
 

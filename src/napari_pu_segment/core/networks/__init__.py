@@ -11,6 +11,7 @@ import torch
 from ..errors import InputError, pick
 from .base import EncoderSpec, Network, NetworkSpec, Reach, stacked
 from .convnets import CnnNnpu, ResNet18, SmallCnn
+from .efficientnet import EfficientNetLite, TfEfficientNetLite
 from .encoder import Encoder, SmallEncoder
 from .mixture import BankMixture, EncoderMixture
 from .one_vs_rest import OneVsRest
@@ -59,6 +60,8 @@ class NetworkRow:
         Whether its form for volumes follows `NetworkSpec.plane_px`; where it does not, planes count as pixels.
     bank : bool
         Whether it sees the filter bank.
+    published : bool
+        Whether it can begin with weights that others have published.
     """
 
     title: str
@@ -69,6 +72,7 @@ class NetworkRow:
     reference: str
     heeds_planes: bool = False
     bank: bool = False
+    published: bool = False
 
 
 def _pixel(spec: NetworkSpec) -> PixelNetwork:
@@ -97,6 +101,18 @@ CLUSTERINGS: dict[str, NetworkRow] = {
 ENCODERS: dict[str, NetworkRow] = {
     "small": NetworkRow("Small encoder", SmallEncoder, "", False, 8, "Hariharan et al. 2015, arXiv:1411.5752"),
     "unet": NETWORKS["unet"],
+    "efficientnet_lite0": NetworkRow(
+        "EfficientNet-Lite0", EfficientNetLite, "", False, 32, "Tan & Le 2019, arXiv:1905.11946", published=True
+    ),
+    "tf_efficientnet_lite0": NetworkRow(
+        "TF EfficientNet-Lite0",
+        TfEfficientNetLite,
+        "",
+        False,
+        32,
+        "Tan & Le 2019, arXiv:1905.11946",
+        published=True,
+    ),
 }
 
 # Those that a search finds; nobody asks for them by name.

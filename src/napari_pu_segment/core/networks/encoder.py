@@ -39,12 +39,45 @@ class Encoder(Network):
         """Choose the maps, once the training is over, by the traits (n, n_traits) of many places."""
 
 
-class SmallEncoder(Encoder):
+class Hypercolumn(Encoder):
+    """Whose outputs at several sides, all brought to full side, tell about a place (Hariharan et al. 2015).
+
+    Of these traits, standardised, the first `n_maps` principal components are the maps.
+
+    Attributes
+    ----------
+    code : Module
+        The convolution of one pixel that makes the maps of the traits.
+    """
+
+    n_maps, n_shared = MAPS, SHARED
+    code: nn.Module
+
+    def maps(self, x: torch.Tensor) -> torch.Tensor:
+        """See `Encoder.maps`."""
+        found: torch.Tensor = self.code(self.traits(x))
+        return found
+
+    @torch.no_grad()
+    def compress(self, rows: torch.Tensor) -> None:
+        """Principal components (Pearson 1901) of the traits in units of their spread, the largest first."""
+        seen = rows.double()
+        mean, spread = seen.mean(0), seen.std(0, correction=0)
+        scale = torch.where(spread > _FEWEST, 1 / spread.clamp_min(_FEWEST), 0.0)
+        _, vectors = torch.linalg.eigh(((seen - mean) * scale).T @ ((seen - mean) * scale) / len(seen))
+        kept = vectors.flip(1)[:, : self.n_maps]
+        kept = kept * kept.gather(0, kept.abs().argmax(0, keepdim=True)).sign()  # else the sign is the library's
+        weight = (kept * scale[:, None]).T
+        assert isinstance(self.code.weight, torch.Tensor)
+        assert isinstance(self.code.bias, torch.Tensor)
+        self.code.weight.copy_(weight.reshape(self.code.weight.shape))
+        self.code.bias.copy_(-weight @ mean)
+
+
+class SmallEncoder(Hypercolumn):
     """Six convolutions at full, half and quarter side, of width, 2 width and 4 width channels.
 
-    All of their outputs, brought to full side, tell about a place (hypercolumns, Hariharan et al. 2015,
-    arXiv:1411.5752). Of these traits, standardised, the first `MAPS` principal components are the maps. Planes of a
-    volume are never halved, so that it does not matter how far they are apart.
+    Planes of a volume are never halved, so that it does not matter how far they are apart.
     """
 
     stride_px = 4
@@ -53,13 +86,12 @@ class SmallEncoder(Encoder):
     patch_px = 48
     n_unlabelled = 16
     rate = 0.2
-    n_maps, n_shared = MAPS, SHARED
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         n, w = spec.ndim, spec.width
-        widths = (spec.in_channels, w, 2 * w, 4 * w)
         self.n_traits = 7 * w
+        widths = (spec.in_channels, w, 2 * w, 4 * w)
         self.steps = nn.ModuleList(
             nn.Sequential(
                 _convolution(n, widths[i], widths[i + 1], halving=i > 0),
@@ -80,28 +112,8 @@ class SmallEncoder(Encoder):
         found = []
         for i, step in enumerate(self.steps):
             x = step(x)
-            found.append(_enlarged(x, 2**i) if i else x)
+            found.append(enlarged(x, 2**i) if i else x)
         return torch.cat(found, 1)
-
-    def maps(self, x: torch.Tensor) -> torch.Tensor:
-        """See `Encoder.maps`."""
-        found: torch.Tensor = self.code(self.traits(x))
-        return found
-
-    @torch.no_grad()
-    def compress(self, rows: torch.Tensor) -> None:
-        """Principal components (Pearson 1901) of the traits in units of their spread, the largest first."""
-        seen = rows.double()
-        mean, spread = seen.mean(0), seen.std(0, correction=0)
-        scale = torch.where(spread > _FEWEST, 1 / spread.clamp_min(_FEWEST), 0.0)
-        _, vectors = torch.linalg.eigh(((seen - mean) * scale).T @ ((seen - mean) * scale) / len(seen))
-        kept = vectors.flip(1)[:, :MAPS]
-        kept = kept * kept.gather(0, kept.abs().argmax(0, keepdim=True)).sign()  # else the sign is the library's
-        weight = (kept * scale[:, None]).T
-        assert isinstance(self.code.weight, torch.Tensor)
-        assert isinstance(self.code.bias, torch.Tensor)
-        self.code.weight.copy_(weight.reshape(self.code.weight.shape))
-        self.code.bias.copy_(-weight @ mean)
 
 
 def _convolution(ndim: int, n_in: int, n_out: int, *, halving: bool) -> nn.Module:
@@ -111,10 +123,10 @@ def _convolution(ndim: int, n_in: int, n_out: int, *, halving: bool) -> nn.Modul
     return nn.Conv3d(n_in, n_out, 3, stride=(1, 2, 2) if halving else 1, padding=1)
 
 
-def _enlarged(maps: torch.Tensor, factor: int) -> torch.Tensor:
+def enlarged(maps: torch.Tensor, factor: int) -> torch.Tensor:
     """Maps (N, C, [Z,] Y, X) with rows and columns enlarged; exact at every position for powers of two."""
     if maps.ndim == 4:
         return functional.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)
     planes = maps.transpose(1, 2)  # each plane on its own
-    found = _enlarged(planes.flatten(0, 1), factor)
+    found = enlarged(planes.flatten(0, 1), factor)
     return found.reshape(*planes.shape[:3], *found.shape[2:]).transpose(1, 2)
