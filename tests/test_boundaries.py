@@ -90,7 +90,7 @@ SINGLE_HOMES = {
     "numcodecs": {"io/zarr_codec.py"},
     "zarr": set(),  # chunks are read and written by io, which trusts no name of a codec in a file
     "safetensors": {"core/model.py", "core/checkpoint.py", "core/weights.py"},
-    "huggingface_hub": {"image_set/hub.py"},
+    "huggingface_hub": {"io/hub.py"},
 }
 LABEL_CODES = {"UNLABELED", "POSITIVE", "NEGATIVE", "IGNORE"}
 

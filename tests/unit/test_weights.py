@@ -26,8 +26,7 @@ from napari_pu_segment.core.pu_settings import PuSettings
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.tiles import map_tiles
 from napari_pu_segment.core.weights import read_weights, wanted
-from napari_pu_segment.image_set import hub
-from napari_pu_segment.io import write_image
+from napari_pu_segment.io import hub, write_image
 from tests.helpers import disk_sample, disks
 
 NAMES = [name for name, row in ENCODERS.items() if row.published]

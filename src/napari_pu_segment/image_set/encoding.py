@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ from ..core.model import Model, save_model
 from ..core.pretrain_settings import PretrainSettings
 from ..core.progress import Progress, Ticker, Work
 from ..core.samples import Sample
+from ..core.weights import Weights, read_weights, wanted
 from ..io import read_image
-from .hub import published
+from ..io.hub import fetch
 from .scan import Refused
 
 CHECKPOINT = ".checkpoint"  # beside the encoder's file, while it is made
+_NAME = re.compile(r"[\w.-]+/[\w.-]+(?<!\.safetensors)")  # of weights on the Hugging Face hub
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class EncodeSettings:
     n_images : int
         Of a larger folder, so many are chosen by chance.
     weights : str
-        Published weights to begin with; see `hub.published`. Empty: none.
+        Published weights to begin with; see `published`. Empty: none.
     """
 
     folder: Path
@@ -80,6 +83,29 @@ def encoding(which: EncodeSettings, settings: PretrainSettings, out: Path) -> Wo
     save_model(model, out)
     checkpoint.unlink(missing_ok=True)
     return Encoded(model, len(samples), refused)
+
+
+def published(which: str, settings: PretrainSettings) -> Work[Weights]:
+    """The published weights that an encoder shall begin with.
+
+    Parameters
+    ----------
+    which : str
+        A file, or a name of the hub; see `io.hub.fetch`.
+    settings : PretrainSettings
+        Of the encoder.
+
+    Raises
+    ------
+    InputError
+        If the encoder takes none, there is no such file, or it is of another network.
+    """
+    wanted(settings.network, settings.width)  # refused before anything is fetched
+    yield Progress(0, 0, "Reading the weights")
+    path = Path(which).expanduser()
+    if path.exists() or not _NAME.fullmatch(which):
+        return read_weights(path, settings.network, settings.width)
+    return read_weights((yield from fetch(which)), settings.network, settings.width, which)
 
 
 def _samples(which: EncodeSettings, seed: int) -> Work[tuple[list[Sample], tuple[Refused, ...]]]:
