@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from .core.errors import InputError
 from .core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, Trust, classes_among, codes_of_strokes
 from .io import ZARR_SUFFIX, ImageFile, list_images, read_image, read_mask, read_strokes
+from .io.image_table import sample_of
 
 CLASS = "class "  # how the kind of strokes of a class begins, before its name
 _DRAWN = "scribbles"  # holds strokes of every kind
@@ -57,6 +58,23 @@ def pairs_of(images: Sequence[Path], strokes: Mapping[str, Sequence[Path]]) -> l
         found = {kind: files[places[kind]] for kind, files in given.items() if 0 <= places[kind] < len(files)}
         pairs += _pairs_in(image) if folders else [(image, found)]
     return pairs
+
+
+def only(pairs: list[Pair], table: Path | None) -> list[Pair]:
+    """The images of the balanced sample of a table, by their names; all where there is no table.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be used, or none of the images is in its sample.
+    """
+    if table is None:
+        return pairs
+    names = {PurePosixPath(name).name for name in sample_of(table)}
+    kept = [pair for pair in pairs if pair[0].name in names]
+    if not kept:
+        raise InputError(f"None of the images is in the balanced sample of {str(table)!r}. Give those of its folder.")
+    return kept
 
 
 def _pairs_in(folder: Path) -> list[Pair]:

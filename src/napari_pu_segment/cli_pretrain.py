@@ -31,6 +31,10 @@ def pretrain(
     n_images: Annotated[
         int, typer.Option("--images", min=1, help="Of a larger folder, choose so many by chance.")
     ] = 256,
+    balance: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Draw the images by the weights that `curate` writes.", show_default=False),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting (repeatable).", show_default=False),
@@ -39,7 +43,7 @@ def pretrain(
     seed: Annotated[int | None, typer.Option(help="Same seed, same result.  [default: 0]", show_default=False)] = None,
 ) -> None:
     """Learn features from images alone. A training that was interrupted goes on when the command is given again."""
-    check_output(out, [Path(weights)] if weights else [])
+    check_output(out, [Path(one) for one in (weights, balance) if one])
     from .core.pretrain_settings import PretrainSettings
     from .image_set import CHECKPOINT, EncodeSettings, encoding
 
@@ -47,7 +51,7 @@ def pretrain(
     values |= {"seed": seed} if seed is not None else {}
     values |= {"max_minutes": minutes} if minutes is not None else {}
     settings = PretrainSettings().changed({**values, **parse_pairs(changes or [], PretrainSettings)})
-    which = EncodeSettings(folder, recursive, pattern, n_images, weights or "")
+    which = EncodeSettings(folder, recursive, pattern, n_images, weights or "", balance)
     make_folder(out.parent)
     if out.with_name(out.name + CHECKPOINT).exists():
         typer.echo("Going on from the checkpoint of an earlier call.", err=True)

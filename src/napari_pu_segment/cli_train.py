@@ -76,9 +76,13 @@ def train(
     encoder: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Look through this encoder; see `pretrain`.")
     ] = None,
+    images_from: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Of the images, only the balanced sample that `curate` draws."),
+    ] = None,
 ) -> None:
     """Train a model on images with strokes or masks, or on folders of patches."""
-    from .cli_data import CLASS, pairs_of, samples_of, samples_of_patches
+    from .cli_data import CLASS, only, pairs_of, samples_of, samples_of_patches
     from .core.classes import recoded, united
     from .core.methods import METHODS
     from .io import read_image
@@ -91,9 +95,9 @@ def train(
     folders = {"positive": positive_patches, "negative": negative_patches, "unlabelled": unlabelled_patches}
     _check_classes(files, list(classes))
     check_forms(list(images or []), files, folders)
-    pairs = pairs_of(images, files) if images else []
+    pairs = only(pairs_of(images, files), images_from) if images else []
     inputs = [file for image, found in pairs for file in (image, *found.values())]
-    check_output(out, [*inputs, *filter(None, [config, start, encoder])])
+    check_output(out, [*inputs, *filter(None, [config, start, encoder, images_from])])
     settings = settings_of("pu", method, changes, config, prior=prior, seed=seed)
     row = METHODS[settings.to_dict()["method"]]
     if row.encodes:

@@ -395,3 +395,18 @@ def test_odd_shapes_types_and_values():
     assert np.isfinite(seen.row).all()
     assert np.isfinite(seen.small).all()
     assert np.isfinite(list(seen.measures.values())).all()
+
+
+def test_a_few_inverted_masks_do_not_hide_one_that_is_a_little_wrong():
+    suspicion = np.r_[np.zeros(30), np.linspace(0.005, 0.02, 7), 0.17, 0.93, 0.95]
+    found = replace(run(curate([look(texture(0))])), suspicion=suspicion)
+    assert modified_z(suspicion)[37] == pytest.approx(0.17 / (1.2533 * 2.1375 / 40))
+    assert modified_z(suspicion)[37] < found.settings.odd_from  # the inverted ones make the unit so large
+    assert found.suspected() == [39, 38, 37]
+    unit = np.quantile(suspicion, 0.9) / 1.6449
+    assert suspicion[36] / unit < found.settings.odd_from < suspicion[37] / unit
+    spread = np.r_[np.linspace(0.01, 0.05, 37), suspicion[37:]]  # with a median that is not 0, as it is
+    assert replace(found, suspicion=spread).suspected() == [39, 38, 37]
+    assert replace(found, suspicion=np.r_[np.zeros(39), 0.5]).suspected() == [39]
+    for nothing in (np.full(40, np.nan), np.zeros(40)):
+        assert replace(found, suspicion=nothing).suspected() == []

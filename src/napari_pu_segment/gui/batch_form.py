@@ -23,7 +23,7 @@ from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.objects import ObjectSettings
 
 from .batch_work import MODEL_NAME, Order, can_have_workers
-from .path_row import PathRow
+from .path_row import MODELS, PathRow
 from .preferences import preferences
 from .settings_form import SettingsForm, fold, narrow
 
@@ -52,7 +52,7 @@ class BatchForm(QWidget):
             "The present model is used with its threshold and refinement as on the tab Result, and is written into the "
             "folder of results; a model file with its own threshold."
         )
-        self.model_row = PathRow("Choose a model", _about("model"), file=True)
+        self.model_row = PathRow("Choose a model", _about("model"), files=MODELS)
         self.output_boxes = {kind: QCheckBox(about.title) for kind, about in OUTPUTS.items()}
         for kind, box in self.output_boxes.items():
             box.setToolTip(_about("outputs"))

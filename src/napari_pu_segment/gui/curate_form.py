@@ -8,7 +8,7 @@ from napari_pu_segment.core.curation import CurateSettings
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.image_set import ScanSettings
 
-from .path_row import PathRow
+from .path_row import MODELS, PathRow
 from .settings_form import SettingsForm, fold
 
 
@@ -27,18 +27,23 @@ class CurateForm(QWidget):
             "Strokes with the names of their images: these are annotated already. May be empty",
         )
         self.model_row = PathRow(
-            "Choose a model", "A model: images that it is unsure of are to be annotated first. May be empty", file=True
+            "Choose a model",
+            "A model: images that it is unsure of are to be annotated first. May be empty",
+            files=MODELS,
         )
         self.encoder_row = PathRow(
             "Choose an encoder",
             "An encoder of such images, made on the tab Model: images are compared by it. Empty: by the filter bank",
-            file=True,
+            files=MODELS,
         )
         self.pattern_edit = QLineEdit("*")
         self.pattern_edit.setToolTip("Only images whose names match, such as *_dapi.tif")
         self.recursive_box = QCheckBox("Also the folders below")
         self.recursive_box.setToolTip("Also the images in folders below this one")
         self.settings_form = SettingsForm(CurateSettings)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
         rows, more, inner = QFormLayout(), QWidget(), QFormLayout()
         for form in (rows, inner):
             form.setContentsMargins(0, 0, 0, 0)

@@ -168,7 +168,7 @@ class CuratePanel(QWidget):
         told = (self.progress_bar, self.summary_label, self.facts)
         for box, parts in (
             (images, (self.form, self.start_button, self.cancel_button, *told)),
-            (found, (self.balance_bar, (self.show_combo, self.sort_combo), self.view, self.words_label, buttons)),
+            (found, (self.balance_bar, self.show_combo, self.sort_combo, self.view, self.words_label, buttons)),
         ):
             inner = QVBoxLayout(box)
             inner.setContentsMargins(5, 9, 5, 5)

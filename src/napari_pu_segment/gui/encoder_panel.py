@@ -14,7 +14,7 @@ from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.image_set import Encoded, EncodeSettings, encoding
 
 from .jobs import Job
-from .path_row import PathRow
+from .path_row import MODELS, TABLES, PathRow
 from .session import Session
 from .settings_form import SettingsForm, fold
 from .ticks import short
@@ -41,7 +41,12 @@ class EncoderPanel(QGroupBox):
         self.label = QLabel()
         self.label.setWordWrap(True)
         self.folder_row = PathRow("Images to learn from", "The folder of images that a new encoder learns from")
-        self.weights_row = PathRow("Published weights", WEIGHTS, file=True)
+        self.weights_row = PathRow("Published weights", WEIGHTS, files=MODELS)
+        self.balance_row = PathRow(
+            "Choose a table of images",
+            "The curation.csv of Know your images: kinds of images are seen equally often. Empty: all images are",
+            files=TABLES,
+        )
         self.form = SettingsForm(PretrainSettings)
         self.make_button, self.load_button, self.none_button = (QPushButton(t) for t in ("Make …", "Load …", "None"))
         self.make_button.setToolTip("Learn from the folder, in the background, and write the encoder to a file")
@@ -76,7 +81,8 @@ class EncoderPanel(QGroupBox):
         path, _ = QFileDialog.getSaveFileName(self, "Save the encoder", "encoder.safetensors", FILTER)
         if path:
             weights = self.weights_row.edit.text().strip()
-            self.begin(EncodeSettings(folder, weights=weights), settings, Path(path))
+            which = EncodeSettings(folder, weights=weights, balance=self.balance_row.value())
+            self.begin(which, settings, Path(path))
 
     def begin(self, which: EncodeSettings, settings: PretrainSettings, out: Path) -> None:
         """Make an encoder of a folder, in the background, beside all else."""
@@ -109,6 +115,7 @@ class EncoderPanel(QGroupBox):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.label)
         form.addRow("Images", self.folder_row)
+        form.addRow("Balance", self.balance_row)
         form.addRow("Weights", self.weights_row)
         form.addRow(fold("Settings of a new encoder", self.form))
         for widgets in (
@@ -139,7 +146,14 @@ class EncoderPanel(QGroupBox):
         model = self._session.encoder.model
         self.label.setText(NONE if model is None else described(model, self._session.encoder.name))
         self.none_button.setEnabled(model is not None)
-        for widget in (self.make_button, self.load_button, self.folder_row, self.weights_row, self.form):
+        for widget in (
+            self.make_button,
+            self.load_button,
+            self.folder_row,
+            self.weights_row,
+            self.balance_row,
+            self.form,
+        ):
             widget.setEnabled(not self.running)
         for shown in (self.progress_bar, self.cancel_button):
             shown.setVisible(self.running)

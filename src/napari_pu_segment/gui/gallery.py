@@ -232,6 +232,5 @@ class GalleryView(QListView):
             self.setCurrentIndex(self.gallery.index(row, 0))
 
     def sizeHint(self) -> QSize:
-        """Three pictures wide and four high."""
-        grid = self.gridSize()
-        return QSize(3 * grid.width() + 24, 4 * grid.height())
+        """Three pictures wide, and two high, so that what stands below is in sight; it grows with its dock."""
+        return QSize(3 * self.gridSize().width() + 24, self.minimumHeight())

@@ -7,9 +7,18 @@ from pathlib import Path
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QToolButton, QWidget
 
+MODELS, TABLES = "Model (*.safetensors)", "Table (*.csv)"
+
 
 class PathRow(QWidget):
     """A path, typed or chosen.
+
+    Parameters
+    ----------
+    title, about : str
+        Of the dialog, and for the tool tip.
+    files : str
+        Which files are offered, such as `MODELS`; empty: a folder is chosen.
 
     Attributes
     ----------
@@ -18,9 +27,9 @@ class PathRow(QWidget):
 
     changed = Signal()
 
-    def __init__(self, title: str, about: str, *, file: bool = False) -> None:
+    def __init__(self, title: str, about: str, *, files: str = "") -> None:
         super().__init__()
-        self._title, self._file = title, file
+        self._title, self._files = title, files
         self.edit, self.button = QLineEdit(), QToolButton()
         self.edit.setToolTip(about)
         self.edit.setMinimumWidth(60)
@@ -46,8 +55,8 @@ class PathRow(QWidget):
     def choose(self) -> None:
         """Ask for a path."""
         here = self.edit.text().strip()
-        if self._file:
-            path, _ = QFileDialog.getOpenFileName(self, self._title, here, "Model (*.safetensors);;All files (*)")
+        if self._files:
+            path, _ = QFileDialog.getOpenFileName(self, self._title, here, f"{self._files};;All files (*)")
         else:
             path = QFileDialog.getExistingDirectory(self, self._title, here)
         if path:

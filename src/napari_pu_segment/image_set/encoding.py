@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..batch.folder import find
+from ..core.curation import redrawn
 from ..core.errors import InputError, PuSegmentError
 from ..core.methods import METHODS
 from ..core.model import Model, save_model
@@ -19,8 +21,10 @@ from ..core.samples import Sample
 from ..core.weights import Weights, read_weights, wanted
 from ..io import read_image
 from ..io.hub import fetch
+from ..io.image_table import weights_of
 from .scan import Refused
 
+_MOST_TIMES = 4  # that an image is drawn on average: each time its statistics are looked at anew
 CHECKPOINT = ".checkpoint"  # beside the encoder's file, while it is made
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(?<!\.safetensors)")  # of weights on the Hugging Face hub
 
@@ -37,9 +41,12 @@ class EncodeSettings:
     pattern : str
         Only images whose names match; see `batch.folder.find`.
     n_images : int
-        Of a larger folder, so many are chosen by chance.
+        Of a larger folder, so many are chosen by chance; with a balance, so many are drawn of any.
     weights : str
         Published weights to begin with; see `published`. Empty: none.
+    balance : Path or None
+        A table with the columns ``name`` and ``weight``, such as ``curation.csv``: the images are drawn by their
+        weights, and an image may come several times.
     """
 
     folder: Path
@@ -47,6 +54,7 @@ class EncodeSettings:
     pattern: str = "*"
     n_images: int = 256
     weights: str = ""
+    balance: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +90,7 @@ def encoding(which: EncodeSettings, settings: PretrainSettings, out: Path) -> Wo
     model = yield from METHODS["pretrain"].train(samples, settings, checkpoint=checkpoint, weights=weights)
     save_model(model, out)
     checkpoint.unlink(missing_ok=True)
-    return Encoded(model, len(samples), refused)
+    return Encoded(model, len({sample.name for sample in samples}), refused)
 
 
 def published(which: str, settings: PretrainSettings) -> Work[Weights]:
@@ -109,27 +117,44 @@ def published(which: str, settings: PretrainSettings) -> Work[Weights]:
 
 
 def _samples(which: EncodeSettings, seed: int) -> Work[tuple[list[Sample], tuple[Refused, ...]]]:
-    """The images that can be seen together: those of the most common axes and number of channels."""
+    """The images that can be seen together: those of the most common axes and number of channels.
+
+    Such as are drawn several times are read once, and stand there several times.
+    """
     found, _ = find(which.folder, which.pattern, which.recursive)
     refused = [Refused(one.name, one.fault) for one in found if one.fault]
     names = [one.name for one in found if not one.fault]
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(names))[: which.n_images])
+    times, unknown = _times(which, names, seed)
+    refused += unknown
     samples, ticker = [], Ticker()
-    for step, index in enumerate(chosen):
+    for step, (name, n) in enumerate(times.items()):
         if ticker.due():
-            yield Progress(step, len(chosen), f"Reading {names[index]}")
+            yield Progress(step, len(times), f"Reading {name}")
         try:
-            samples.append(read_image(which.folder / names[index]).sample(names[index]))
+            samples += [read_image(which.folder / name).sample(name)] * n
         except (PuSegmentError, MemoryError) as error:
-            refused.append(Refused(names[index], str(error) or "The memory ran out."))
+            refused.append(Refused(name, str(error) or "The memory ran out."))
     if not samples:
         first = f" {refused[0].reason}" if refused else ""
         raise InputError(f"There is no image in {str(which.folder)!r} that can be used.{first}")
     kinds = [(sample.axes, sample.image.shape[0]) for sample in samples]
     axes, n_channels = Counter(kinds).most_common(1)[0][0]
-    for sample, kind in zip(samples, kinds, strict=True):
+    for name, kind in {sample.name: kind for sample, kind in zip(samples, kinds, strict=True)}.items():
         if kind != (axes, n_channels):
-            reason = f"{sample.name!r} has other axes or channels than most: {kind[0]}, {kind[1]}."
-            refused.append(Refused(sample.name, reason))
+            reason = f"{name!r} has other axes or channels than most: {kind[0]}, {kind[1]}."
+            refused.append(Refused(name, reason))
     kept = [sample for sample, kind in zip(samples, kinds, strict=True) if kind == (axes, n_channels)]
     return kept, tuple(refused)
+
+
+def _times(which: EncodeSettings, names: Sequence[str], seed: int) -> tuple[Counter[str], list[Refused]]:
+    """How many times each image is drawn, by name, and those of unknown weight."""
+    if which.balance is None:
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(names))[: which.n_images])
+        return Counter(names[index] for index in chosen), []
+    weights = weights_of(which.balance)
+    unknown = [Refused(n, f"{str(which.balance)!r} tells no weight of {n!r}.") for n in names if n not in weights]
+    known = [name for name in names if name in weights]
+    n = min(which.n_images, _MOST_TIMES * len(known))
+    drawn = redrawn(np.array([weights[name] for name in known]), n, seed) if known else []
+    return Counter(known[i] for i in drawn), unknown

@@ -25,11 +25,11 @@ from ..core.curation import MEASURES, CurateSettings, Curation, curate
 from ..core.errors import OutputError
 from ..core.files import write_atomically
 from ..core.progress import Work
+from ..io.image_table import FORMULA
 from .scan import Scan, ScanSettings, scanning
 
 REPORTS = ("curation.csv", "ranking.csv", "curation.json", "report.html")
 _RANKED = ("rank", "name", "order", "uncertainty", "group", "most_similar", "distance")
-_FORMULA = ("=", "+", "-", "@", "\t")  # what a spreadsheet would run
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +184,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return str(int(value))
     text = f"{value:.9g}" if isinstance(value, float) else str(value)
-    return "'" + text if isinstance(value, str) and text.startswith(_FORMULA) else text
+    return "'" + text if isinstance(value, str) and text.startswith(FORMULA) else text
 
 
 def curating(settings: ScanSettings, curation: CurateSettings) -> Work[SetReport]:

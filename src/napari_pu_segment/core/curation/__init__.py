@@ -3,7 +3,7 @@
 from .budget import agreement
 from .curate import UNLIKE, CurateSettings, Curation, curate, unfit
 from .duplicates import Pair
-from .groups import Group
+from .groups import Group, redrawn
 from .look import Look, looking
 from .order import ORDERS, doubt_of, next_images
 from .quality import MEASURES, Drift, natural
@@ -27,5 +27,6 @@ __all__ = [
     "looking_at_mask",
     "natural",
     "next_images",
+    "redrawn",
     "unfit",
 ]

@@ -180,3 +180,21 @@ def drawn(weights: np.ndarray, n: int, seed: int) -> list[int]:
     keys = np.log(np.random.default_rng(seed).uniform(size=len(weights))) / weights
     order = np.argsort(-keys, kind="stable")
     return [int(i) for i in order if np.isfinite(keys[i])][:n]
+
+
+def redrawn(weights: np.ndarray, n: int, seed: int) -> list[int]:
+    """`n` images drawn by their weights, in order; heavy ones several times, and light ones maybe never.
+
+    Systematic resampling (Kitagawa 1996, J. Comput. Graph. Stat. 5:1): where (u + k) / n, k = 0..n-1, with one u
+    uniform in 0..1, fall in the running sum of the weights divided by their sum. Image i comes n w_i / sum w times,
+    rounded up or down.
+
+    Parameters
+    ----------
+    weights : ndarray, (N,)
+        Above 0.
+    n, seed : int
+    """
+    reached = np.cumsum(weights) / np.sum(weights)
+    at = (np.random.default_rng(seed).uniform() + np.arange(n)) / n
+    return [int(i) for i in np.minimum(np.searchsorted(reached, at, side="right"), len(weights) - 1)]

@@ -1,0 +1,60 @@
+"""A table of images, such as ``curation.csv``: which of them to take, and how often."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from ..core.errors import InputError
+
+NAME, WEIGHT, SAMPLE = "name", "weight", "balanced_sample"
+FORMULA = ("=", "+", "-", "@", "\t")  # what a spreadsheet would run: written after an apostrophe
+
+
+def weights_of(path: Path) -> dict[str, float]:
+    """How often images are to be drawn, by their names: the column ``weight`` of a table.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, has no such column, or a weight is not above 0.
+    """
+    told = _read(path, WEIGHT)
+    try:
+        weights = {name: float(text) for name, text in told.items()}
+    except ValueError:
+        weights = {"": math.nan}
+    if not all(0 < weight < math.inf for weight in weights.values()):
+        raise InputError(f"The column {WEIGHT} of {str(path)!r} must hold numbers above 0.")
+    return weights
+
+
+def sample_of(path: Path) -> set[str]:
+    """The images of a balanced sample: those with 1 in the column ``balanced_sample`` of a table.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, has no such column, or there is none.
+    """
+    names = {name for name, drawn in _read(path, SAMPLE).items() if drawn == "1"}
+    if not names:
+        raise InputError(f"{str(path)!r} has no balanced sample. Look through the folder with --set n_balanced=100.")
+    return names
+
+
+def _read(path: Path, column: str) -> dict[str, str]:
+    """A column by the names of images."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"The table {str(path)!r} cannot be read: {error}.") from None
+    if not rows or not {NAME, column} <= set(rows[0]):
+        raise InputError(f"{str(path)!r} must be a table with the columns {NAME} and {column}, such as curation.csv.")
+    return {_plain(str(row[NAME])): str(row[column] or "").strip() for row in rows}
+
+
+def _plain(name: str) -> str:
+    return name[1:] if name[:1] == "'" and name[1:].startswith(FORMULA) else name
