@@ -101,6 +101,9 @@ def test_classes_come_into_table_layer_and_file(make_viewer, qtbot, tmp_path, mo
     assert said[-1][0].startswith("There are 19 objects; 4 classes want 20 or more.")
     assert said[-1][1]
     assert widget.session.book.member(image, "classes") is None
+    panel.form.set_value(panel.form.value().changed({"n_classes": 2, "describe": ("encoder",)}))
+    press(qtbot, panel, panel.button)
+    assert "by an encoder, but none is chosen" in said[-1][0]
     assert panel.button.text() == "Find classes"
 
 

@@ -44,7 +44,7 @@ def map_means(
     encoder.check_seen(tuple(image.shape), name, axes=axes)
     set_threads(int(encoder.card.settings.get("threads", 0)))
     encoder = yield from encoder.for_image(image)
-    shape, n_own = tuple(image.shape[1:]), encoder.n_own(image.ndim - 1)
+    shape, n_own = tuple(image.shape[1:]), encoder.n_own(len(image.shape) - 1)
     sides = sides_of(network, encoder.n_values, shape, n_own, 0)
     total = math.prod(-(-size // side) for size, side in zip(shape, sides, strict=True))
     sums, counts, ticker = np.zeros((n, network.n_maps)), np.zeros(n), Ticker()
