@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.cases import same_stem
 from benchmarks.strokes import simulate
 from napari_pu_segment.core.curation import ORDERS, CurateSettings
+from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.model import Model
@@ -57,6 +58,7 @@ class Campaign:
             assert truth is not None
             self.images.append(np.asarray(read_image(home / "images" / name).image))
             self.truths.append(read_mask(truth))
+        self._cache = FeatureCache()
         self._known: dict[frozenset[int], tuple[Model, float]] = {}
 
     def learnt(self, annotated: Sequence[int]) -> tuple[Model, float]:
@@ -64,7 +66,8 @@ class Campaign:
         key = frozenset(annotated)
         if key not in self._known:
             samples = [Sample(self.images[i], self._strokes(i)) for i in sorted(key)]
-            model = run(METHODS["pu"].train(samples, PuSettings(threads=1, seed=self.seed)))
+            settings = PuSettings(threads=1, seed=self.seed)
+            model = run(METHODS["pu"].train(samples, settings, cache=self._cache))
             found = [predict(model, image) >= model.card.threshold for image in self.images]
             dices = [scores(mask, truth)["dice"] for mask, truth in zip(found, self.truths, strict=True)]
             self._known[key] = model, float(np.mean(dices))

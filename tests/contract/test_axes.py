@@ -251,4 +251,5 @@ def test_statistics_of_each_image():
     assert run(own.for_image(dim)).card.intensity != run(own.for_image(bright)).card.intensity
     assert run(fixed.for_image(bright)) is fixed
     with pytest.raises(InputError, match="cannot continue"):
-        run(train([Sample(dim, labels)], QUICK, start=own))
+        run(train([Sample(dim, labels)], QUICK.changed({"statistics": "training"}), start=own))
+    assert run(train([Sample(dim, labels)], QUICK, start=own)).card.statistics == "image"

@@ -9,7 +9,8 @@ from typing import Any
 from .card import Origin, make_card
 from .doubts import SCALE_LIMIT
 from .errors import InputError
-from .intensity import ChannelStats, measure
+from .exposure import exposures_differ
+from .intensity import ChannelStats, Statistics, measure
 from .model import Model
 from .network_settings import DeepSettings, NetworkSettings, SeeingSettings
 from .networks import Encoder, EncoderSpec, Network, NetworkSpec, OneVsRest, build_network, network_row
@@ -33,6 +34,8 @@ class Basis:
         Statistics of all samples together.
     stats : tuple of tuple of ChannelStats
         For each sample those that it is seen with; all alike where the statistics are the training images'.
+    statistics : {"training", "image"}
+        Which of them, and what the model will see other images with.
     start : Model or None
         The model that is continued from.
     encoder : Encoder or None
@@ -46,6 +49,7 @@ class Basis:
     spec: NetworkSpec
     intensity: tuple[ChannelStats, ...]
     stats: tuple[tuple[ChannelStats, ...], ...]
+    statistics: Statistics
     start: Model | None
     encoder: Encoder | None = None
     weights: Origin | None = None
@@ -60,7 +64,7 @@ class Basis:
         """
         start, network = self.start, build_network(self.spec, self.settings.seed)
         if start is not None:
-            if start.card.network != self.spec or start.card.statistics != self.settings.statistics:
+            if start.card.network != self.spec or start.card.statistics != self.statistics:
                 raise InputError(
                     f"The current model is a {start.card.network.name!r} network of another shape, or it "
                     "sees intensities otherwise, so training cannot continue from it. Train anew, or restore its "
@@ -84,7 +88,7 @@ class Basis:
             axes=first.axes,
             channel_names=first.channel_names,
             intensity=self.intensity,
-            statistics=self.settings.statistics,
+            statistics=self.statistics,
             class_prior=estimate.prior,
             class_prior_interval=estimate.interval,
             class_prior_source=estimate.source,
@@ -118,8 +122,8 @@ def prepare_basis(samples: Sequence[Sample], settings: DeepSettings, start: Mode
         spec, encoder, start = _through(spec, start), start.network, None
     elif start is not None:
         spec = spec.model_copy(update={"encoder": start.card.network.encoder})
-    intensity, stats = yield from _statistics(samples, settings, start)
-    return Basis(samples, settings, spec, intensity, stats, start, encoder, weights)
+    intensity, stats, statistics = yield from _statistics(samples, settings, start)
+    return Basis(samples, settings, spec, intensity, stats, statistics, start, encoder, weights)
 
 
 def _through(spec: NetworkSpec, encoder: Model) -> NetworkSpec:
@@ -197,16 +201,20 @@ def _ndim(settings: DeepSettings, axes: str) -> int:
 
 def _statistics(
     samples: Sequence[Sample], settings: DeepSettings, start: Model | None
-) -> Work[tuple[tuple[ChannelStats, ...], tuple[tuple[ChannelStats, ...], ...]]]:
-    """Statistics of all samples together, and those that each of them is seen with."""
+) -> Work[tuple[tuple[ChannelStats, ...], tuple[tuple[ChannelStats, ...], ...], Statistics]]:
+    """Statistics of all samples together, those that each of them is seen with, and which these are."""
     everywhere = start.card.intensity if start else (yield from measure(samples, settings.intensity))
-    if settings.statistics == "training":
-        return everywhere, (everywhere,) * len(samples)
-    # as `Model.for_image` will measure them: what is ignored makes no difference there
-    each = []
-    for sample in samples:
-        each.append((yield from measure([Sample(sample.image)], everywhere[0].transform)))
-    return everywhere, tuple(each)
+    asked = settings.statistics
+    if asked == "auto":
+        asked = start.card.statistics if start else "training" if len(samples) == 1 else "auto"
+    if asked != "training":
+        # as `Model.for_image` will measure them: what is ignored makes no difference there
+        each = []
+        for sample in samples:
+            each.append((yield from measure([Sample(sample.image)], everywhere[0].transform)))
+        if asked == "image" or (yield from exposures_differ(samples, everywhere, each)):
+            return everywhere, tuple(each), "image"
+    return everywhere, (everywhere,) * len(samples), "training"
 
 
 def _plane_px(settings: DeepSettings, samples: Sequence[Sample], ndim: int) -> float:

@@ -14,6 +14,7 @@ from .sampling import values
 
 Transform = Literal["linear", "asinh"]
 Statistics = Literal["training", "image"]
+AskedStatistics = Literal["auto", "training", "image"]
 TRANSFORMS = {"linear": "Linear", "asinh": "Asinh (astronomy)"}
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .filters import FILTERS
 from .fit import RunSettings, TrainSettings
-from .intensity import TRANSFORMS, Statistics
+from .intensity import TRANSFORMS, AskedStatistics
 from .networks import NETWORKS
 from .settings import OneOf, advanced, only_if
 
@@ -19,11 +19,12 @@ class SeeingSettings(RunSettings):
     intensity: Annotated[str, OneOf(TRANSFORMS)] = advanced(
         default="linear", title="Intensity scale", description="Asinh shows faint sources beside bright ones."
     )
-    statistics: Statistics = advanced(
-        default="training",
+    statistics: AskedStatistics = advanced(
+        default="auto",
         title="Intensity statistics",
         description="What intensities are measured by. training: the training images', for ever. image: every image, "
-        "stack or series is measured by itself, which helps where exposures differ and hides how bright it is.",
+        "stack or series is measured by itself, which helps where exposures differ and hides how bright it is. auto: "
+        "image, where strokes on several images tell that exposures differ, else training.",
     )
     dimensions: Literal["planes", "volume"] = advanced(
         default="planes",

@@ -54,6 +54,7 @@ def each_class(train: Train[P]) -> Train[P]:
         if classes == ONE_CLASS:
             return (yield from train(samples, *args, **kwargs))
         options: dict[str, Any] = dict(kwargs)
+        settings, *others = given = list(cast("tuple[Any, ...]", args))
         start, options["cache"] = options.get("start"), options.get("cache") or FeatureCache()
         parts = list(enumerate(classes))
         if len(classes) > 1 and any(sample.count(NEGATIVE) for sample in samples if sample.trust != "noisy"):
@@ -64,8 +65,9 @@ def each_class(train: Train[P]) -> Train[P]:
         models: list[Model] = []
         for index, name in parts:
             options["start"] = encoder if encoder or start is None else part(start, index)
-            work = train(one_vs_rest(samples, index), *args, **options)
+            work = train(one_vs_rest(samples, index), *given, **options)
             models.append((yield from shifted(_named(work, name), len(models), len(parts))))
+            given = [settings.changed({"statistics": models[0].card.statistics}), *others]  # one way of seeing for all
         return (yield from _together(samples, classes, models, options["cache"]))
 
     return cast("Train[P]", train_each)
