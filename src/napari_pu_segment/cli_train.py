@@ -127,6 +127,8 @@ def _tell(card: Card, out: Path, seconds: float) -> None:
         f"{out}: {strokes_text}class prior {card.class_prior:.3f} in {low:.3f}..{high:.3f} "
         f"({card.class_prior_source}), {seconds:.1f} s"
     )
+    if card.statistics == "image":
+        typer.echo("  intensities are measured in each image by itself")
     for one in card.classes:
         typer.echo(f"  {one.name}: {one.n_strokes} strokes, class prior {one.class_prior:.3f}")
     if card.found is not None:

@@ -101,6 +101,7 @@ def test_the_facts_of_a_model_are_told_in_words(loaded):
     assert told["Channels"] == "DAPI"
     assert told["Prior"] == "6.5\N{NO-BREAK SPACE}% of the image (set by hand)"
     assert told["Strokes"] == "3 positive, 3 negative"
+    assert "Intensities" not in told
     assert told["Pixel size"] == "0.5 × 0.5 µm"
 
 
@@ -109,6 +110,11 @@ def test_numbers_are_those_of_the_locale(model):
     assert french["Prior"].startswith("6,5\N{NO-BREAK SPACE}%")
     assert french["Pixel size"] == "0,5 × 0,5 µm"
     assert "." not in french["Threshold"]
+
+
+def test_a_model_that_measures_each_image_says_so(model):
+    own = model.card.model_copy(update={"statistics": "image"})
+    assert describe(own, QLocale.c())["Intensities"] == "measured in each image by itself"
 
 
 def test_what_is_not_known_is_left_out(model):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_pu_segment import cli_train
 from napari_pu_segment.core import exposure
 from napari_pu_segment.core.exposure import exposures_differ
 from napari_pu_segment.core.intensity import ChannelStats, measure
@@ -65,7 +66,7 @@ def test_what_is_not_finite_is_left_out():
     assert exposure._mean(np.array([[np.nan, 2.0, 4.0], [np.nan] * 3]), [stats, stats]) == pytest.approx([0.3, 0])
 
 
-def test_a_training_chooses_by_its_strokes():
+def test_a_training_chooses_by_its_strokes(capsys, tmp_path):
     assert QUICK.statistics == "auto"
     assert run(train([cells()], QUICK)).card.statistics == "training"
     assert run(train([cells(), cells(seed=1)], QUICK)).card.statistics == "training"
@@ -73,8 +74,12 @@ def test_a_training_chooses_by_its_strokes():
     model = run(train(unlike, QUICK))
     assert model.card.statistics == "image"
     assert model.card.settings["statistics"] == "auto"
+    cli_train._tell(model.card, tmp_path / "model", 1.0)
+    assert "each image by itself" in capsys.readouterr().out
     assert run(train(unlike, QUICK.changed({"statistics": "training"}))).card.statistics == "training"
     one = run(train([cells()], QUICK))  # goes on as it began
+    cli_train._tell(one.card, tmp_path / "model", 1.0)
+    assert "each image" not in capsys.readouterr().out
     assert run(train(unlike, QUICK, start=one)).card.statistics == "training"
 
 

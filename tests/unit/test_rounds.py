@@ -179,6 +179,7 @@ def test_folds_do_not_see_the_strokes_they_judge(monkeypatch):
         assert start is None
         assert (settings.prior, settings.class_prior) == ("fixed", model.card.class_prior)
         assert settings.n_steps == SETTINGS.n_steps // 3
+        assert settings.statistics == "training"  # what was found for all strokes holds for every fold
         yield Progress(0, 1, "x")
         return model
 

@@ -11,7 +11,7 @@ from .progress import Progress, Ticker, Work
 from .samples import POSITIVE, Sample
 from .sampling import is_large, places_of, values
 
-_CLEARLY = 3.0  # 3.9 to 100 on images of unlike exposure; at most 2.4 where brightness says what is an object
+_CLEARLY = 2.0  # real images of unlike exposure have mostly 3 to 100, those of a like one 0.01 to 1.6
 _OBJECT_PX, _WHOLE_PX = 256, 65_536  # about so many pixels are enough for a mean
 
 
@@ -22,7 +22,7 @@ def exposures_differ(
 
     With p_i the mean normalised intensity (C,) of the painted objects of image i, u_i that of the whole image, and V
     the sum over channels of the variance over images, r = (V(p) + V(u)) / |mean p - mean u|^2 tells how much images
-    scatter beside what tells objects from images. Exposures differ where r of common statistics is at least 3 times r
+    scatter beside what tells objects from images. Exposures differ where r of common statistics is at least twice the r
     of each image's own. Images without positive strokes say nothing; nor does a single image.
 
     Parameters

@@ -62,6 +62,7 @@ def judge(
     settings = method.settings(**model.card.settings)
     n_classes, at = len(model.classes), model.threshold if threshold is None else threshold
     values: dict[str, Any] = {"prior": "fixed", "class_prior": max(model.card.class_prior / n_classes, LOWEST)}
+    values["statistics"] = model.card.statistics
     if "n_steps" in model.card.settings:
         values["n_steps"] = max(1, int(model.card.settings["n_steps"]) // _STEPS_DIVISOR)
     settings = settings.changed({name: values[name] for name in values.keys() & method.settings.model_fields.keys()})

@@ -27,7 +27,10 @@ from .snapshots import Snapshot
 
 NONE_YET = "No model yet: train one, or load one."
 NONE_KEPT = "The result was made from its strokes alone, without a model. For a model, choose a method that trains one."
-ROWS = ("Method", "Pipeline", "Network", "Channels", "Classes", "Prior", "Threshold", "Strokes", "Pixel size", "Made")
+ROWS = (
+    *("Method", "Pipeline", "Network", "Channels", "Intensities", "Classes", "Prior", "Threshold", "Strokes"),
+    *("Pixel size", "Made"),
+)
 
 
 class ModelPanel(QWidget):
@@ -181,6 +184,7 @@ def describe(card: Card, locale: QLocale) -> dict[str, str]:
         "Pipeline": _pipeline(card, locale),
         "Network": f"{network_row(card.network.name).title}, for {axes}",
         "Channels": ", ".join(card.channel_names) or (f"{n_channels}, without names" if n_channels > 1 else "one"),
+        "Intensities": "measured in each image by itself" if card.statistics == "image" else "",
         "Prior": f"{percent(card.class_prior, locale)} of the image ({how})",
         "Threshold": locale.toString(card.threshold, "g", 4),
         "Classes": "\n".join(
