@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from napari_pu_segment.core import embedding_map as embedding_map_module
 from napari_pu_segment.core.class_scores import class_scores
 from napari_pu_segment.core.classify import (
     DESCRIPTIONS,
@@ -173,6 +174,19 @@ def test_a_map_keeps_what_is_near_together():
     assert (points == run(embedding_map(rows, 0))).all()
     with pytest.raises(InputError, match="5 to 20000 objects; there are 4"):
         run(embedding_map(rows[:4], 0))
+
+
+def test_the_neighbours_of_a_map_are_exact_and_looked_for_in_parts(monkeypatch):
+    rows = np.array([[0.0], [0], [0], [1], [3], [7]])
+    whole = run(embedding_map_module._neighbours(rows, 2))
+    assert [sorted(near) for near in whole[0][:3].tolist()] == [[1, 2], [0, 2], [0, 1]]  # copies, but not itself
+    assert whole[0][5].tolist() == [4, 3]
+    assert whole[1][3:].tolist() == [[1, 1], [2, 3], [4, 6]]
+    monkeypatch.setattr(embedding_map_module, "_ROWS", 2)
+    parts = run(embedding_map_module._neighbours(rows, 2))
+    assert all((one == other).all() for one, other in zip(whole, parts, strict=True))
+    many = run(embedding_map_module._neighbours(np.zeros((9, 1)), 2))[0]
+    assert not (many == np.arange(9)[:, None]).any()
 
 
 def test_the_synthetic_sky():
