@@ -34,7 +34,6 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.cases import Case, Plan, find_cases
 from benchmarks.peers import Stopwatch, toy_job
-from napari_pu_segment.core.classifiers import LIMIT
 from napari_pu_segment.core.filters import compute
 from napari_pu_segment.core.intensity import normalise
 from napari_pu_segment.core.methods import METHODS, pixel_search
@@ -45,6 +44,7 @@ from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.samples import ONE_CLASS, Sample
 from napari_pu_segment.core.search import Bench
+from napari_pu_segment.core.search.classifiers import LIMIT
 
 FIELDS = ("case", "image", "seed", "method", "dice", "dice_half", "train_s", "s_per_mpx", "n_tried", "pipeline")
 _CHUNK = 2**17  # pixels that are classified together

@@ -16,12 +16,12 @@ from napari_pu_segment.core.filters import FILTERS
 from napari_pu_segment.core.losses.pu import RISKS, SURROGATES
 from napari_pu_segment.core.losses.vae import LATENT_LOSSES
 from napari_pu_segment.core.networks import CLUSTERINGS, ENCODERS, NETWORKS
-from napari_pu_segment.core.pipelines import PIPELINES
 from napari_pu_segment.core.prior import PRIORS
+from napari_pu_segment.core.search.pipelines import PIPELINES
+from napari_pu_segment.core.search.unlabelled import UNLABELLED
 from napari_pu_segment.core.self_supervised import OBJECTIVES
 from napari_pu_segment.core.settings import OneOf, Settings
 from napari_pu_segment.core.threshold import THRESHOLDS
-from napari_pu_segment.core.unlabelled import UNLABELLED
 
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 

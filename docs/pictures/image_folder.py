@@ -12,7 +12,7 @@ from scipy import ndimage
 from window import PLUGIN, Window
 
 from benchmarks.curation_tiles import flipped, generated_tiles, write_tile
-from napari_pu_segment.gui.curate_widget import CurateWidget
+from napari_pu_segment.gui.curation.curate_widget import CurateWidget
 from napari_pu_segment.image_set import ALL
 from napari_pu_segment.io import read_image
 

@@ -170,9 +170,9 @@ def export(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Python file to write.", show_default=False)],
 ) -> None:
     """Write the pipelines that a search found as readable Python."""
-    from .core.export import python_of
     from .core.files import write_atomically
     from .core.model import load_model
+    from .core.search.export import python_of
 
     check_output(out, [model])
     text = python_of(load_model(model), out.name)

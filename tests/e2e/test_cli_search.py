@@ -12,7 +12,7 @@ pytest.importorskip("sklearn", reason="the extra `search` is not installed")
 from napari_pu_segment.cli_train import _trained
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE
-from napari_pu_segment.core.searching import SearchTable
+from napari_pu_segment.core.search.searching import SearchTable
 from napari_pu_segment.io import write_image
 from tests.helpers import disk_sample
 

@@ -22,8 +22,8 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.core.samples import Sample, codes_from_masks
-from napari_pu_segment.gui.layers import RESULTS
 from napari_pu_segment.gui.main_widget import PLUGIN, TITLE
+from napari_pu_segment.gui.viewer.layers import RESULTS
 from napari_pu_segment.synthetic import aurora_frame
 from tests.mouse import canvas_of, paint, paths
 from tests.patience import SOON_S

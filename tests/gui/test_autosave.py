@@ -20,13 +20,13 @@ from napari_pu_segment.core.crf import CRF_PRESETS
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.saved import MAX_FILES, SavedFolder, image_key, make_session
-from napari_pu_segment.gui import autosave as module
-from napari_pu_segment.gui.autosave import VARIABLE, autosave_folder
-from napari_pu_segment.gui.autosave_bar import AutosaveBar
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.refine_box import RefineBox
+from napari_pu_segment.gui.model import autosave as module
+from napari_pu_segment.gui.model.autosave import VARIABLE, autosave_folder
+from napari_pu_segment.gui.model.autosave_bar import AutosaveBar
+from napari_pu_segment.gui.paint.train_panel import TrainPanel
+from napari_pu_segment.gui.results.refine_box import RefineBox
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.train_panel import TrainPanel
+from napari_pu_segment.gui.viewer.layers import LayerBook
 
 CHOICES = {"method": "pu", "settings": METHODS["pu"].settings().to_dict(), "threshold": None, "crf": None}
 
@@ -320,8 +320,8 @@ import os, sys, time
 import numpy as np
 import napari
 from qtpy.QtWidgets import QApplication
-from napari_pu_segment.gui.autosave_bar import AutosaveBar
-from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.model.autosave_bar import AutosaveBar
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from napari_pu_segment.gui.session import Session
 
 viewer = napari.Viewer(show=False)

@@ -26,13 +26,14 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.progress import Progress, run
-from napari_pu_segment.gui import batch_work, opening
-from napari_pu_segment.gui.batch_panel import BatchPanel
-from napari_pu_segment.gui.batch_table import BatchTable
-from napari_pu_segment.gui.batch_work import Gate
-from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.batch import batch_work
+from napari_pu_segment.gui.batch.batch_panel import BatchPanel
+from napari_pu_segment.gui.batch.batch_table import BatchTable
+from napari_pu_segment.gui.batch.batch_work import Gate
 from napari_pu_segment.gui.preferences import Preferences
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.viewer import opening
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from napari_pu_segment.io import read_image, read_mask, write_image
 from tests.helpers import disk_sample, disks
 
@@ -343,7 +344,7 @@ def test_a_path_is_chosen_in_a_dialog(scene, monkeypatch):
 
 def test_the_form_opens_as_preferred(make_viewer, qtbot, monkeypatch):
     wanted = replace(Preferences(), batch_outputs="mask,measurements", batch_format="ome-zarr", batch_workers=3)
-    monkeypatch.setattr("napari_pu_segment.gui.batch_form.preferences", lambda: wanted)
+    monkeypatch.setattr("napari_pu_segment.gui.batch.batch_form.preferences", lambda: wanted)
     panel = BatchPanel(Session(LayerBook(make_viewer())))
     qtbot.addWidget(panel)
     boxes = panel.form.output_boxes

@@ -19,7 +19,7 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.model import save_model
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.gui.batch_work import can_have_workers
+from napari_pu_segment.gui.batch.batch_work import can_have_workers
 from tests.helpers import disk_sample
 
 LIMIT_S = 30.0  # promised are 2 s; a machine that is busy with other tests takes longer

@@ -11,7 +11,7 @@ from napari.layers import Labels
 
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE
-from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.viewer.layers import LayerBook
 
 
 @pytest.fixture

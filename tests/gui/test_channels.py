@@ -10,8 +10,8 @@ pytest.importorskip("napari")
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE
-from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from tests.helpers import dice, disks, strokes
 
 

@@ -19,23 +19,23 @@ from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.record import load_record
 from napari_pu_segment.core.replay import replay
 from napari_pu_segment.core.samples import NEGATIVE, code_of
-from napari_pu_segment.gui import autosave as saving
-from napari_pu_segment.gui.accept_button import AcceptButton
-from napari_pu_segment.gui.autosave import VARIABLE
-from napari_pu_segment.gui.autosave_bar import AutosaveBar
-from napari_pu_segment.gui.classes import ClassBook
-from napari_pu_segment.gui.classes_box import PAINTED, ClassesBox
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.live import DONE, Live
 from napari_pu_segment.gui.looks import CLASS_COLOURS
 from napari_pu_segment.gui.main_widget import MainWidget
-from napari_pu_segment.gui.measuring import of_layer
-from napari_pu_segment.gui.objects_panel import ObjectsPanel
-from napari_pu_segment.gui.record_panel import RecordPanel
-from napari_pu_segment.gui.result_panel import ResultPanel
-from napari_pu_segment.gui.rounds import Rounds
+from napari_pu_segment.gui.model import autosave as saving
+from napari_pu_segment.gui.model.autosave import VARIABLE
+from napari_pu_segment.gui.model.autosave_bar import AutosaveBar
+from napari_pu_segment.gui.model.record_panel import RecordPanel
+from napari_pu_segment.gui.paint.classes_box import PAINTED, ClassesBox
+from napari_pu_segment.gui.paint.live import DONE, Live
+from napari_pu_segment.gui.paint.rounds import Rounds
+from napari_pu_segment.gui.paint.suggest_panel import SuggestPanel
+from napari_pu_segment.gui.results.accept_button import AcceptButton
+from napari_pu_segment.gui.results.measuring import of_layer
+from napari_pu_segment.gui.results.objects_panel import ObjectsPanel
+from napari_pu_segment.gui.results.result_panel import ResultPanel
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.suggest_panel import SuggestPanel
+from napari_pu_segment.gui.viewer.classes import ClassBook
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from tests.helpers import dice, patchwork
 
 QUICK = METHODS["pu"].settings(n_steps=40, sigmas_px=(1.0, 2.0), filters=("gaussian", "gradient"), prior="fixed")

@@ -13,7 +13,7 @@ pytest.importorskip("napari")
 from napari.layers import Labels
 from napari.layers.labels._labels_utils import get_contours
 
-from napari_pu_segment.gui.contours import contours, outline
+from napari_pu_segment.gui.viewer.contours import contours, outline
 
 
 def test_rims_by_hand():

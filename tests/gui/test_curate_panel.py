@@ -22,8 +22,8 @@ from napari_pu_segment.core.pipeline import train
 from napari_pu_segment.core.pretrain_settings import PretrainSettings
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
-from napari_pu_segment.gui.curate_panel import SIMILAR
-from napari_pu_segment.gui.gallery import Entry
+from napari_pu_segment.gui.curation.curate_panel import SIMILAR
+from napari_pu_segment.gui.curation.gallery import Entry
 from napari_pu_segment.gui.main_widget import PLUGIN
 from napari_pu_segment.image_set import ALL, DUPLICATES, REPORTS, ScanSettings, curating, ranking
 from tests.helpers import disk_sample, disks

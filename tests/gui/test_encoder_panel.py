@@ -16,11 +16,11 @@ from napari_pu_segment.core.pipeline import train
 from napari_pu_segment.core.pretrain_settings import PretrainSettings
 from napari_pu_segment.core.record import load_record
 from napari_pu_segment.core.weights import wanted
-from napari_pu_segment.gui.encoder_panel import NONE, EncoderPanel
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.recorder import Recorder
+from napari_pu_segment.gui.model.encoder_panel import NONE, EncoderPanel
+from napari_pu_segment.gui.model.recorder import Recorder
+from napari_pu_segment.gui.paint.train_panel import TrainPanel
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.train_panel import TrainPanel
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from napari_pu_segment.image_set import CHECKPOINT, EncodeSettings
 from napari_pu_segment.io import write_image
 from tests.helpers import dice, disk_sample, disks, strokes

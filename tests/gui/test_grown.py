@@ -16,9 +16,9 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.record import load_record
 from napari_pu_segment.core.replay import replay
-from napari_pu_segment.gui.live import DONE, LEARNS, LOOKS
 from napari_pu_segment.gui.main_widget import MainWidget
-from napari_pu_segment.gui.model_panel import NONE_KEPT, NONE_YET
+from napari_pu_segment.gui.model.model_panel import NONE_KEPT, NONE_YET
+from napari_pu_segment.gui.paint.live import DONE, LEARNS, LOOKS
 from tests.helpers import SeededHere
 from tests.mouse import canvas_of, paint
 

@@ -10,10 +10,10 @@ pytest.importorskip("napari")
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
-from napari_pu_segment.gui import boxes, masks, scratch, stores
-from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.sparse import SparseLabels
+from napari_pu_segment.gui.viewer import boxes, masks, scratch, stores
+from napari_pu_segment.gui.viewer.layers import LayerBook
+from napari_pu_segment.gui.viewer.sparse import SparseLabels
 from tests.helpers import dice, disks, strokes
 
 QUICK = PuSettings(n_steps=20, prior="fixed", class_prior=0.2, threads=1, filters=("gaussian",), sigmas_px=(1.0,))
@@ -60,7 +60,7 @@ def small(monkeypatch):
     monkeypatch.setattr(stores, "LARGE_PX", 10_000)
     monkeypatch.setattr(stores, "COARSE_PX", 100)
     monkeypatch.setattr("napari_pu_segment.io.zarr_write.CHUNK_PX", 64)
-    monkeypatch.setattr("napari_pu_segment.gui.grid.SPARSE_PX", 10_000)
+    monkeypatch.setattr("napari_pu_segment.gui.viewer.grid.SPARSE_PX", 10_000)
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_painting_undo_and_snapshots_of_a_brush_layer_in_chunks(viewer, small):
 
 
 def test_brush_layers_of_huge_planes_are_coarser_and_lie_on_the_image(viewer, monkeypatch):
-    monkeypatch.setattr("napari_pu_segment.gui.grid.BRUSH_PX", 7000)
+    monkeypatch.setattr("napari_pu_segment.gui.viewer.grid.BRUSH_PX", 7000)
     image = viewer.add_image(np.zeros((301, 260)), name="it", scale=(0.5, 0.5), translate=(10, 20), units=("um", "um"))
     book = LayerBook(viewer)
     book.add_brushes(image)
@@ -403,14 +403,14 @@ def test_a_chunk_of_dask_is_computed_once_for_all_that_is_read_of_it(viewer, mon
     assert computed.count((2, 0)) == 11, "ten times by dask itself"
     assert np.array_equal(np.asarray(sample.image), data[None])
     computed.clear()
-    monkeypatch.setattr("napari_pu_segment.gui.joined.MOST_PX", 1000)
+    monkeypatch.setattr("napari_pu_segment.gui.viewer.joined.MOST_PX", 1000)
     image_again = book.snapshot(image).sample().image
     assert np.array_equal(np.asarray(image_again[0, 4, ::7, 3]), data[4, ::7, 3]), "left to dask"
     assert computed
 
 
 def test_channels_of_lazy_layers_are_joined_without_being_read(viewer):
-    from napari_pu_segment.gui.joined import Joined
+    from napari_pu_segment.gui.viewer.joined import Joined
 
     class Lazy(Counting):
         def transpose(self, order):
@@ -432,9 +432,9 @@ def test_channels_of_lazy_layers_are_joined_without_being_read(viewer):
 
 
 def test_suggestions_in_a_large_image_lie_where_one_looks(viewer, session, qtbot, small, monkeypatch):
-    from napari_pu_segment.gui.guide import Guide
+    from napari_pu_segment.gui.paint.guide import Guide
 
-    monkeypatch.setattr("napari_pu_segment.gui.scope.SIDE_PX", 120)
+    monkeypatch.setattr("napari_pu_segment.gui.paint.scope.SIDE_PX", 120)
     data, _ = big_disks()
     image = viewer.add_image(lazy(data)[0], name="it", contrast_limits=(0, 200))
     put(session, image)
@@ -457,7 +457,7 @@ def test_suggestions_in_a_large_image_lie_where_one_looks(viewer, session, qtbot
 
 @pytest.mark.parametrize("suffix", [".ome.zarr", ".tif"])
 def test_a_large_result_is_kept_in_files(viewer, session, qtbot, small, tmp_path, suffix):
-    from napari_pu_segment.gui.keep_button import KeepButton
+    from napari_pu_segment.gui.results.keep_button import KeepButton
     from napari_pu_segment.io import read_mask, read_probability
 
     button = KeepButton(session)
@@ -529,7 +529,7 @@ def test_a_record_of_a_model_of_several_images_begins_with_that_model(viewer, se
     from napari_pu_segment.core.progress import run
     from napari_pu_segment.core.record import load_record
     from napari_pu_segment.core.replay import replay
-    from napari_pu_segment.gui.recorder import Recorder
+    from napari_pu_segment.gui.model.recorder import Recorder
 
     first, second = (viewer.add_image(disks(seed=seed)[0][0], name=f"night {seed}") for seed in (0, 1))
     for image in (first, second):
@@ -555,7 +555,7 @@ def test_a_record_of_a_model_of_several_images_begins_with_that_model(viewer, se
 
 
 def test_which_images_to_train_on_is_ticked(viewer, session, qtbot):
-    from napari_pu_segment.gui.train_on_box import TrainOnBox
+    from napari_pu_segment.gui.paint.train_on_box import TrainOnBox
 
     images = [viewer.add_image(np.zeros((30, 40)), name=name) for name in "abc"]
     session.choose_image(images[0])

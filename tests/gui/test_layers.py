@@ -14,7 +14,7 @@ from napari.layers import Image, Labels
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
-from napari_pu_segment.gui.layers import RESULTS, LayerBook
+from napari_pu_segment.gui.viewer.layers import RESULTS, LayerBook
 
 PLACE = {
     "scale": (2.0, 3.0), "translate": (5.0, -7.0), "rotate": 20.0, "shear": [0.3],
@@ -138,7 +138,7 @@ def test_a_multiscale_image_gets_single_scale_layers(viewer, monkeypatch):
     assert book.snapshot(image).sample().image.shape == (1, 64, 48)
     for role in ("positive", "negative"):
         viewer.layers.remove(book.member(image, role))
-    monkeypatch.setattr("napari_pu_segment.gui.grid.MODEST_PX", 1000)
+    monkeypatch.setattr("napari_pu_segment.gui.viewer.grid.MODEST_PX", 1000)
     book.add_brushes(image)
     coarse = book.member(image, "positive")
     assert coarse.data.shape == (32, 24)

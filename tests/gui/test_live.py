@@ -18,9 +18,9 @@ from napari_pu_segment.core.crf import CRF_PRESETS
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress
-from napari_pu_segment.gui import live as live_module
-from napari_pu_segment.gui.layers import RESULTS
 from napari_pu_segment.gui.main_widget import MainWidget
+from napari_pu_segment.gui.paint import live as live_module
+from napari_pu_segment.gui.viewer.layers import RESULTS
 from tests.mouse import canvas_of, paint
 from tests.patience import SOON_S
 

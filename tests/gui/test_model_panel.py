@@ -16,13 +16,13 @@ from napari_pu_segment import train
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import save_model
 from napari_pu_segment.core.samples import Sample
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.model_panel import NONE_YET, ModelPanel, describe
+from napari_pu_segment.gui.model.model_panel import NONE_YET, ModelPanel, describe
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from tests.helpers import disks, strokes
 
 QUICK = METHODS["pu"].settings(n_steps=20, prior="fixed", class_prior=0.065, threads=1)
-DIALOGS = "napari_pu_segment.gui.model_panel.QFileDialog"
+DIALOGS = "napari_pu_segment.gui.model.model_panel.QFileDialog"
 
 
 @pytest.fixture(scope="module")

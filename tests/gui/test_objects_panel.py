@@ -20,12 +20,12 @@ from napari_pu_segment.core.measure import Table, measure_objects
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.progress import Progress, run
 from napari_pu_segment.core.samples import IGNORE, ONE_CLASS
-from napari_pu_segment.gui import measuring
-from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.main_widget import PLUGIN
-from napari_pu_segment.gui.objects_panel import ObjectsPanel
-from napari_pu_segment.gui.objects_table import ObjectsTable
+from napari_pu_segment.gui.results import measuring
+from napari_pu_segment.gui.results.objects_panel import ObjectsPanel
+from napari_pu_segment.gui.results.objects_table import ObjectsTable
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from napari_pu_segment.gui.work import Result
 
 MODEL = SimpleNamespace(card=SimpleNamespace(threshold=0.5), threshold=0.5, classes=ONE_CLASS)

@@ -20,12 +20,12 @@ from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.record import load_record
-from napari_pu_segment.gui import recorder
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.live import DONE, Live
-from napari_pu_segment.gui.objects_panel import ObjectsPanel
-from napari_pu_segment.gui.record_panel import LABELS, RecordPanel
+from napari_pu_segment.gui.model import recorder
+from napari_pu_segment.gui.model.record_panel import LABELS, RecordPanel
+from napari_pu_segment.gui.paint.live import DONE, Live
+from napari_pu_segment.gui.results.objects_panel import ObjectsPanel
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.viewer.layers import LayerBook
 
 QUICK = METHODS["pu"].settings(n_steps=20, prior="fixed", class_prior=0.1)
 

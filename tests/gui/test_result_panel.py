@@ -20,11 +20,11 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.samples import IGNORE
 from napari_pu_segment.core.uncertainty import uncertainty
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.refine_box import CUSTOM
-from napari_pu_segment.gui.result_panel import ResultPanel
+from napari_pu_segment.gui.results.refine_box import CUSTOM
+from napari_pu_segment.gui.results.result_panel import ResultPanel
 from napari_pu_segment.gui.sentences import summary
 from napari_pu_segment.gui.session import Result, Session
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from tests.helpers import disk_sample
 
 QUICK = METHODS["pu"].settings(n_steps=20, prior="fixed", class_prior=0.1, threads=1)

@@ -10,10 +10,10 @@ pytest.importorskip("napari")
 from napari_pu_segment.core.corrupt import CorruptSettings, corrupt
 from napari_pu_segment.core.methods.reweight import ReweightSettings
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, UNLABELED
-from napari_pu_segment.gui.guide import Guide
-from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.paint.guide import Guide
+from napari_pu_segment.gui.paint.train_panel import TrainPanel
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.train_panel import TrainPanel
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from tests.helpers import dice, disks, strokes
 
 KEYS = {"positive": "Q", "negative": "W"}

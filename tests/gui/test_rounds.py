@@ -15,11 +15,11 @@ from napari_pu_segment.core.judge import judge as real_judge
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.core.rounds import HeldStroke, Judgement
-from napari_pu_segment.gui import rounds as rounds_module
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.live import Live
-from napari_pu_segment.gui.rounds_panel import MARK, RoundsPanel
+from napari_pu_segment.gui.paint import rounds as rounds_module
+from napari_pu_segment.gui.paint.live import Live
+from napari_pu_segment.gui.paint.rounds_panel import MARK, RoundsPanel
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.viewer.layers import LayerBook
 
 QUICK = METHODS["pu"].settings(n_steps=20, prior="fixed", class_prior=0.1, threads=1)
 GOOD, POOR, UNKNOWN = (1.0, 0.9), (0.4, 0.2), None

@@ -11,18 +11,18 @@ pytest.importorskip("optuna", reason="the extra `search` is not installed")
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_pu_segment.core.candidates import Tried
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.core.rounds import HeldStroke, Judgement
-from napari_pu_segment.core.searching import SearchTable
-from napari_pu_segment.gui import rounds as rounds_module
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.model_panel import ModelPanel
-from napari_pu_segment.gui.number_box import SliderBox
-from napari_pu_segment.gui.search_panel import MARK, SearchPanel
+from napari_pu_segment.core.search.candidates import Tried
+from napari_pu_segment.core.search.searching import SearchTable
+from napari_pu_segment.gui.model.model_panel import ModelPanel
+from napari_pu_segment.gui.paint import rounds as rounds_module
+from napari_pu_segment.gui.paint.search_panel import MARK, SearchPanel
+from napari_pu_segment.gui.parts.number_box import SliderBox
+from napari_pu_segment.gui.parts.settings_form import SettingsForm
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.settings_form import SettingsForm
+from napari_pu_segment.gui.viewer.layers import LayerBook
 
 METHOD = "pixel_search"
 QUICK = METHODS[METHOD].settings(

@@ -15,10 +15,10 @@ from qtpy.QtCore import Qt
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE
-from napari_pu_segment.gui.axes_box import AxesBox
-from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.main_widget import PLUGIN, TITLE
+from napari_pu_segment.gui.paint.axes_box import AxesBox
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from tests.helpers import dice, disks, strokes
 from tests.mouse import canvas_of, paint, paths
 

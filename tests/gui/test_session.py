@@ -18,8 +18,8 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model
 from napari_pu_segment.core.progress import Progress
-from napari_pu_segment.gui.layers import RESULTS, LayerBook
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.viewer.layers import RESULTS, LayerBook
 from tests.patience import SOON_S
 
 QUICK = METHODS["pu"].settings(n_steps=20, prior="fixed", class_prior=0.1, threads=1)

@@ -19,7 +19,7 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.settings import OneOf, Settings, advanced
-from napari_pu_segment.gui.settings_form import NumberBox, SettingsForm
+from napari_pu_segment.gui.parts.settings_form import NumberBox, SettingsForm
 
 TABLE = {"first": "The first", "second": "The second"}
 

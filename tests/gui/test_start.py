@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.start import fill, is_lazy
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from napari_pu_segment.io import create_output, read_image, read_levels
 
 
@@ -61,8 +61,8 @@ def lazily(monkeypatch):
     """Small images of this test are read as large ones are."""
     for place in ("source.LAZY_BYTES", "read.LAZY_BYTES"):
         monkeypatch.setattr(f"napari_pu_segment.io.{place}", 1000, raising=False)
-    monkeypatch.setattr("napari_pu_segment.gui.overview.COARSE_PX", 50)
-    monkeypatch.setattr("napari_pu_segment.gui.stores.COARSE_PX", 50)
+    monkeypatch.setattr("napari_pu_segment.gui.viewer.overview.COARSE_PX", 50)
+    monkeypatch.setattr("napari_pu_segment.gui.viewer.stores.COARSE_PX", 50)
 
 
 def write_pyramid(path, image):

@@ -11,9 +11,10 @@ import dask.array as da
 
 from napari_pu_segment.core.objects import ObjectSettings
 from napari_pu_segment.core.progress import Ticker, run
-from napari_pu_segment.gui import measuring, still
-from napari_pu_segment.gui.sparse import SparseLabels
-from napari_pu_segment.gui.still import Still
+from napari_pu_segment.gui.results import measuring
+from napari_pu_segment.gui.viewer import still
+from napari_pu_segment.gui.viewer.sparse import SparseLabels
+from napari_pu_segment.gui.viewer.still import Still
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from qtpy.QtWidgets import QComboBox, QPushButton, QWidget
 
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.gui.keys import free_keys
-from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.paint.suggest_panel import KEY_CHOICES, SuggestPanel
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.suggest_panel import KEY_CHOICES, SuggestPanel
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from tests.helpers import disks, strokes
 
 QUICK = PuSettings(n_steps=30, prior="fixed", class_prior=0.15, threads=1)

@@ -19,12 +19,12 @@ from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.core.samples import ONE_CLASS
 from napari_pu_segment.core.timeaxis import TimeAxis
-from napari_pu_segment.gui import timing
-from napari_pu_segment.gui.grid import Grid
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.plot import Curve, KeogramStrip, Plot
+from napari_pu_segment.gui.parts.plot import Curve, KeogramStrip, Plot
+from napari_pu_segment.gui.results import timing
+from napari_pu_segment.gui.results.time_panel import MEASURE, TimePanel
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.time_panel import MEASURE, TimePanel
+from napari_pu_segment.gui.viewer.grid import Grid
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from napari_pu_segment.gui.work import Result
 from napari_pu_segment.io import read_image
 
@@ -244,7 +244,7 @@ def test_measuring_can_be_cancelled(scene, monkeypatch):
             yield Progress(1, 4, "Measuring frames")
 
     give_result(scene, growing())
-    monkeypatch.setattr("napari_pu_segment.gui.time_panel.measured", slowly)
+    monkeypatch.setattr("napari_pu_segment.gui.results.time_panel.measured", slowly)
     scene.qtbot.mouseClick(scene.panel.measure_button, Qt.MouseButton.LeftButton)
     scene.qtbot.waitUntil(lambda: scene.panel.measure_button.text().startswith("Cancel ("))
     scene.qtbot.mouseClick(scene.panel.measure_button, Qt.MouseButton.LeftButton)

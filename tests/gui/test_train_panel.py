@@ -12,11 +12,11 @@ pytest.importorskip("napari")
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.gui import preferences as prefs
-from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.paint.train_panel import TrainPanel
+from napari_pu_segment.gui.parts.ticks import MAX_LETTERS
 from napari_pu_segment.gui.preferences import Preferences
 from napari_pu_segment.gui.session import Session
-from napari_pu_segment.gui.ticks import MAX_LETTERS
-from napari_pu_segment.gui.train_panel import TrainPanel
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from napari_pu_segment.synthetic import aurora_frame
 
 KEYS = {"positive": "Q", "negative": "W"}
@@ -212,8 +212,8 @@ def test_the_session_knows_the_settings_as_they_are_edited(viewer, make_panel):
 
 def test_the_form_begins_with_what_the_user_prefers(viewer, make_panel, monkeypatch):
     wanted = Preferences(network="unet", n_steps=33, threads=1, brush_percent=10.0)
-    monkeypatch.setattr("napari_pu_segment.gui.train_panel.preferences", lambda: wanted)
-    monkeypatch.setattr("napari_pu_segment.gui.layers.preferences", lambda: wanted)
+    monkeypatch.setattr("napari_pu_segment.gui.paint.train_panel.preferences", lambda: wanted)
+    monkeypatch.setattr("napari_pu_segment.gui.viewer.layers.preferences", lambda: wanted)
     image = viewer.add_image(np.zeros((300, 40)))
     panel = make_panel()
     shown = panel.settings()

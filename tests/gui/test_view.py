@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from napari_pu_segment.gui.layers import LayerBook
+from napari_pu_segment.gui.viewer.layers import LayerBook
 
 SCREEN = 400, 600
 
@@ -77,7 +77,7 @@ def test_of_a_stack_one_plane_is_seen(viewer):
 
 
 def test_the_worked_on_level_of_a_multiscale_image_counts(viewer, monkeypatch):
-    monkeypatch.setattr("napari_pu_segment.gui.grid.MODEST_PX", 100_000)
+    monkeypatch.setattr("napari_pu_segment.gui.viewer.grid.MODEST_PX", 100_000)
     image = viewer.add_image([np.zeros((1024, 1024)), np.zeros((256, 256))], multiscale=True)
     book = LayerBook(viewer)
     look(viewer, (511.5, 511.5), 1.0)

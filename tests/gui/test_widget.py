@@ -21,8 +21,8 @@ import napari_pu_segment
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.gui.keys import free_keys
-from napari_pu_segment.gui.layers import LayerBook
 from napari_pu_segment.gui.main_widget import BRUSH_KEYS, PLUGIN, TITLE, add_brush_layers
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from tests.patience import SOON_S
 
 MANIFEST = Path(napari_pu_segment.__file__).with_name("napari.yaml")

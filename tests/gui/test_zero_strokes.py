@@ -7,10 +7,10 @@ import pytest
 pytest.importorskip("napari")
 
 from napari_pu_segment.core.methods import METHODS
-from napari_pu_segment.gui.accept_button import AcceptButton
-from napari_pu_segment.gui.layers import LayerBook
-from napari_pu_segment.gui.rounds import Rounds
+from napari_pu_segment.gui.paint.rounds import Rounds
+from napari_pu_segment.gui.results.accept_button import AcceptButton
 from napari_pu_segment.gui.session import Session
+from napari_pu_segment.gui.viewer.layers import LayerBook
 from tests.helpers import dice, disks
 
 NO_STROKES = METHODS["cluster"].settings(threads=1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pu_segment.core import crf_windows, regions, sampling
+from napari_pu_segment.core import regions, sampling
 from napari_pu_segment.core.blocks import Counts, blocks, measure_planes, predict_block, refine_block
 from napari_pu_segment.core.crf import CrfSettings, Refiner, refine
+from napari_pu_segment.core.crf import windowing as crf_windows
 from napari_pu_segment.core.errors import InputError, OutOfMemoryError
 from napari_pu_segment.core.networks import NETWORKS
 from napari_pu_segment.core.pipeline import covered, segment, segment_into

@@ -18,7 +18,7 @@ from napari_pu_segment.core.classes import (
     unnamed,
 )
 from napari_pu_segment.core.crf import CrfSettings
-from napari_pu_segment.core.crf_prepare import unaries, unary
+from napari_pu_segment.core.crf.prepare import unaries, unary
 from napari_pu_segment.core.errors import InputError, ModelFileError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model

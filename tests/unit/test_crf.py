@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_pu_segment.core import child_process, crf, crf_backends, crf_compute, crf_windows
+from napari_pu_segment.core import child_process, crf
 from napari_pu_segment.core.crf import BACKENDS, CRF_PRESETS, CrfSettings, refine
-from napari_pu_segment.core.crf_prepare import figures, object_width_px, unary
-from napari_pu_segment.core.crf_prepare import guide as guide_of
+from napari_pu_segment.core.crf import backends as crf_backends
+from napari_pu_segment.core.crf import compute as crf_compute
+from napari_pu_segment.core.crf import windowing as crf_windows
+from napari_pu_segment.core.crf.prepare import figures, object_width_px, unary
+from napari_pu_segment.core.crf.prepare import guide as guide_of
 from napari_pu_segment.core.errors import InputError, JobError, OutOfMemoryError
 from napari_pu_segment.core.progress import Progress, run
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE
@@ -436,7 +439,7 @@ def test_what_goes_wrong_inside_the_child_comes_back():
         ({"settings": {"steps": 0}, "threshold": 0.5}, InputError, "steps"),
         ({}, JobError, "KeyError"),
     ):
-        with pytest.raises(kind, match=words), child_process.Child("napari_pu_segment.core.crf_compute") as child:
+        with pytest.raises(kind, match=words), child_process.Child("napari_pu_segment.core.crf.compute") as child:
             run(child.ask(arrays, parameters))
 
 

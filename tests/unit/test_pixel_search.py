@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pu_segment.core.candidates import Candidate, Tried, columns_of, parse_chosen
-from napari_pu_segment.core.classifiers import LIMIT, fit_classifier, log_odds
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.export import python_of
 from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model, save_model
 from napari_pu_segment.core.pipeline import predict
-from napari_pu_segment.core.pipelines import DEFAULT_FOREST, PIPELINES
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.search import Bench, Held, Judged, Rows, grouped_folds, score_of
-from napari_pu_segment.core.searching import _SAFE, Clock, Search, SearchTable, Space
+from napari_pu_segment.core.search.candidates import Candidate, Tried, columns_of, parse_chosen
+from napari_pu_segment.core.search.classifiers import LIMIT, fit_classifier, log_odds
+from napari_pu_segment.core.search.export import python_of
+from napari_pu_segment.core.search.pipelines import DEFAULT_FOREST, PIPELINES
+from napari_pu_segment.core.search.searching import _SAFE, Clock, Search, SearchTable, Space
+from napari_pu_segment.core.search.unlabelled import UNLABELLED, Painted, memberships
 from napari_pu_segment.core.tiles import map_tiles
-from napari_pu_segment.core.unlabelled import UNLABELLED, Painted, memberships
 from napari_pu_segment.io import read_mask, write_image
 from tests.helpers import dice, disk_sample
 

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("qtpy")
 
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.gui.ready import importing
+from napari_pu_segment.gui.curation.ready import importing
 
 MODULE = "wsgiref.validate"  # that nothing else here imports
 

@@ -14,7 +14,7 @@ from napari_pu_segment.core.errors import ModelFileError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model, save_model, tensors_hash
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.sealed import seal, unseal
+from napari_pu_segment.core.search.sealed import seal, unseal
 from tests.helpers import disk_sample
 
 DummyClassifier = pytest.importorskip("sklearn.dummy", reason="the extra `search` is not installed").DummyClassifier

@@ -11,19 +11,19 @@ import pytest
 
 pytest.importorskip("sklearn", reason="the extra `search` is not installed")
 
-from napari_pu_segment.core.candidates import Candidate, Tried
 from napari_pu_segment.core.classes import objects_alike, threshold_mask
-from napari_pu_segment.core.classifiers import LIMIT, odds_of
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.export import python_of
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.networks.pipeline import PipelineNetwork
 from napari_pu_segment.core.pipeline import predict
-from napari_pu_segment.core.pipelines import PIPELINES
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import NEGATIVE
-from napari_pu_segment.core.sealed import unseal
+from napari_pu_segment.core.search.candidates import Candidate, Tried
+from napari_pu_segment.core.search.classifiers import LIMIT, odds_of
+from napari_pu_segment.core.search.export import python_of
+from napari_pu_segment.core.search.pipelines import PIPELINES
+from napari_pu_segment.core.search.sealed import unseal
 from napari_pu_segment.core.tiles import map_tiles
 from napari_pu_segment.io import read_mask, write_image
 from tests.helpers import dice, disk_sample, patchwork

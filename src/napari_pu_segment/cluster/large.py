@@ -11,7 +11,7 @@ from ..batch import FileTask, model_of
 from ..core.blocks import Counts, blocks, measure_planes, predict_block, refine_block, written
 from ..core.classes import Thresholds, thresholds_of
 from ..core.crf import CrfSettings, Refiner
-from ..core.crf_prepare import Figures
+from ..core.crf.prepare import Figures
 from ..core.errors import JobError
 from ..core.model import Model
 from ..core.pipeline import Summary

@@ -15,7 +15,7 @@ import numpy as np
 
 from .classes import Thresholds, alone_or_stacked, leading, threshold_mask, thresholds_of
 from .crf import Refiner
-from .crf_prepare import Figures
+from .crf.prepare import Figures
 from .memory import give_back
 from .model import Model
 from .networks import Reach

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from .found import Found
 from .intensity import ChannelStats, Statistics
 from .networks import NetworkSpec
 from .samples import MAX_CLASSES, MAX_NAME, ONE_CLASS
+from .search.found import Found
 
 FORMAT_VERSION = 1
 CITATION = "napari-pu-segment: positive-unlabelled segmentation from brush strokes (see CITATION.cff)"

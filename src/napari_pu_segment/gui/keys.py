@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
 
-from .classes import ClassBook
+from .viewer.classes import ClassBook
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -8,8 +8,8 @@ from typing import Any
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
-from .contours import outline
-from .grid import Grid
+from .viewer.contours import outline
+from .viewer.grid import Grid
 
 # Okabe & Ito's palette, told apart with every kind of colour vision.
 COLOURS = {

@@ -20,30 +20,30 @@ from qtpy.QtWidgets import (
 
 from napari_pu_segment.core.progress import Progress
 
-from .autosave_bar import AutosaveBar
-from .batch_panel import BatchPanel
-from .classify_panel import ClassifyPanel
-from .column import Column
-from .edit_box import KEY_TEXTS
-from .encoder_panel import EncoderPanel
-from .grid import own
+from .batch.batch_panel import BatchPanel
 from .jobs import Job
 from .keys import KeySet
-from .keys_button import KeysButton
-from .layers import LayerBook
-from .live_panel import LivePanel
 from .looks import FAILED
-from .model_panel import ModelPanel
-from .objects_panel import ObjectsPanel
+from .model.autosave_bar import AutosaveBar
+from .model.encoder_panel import EncoderPanel
+from .model.model_panel import ModelPanel
+from .model.record_panel import RecordPanel
+from .paint.live_panel import LivePanel
+from .paint.rounds_panel import RoundsPanel
+from .paint.search_panel import SearchPanel
+from .paint.suggest_panel import SuggestPanel
+from .paint.train_panel import TrainPanel
+from .parts.column import Column
+from .parts.keys_button import KeysButton
 from .preferences import preferences
-from .record_panel import RecordPanel
-from .result_panel import ResultPanel
-from .rounds_panel import RoundsPanel
-from .search_panel import SearchPanel
+from .results.classify_panel import ClassifyPanel
+from .results.edit_box import KEY_TEXTS
+from .results.objects_panel import ObjectsPanel
+from .results.result_panel import ResultPanel
+from .results.time_panel import TimePanel
 from .session import Session
-from .suggest_panel import SuggestPanel
-from .time_panel import TimePanel
-from .train_panel import TrainPanel
+from .viewer.grid import own
+from .viewer.layers import LayerBook
 
 PLUGIN, TITLE = "napari-pu-segment", "Paint and segment"
 DOCK = f"{TITLE} (PU segment)"  # as napari's menus name it, so that they show and hide this one and open no other

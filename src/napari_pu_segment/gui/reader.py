@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_pu_segment.io.fits import FITS_SUFFIXES
 
-from .opening import placement, read_to_look
+from .viewer.opening import placement, read_to_look
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 SHOWN_PERCENT = (1.0, 99.8)  # a single star must not make all else black

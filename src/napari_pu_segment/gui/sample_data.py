@@ -11,9 +11,9 @@ from skimage import data
 from napari_pu_segment.synthetic import aurora_frame
 from napari_pu_segment.synthetic_sky import star_field
 
-from .classes import FIRST, OTHERS
 from .looks import COLOURS, OPACITY, name, one_colour
-from .tags import KEY
+from .viewer.classes import FIRST, OTHERS
+from .viewer.tags import KEY
 
 LayerData: TypeAlias = tuple[np.ndarray, dict[str, Any], str]
 

@@ -20,13 +20,13 @@ from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.settings import Settings
 
 from . import sentences, work
-from .encoder import EncoderChoice
 from .jobs import Job, JobRunner, Kind
-from .layers import LayerBook
-from .rough import RoughMasks
+from .model.encoder import EncoderChoice
+from .paint.train_on import TrainOn
 from .show import Results
-from .snapshots import Snapshot
-from .train_on import TrainOn
+from .viewer.layers import LayerBook
+from .viewer.rough import RoughMasks
+from .viewer.snapshots import Snapshot
 from .work import Result as Result  # for panels
 
 TRAINING, LIVE, REFINING = "Training", "Live training", "Refining"  # titles of jobs

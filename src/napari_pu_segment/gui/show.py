@@ -14,10 +14,10 @@ from qtpy.QtCore import QTimer
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.samples import ONE_CLASS
 
-from .boxes import meets
-from .layers import RESULTS, LayerBook
 from .looks import CLASS_COLOURS
-from .stores import Stacked
+from .viewer.boxes import meets
+from .viewer.layers import RESULTS, LayerBook
+from .viewer.stores import Stacked
 from .work import Result, fill_mask
 
 LARGE_S = 1.0  # between two drawings of a large result

@@ -28,11 +28,11 @@ from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.stained import measuring, normalising, separating
 from napari_pu_segment.core.stains import NORMALISERS, STAINS
 
-from .image_combo import ImageCombo
 from .jobs import Job, JobRunner
-from .layers import LayerBook
 from .looks import FAILED
-from .settings_form import narrow
+from .parts.image_combo import ImageCombo
+from .parts.settings_form import narrow
+from .viewer.layers import LayerBook
 
 _LOOKED_AT_PX = 2**20  # of a stain's layer, for where its colours end
 COLOURS = dict(zip(STAINS, ("#26267f", "#c8387f", "#6b3a0a"), strict=True))  # of much stain; none is white

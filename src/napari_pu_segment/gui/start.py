@@ -13,8 +13,8 @@ from napari.layers import Image
 from napari_pu_segment.io import ImageFile, read_image, read_levels
 
 from .main_widget import add_brush_layers
-from .opening import add_image, is_lazy
-from .overview import Overview, needs_overview
+from .viewer.opening import add_image, is_lazy
+from .viewer.overview import Overview, needs_overview
 
 
 def open_files(paths: Sequence[Path]) -> None:

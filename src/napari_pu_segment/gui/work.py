@@ -24,10 +24,10 @@ from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
 from napari_pu_segment.core.stream import SIDE_PX, stream
 
-from .masks import LargeMask
-from .snapshots import Snapshot
-from .stores import LargeArray, Stacked, is_large
-from .view import Window
+from .viewer.masks import LargeMask
+from .viewer.snapshots import Snapshot
+from .viewer.stores import LargeArray, Stacked, is_large
+from .viewer.view import Window
 
 
 @dataclass(frozen=True)

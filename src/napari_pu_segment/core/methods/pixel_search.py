@@ -11,35 +11,35 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from ..bank_cost import filters_cost, rows_side_by_side
 from ..building import Basis, prepare_basis
-from ..candidates import Candidate, Tried, bank_of, columns_of, parse_chosen
 from ..card import ClassCard
 from ..classes import common_classes, objects_alike
 from ..cover import find_prior
 from ..errors import InputError
 from ..filters import FILTERS
 from ..fit import FeatureCache
-from ..found import Found
 from ..model import Model
 from ..network_settings import NetworkSettings, SeeingSettings
 from ..networks import NetworkSpec
 from ..networks.pipeline import PipelineNetwork
 from ..one_vs_rest import check_start, found_shares
 from ..patches import Batch, PixelSampler, find_strokes
-from ..pipelines import PIPELINES
 from ..prior import HIGHEST, Estimate
 from ..progress import Progress, Work
 from ..pu_settings import CoverSettings
 from ..runtime import choose_device, set_threads
 from ..samples import NEGATIVE, ONE_CLASS, Sample, code_of
-from ..sealed import need_search, seal
 from ..search import Bench, Rows
-from ..searching import Clock, Search, SearchTable, Space
+from ..search.bank_cost import filters_cost, rows_side_by_side
+from ..search.candidates import Candidate, Tried, bank_of, columns_of, parse_chosen
+from ..search.found import Found
+from ..search.pipelines import PIPELINES
+from ..search.sealed import need_search, seal
+from ..search.searching import Clock, Search, SearchTable, Space
+from ..search.unlabelled import memberships
 from ..settings import OneOf, advanced, slider
 from ..threshold import THRESHOLDS, ThresholdEvidence
 from ..training_data import make_sampler, prepare
-from ..unlabelled import memberships
 
 
 class PixelSearchSettings(SeeingSettings, CoverSettings):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..classifiers import Odds, odds_of
-from ..sealed import unseal
+from ..search.classifiers import Odds, odds_of
+from ..search.sealed import unseal
 from .base import NetworkSpec
 from .rows import BankNetwork
 

@@ -1,0 +1,1 @@
+"""The dock of curation, and the way from image to image of a folder."""

@@ -1,0 +1,1 @@
+"""The tab Model: models, encoders, records, and saved strokes."""

@@ -1,0 +1,1 @@
+"""The tab Paint: training, live mode, rounds, searches, and suggested places."""
