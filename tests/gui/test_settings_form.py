@@ -11,7 +11,7 @@ pytest.importorskip("napari")
 
 from qtpy.QtCore import QLocale, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
@@ -19,7 +19,7 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.settings import OneOf, Settings, advanced
-from napari_pu_segment.gui.parts.settings_form import NumberBox, SettingsForm
+from napari_pu_segment.gui.parts.settings_form import NumberBox, SettingsForm, fold
 
 TABLE = {"first": "The first", "second": "The second"}
 
@@ -120,13 +120,32 @@ def test_each_kind_of_field_gets_its_editor(form):
 
 def test_advanced_fields_are_folded_away(qtbot, form):
     form.show()
-    fold = form.findChild(QCollapsible)
-    assert fold.isAncestorOf(form.findChild(QLineEdit, "word"))
-    assert not fold.isAncestorOf(form.findChild(NumberBox, "rate"))
-    assert not fold.isExpanded()
-    assert fold.sizeHint().height() <= fold.toggleButton().sizeHint().height() + 4, "no gap where nothing is unfolded"
-    fold.expand(animate=False)
-    assert fold.isExpanded()
+    folded = form.findChild(QCollapsible)
+    assert folded.isAncestorOf(form.findChild(QLineEdit, "word"))
+    assert not folded.isAncestorOf(form.findChild(NumberBox, "rate"))
+    assert not folded.isExpanded()
+    no_gap = folded.toggleButton().sizeHint().height() + 4
+    assert folded.sizeHint().height() <= no_gap, "where nothing is unfolded"
+    folded.expand(animate=False)
+    assert folded.isExpanded()
+
+
+def test_a_fold_inside_a_fold_squashes_nothing(qtbot):
+    outside, form = QWidget(), SettingsForm(Example)
+    qtbot.addWidget(outside)
+    outer = fold("More", form)
+    QVBoxLayout(outside).addWidget(outer)
+    outside.resize(300, 900)
+    outside.show()
+    inner = form.findChild(QCollapsible)
+    rows = [form.findChild(QSpinBox, "count"), *(form.findChild(QLineEdit, name) for name in ("sizes_px", "word"))]
+    assert form.height() == 0
+    outer.toggleButton().click()
+    qtbot.waitUntil(lambda: form.height() > 0)
+    inner.toggleButton().click()
+    qtbot.waitUntil(lambda: all(row.height() >= row.minimumSizeHint().height() for row in rows))
+    outer.toggleButton().click()
+    qtbot.waitUntil(lambda: form.height() == 0)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,6 @@ class ChannelsBox(Ticks):
         self.names_label.setToolTip(order)
         self.names_label.setVisible(len(own) > 1)
         self.setVisible(bool(fitting) or may_have_axis or n > 1)
-        self.fit()
 
     def _choose_axis(self, on: bool) -> None:
         image = self._session.image

@@ -41,7 +41,6 @@ class TrainOnBox(Ticks):
         self.all_box.setChecked(bool(images) and len(chosen) == len(images))
         self.fold.setText(f"Train on: {1 + len(chosen)} images" if chosen else "Train on: this image")
         self.setVisible(bool(images) and image is not None)
-        self.fit()
 
     def _choose_all(self, on: bool) -> None:
         self._session.train_on.choose([image for _, image in self.boxes] if on else [])

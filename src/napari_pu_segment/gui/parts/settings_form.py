@@ -26,6 +26,7 @@ from napari_pu_segment.core.settings import OneOf, SettingsT
 from .number_box import NumberBox, SliderBox, decimal_point
 
 LARGEST_INT = 2**31 - 1  # what a Qt spin box can hold
+_ANY_PX = 2**24 - 1  # no limit; superqt keeps the height of when it was unfolded, too little if a fold inside follows
 
 
 class ListEdit(QLineEdit):
@@ -155,6 +156,7 @@ def fold(title: str, inner: QWidget) -> QCollapsible:
         layout.setSpacing(2)  # also above and below a widget of no height, which superqt keeps there
     folded.setContent(inner)
     folded.collapse(animate=False)
+    folded.toggled.connect(lambda unfolded: unfolded and inner.setMaximumHeight(_ANY_PX))
     return folded
 
 

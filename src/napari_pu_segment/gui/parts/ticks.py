@@ -59,11 +59,6 @@ class Ticks(QWidget):
             box.setToolTip(tip.format(repr(layer.name)))
             box.setChecked(any(layer is one for one in ticked))
 
-    def fit(self) -> None:
-        """Take the height of what is in it now."""
-        if self.fold.isExpanded():
-            self.fold.expand(animate=False)
-
     def ticked(self) -> list[Image]:
         """The layers that are ticked."""
         return [layer for box, layer in self.boxes if box.isChecked()]
