@@ -49,7 +49,7 @@ class PixelSearchSettings(SeeingSettings, CoverSettings):
     seconds: float = slider(
         5,
         600,
-        default=60.0,
+        default=20.0,
         ge=1,
         le=86_400,
         title="Time (s)",
