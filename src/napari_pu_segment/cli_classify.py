@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,8 +54,8 @@ def classify(
     from .core import classify as core
     from .core.embedding_map import embedding_map
     from .core.image_classes import group_images, image_table, learn_images
-    from .core.table import Table
     from .io import read_image, write_image
+    from .io.image_table import classes_of_images
 
     check_counts(images, {"--objects": objects, "--truth": truth or []})
     settings = core.ClassifySettings().changed({"seed": seed, **parse_pairs(changes or [], core.ClassifySettings)})
@@ -66,7 +65,9 @@ def classify(
     inputs = [*images, *objects, *(truth or []), *filter(None, [image_labels, encoder])]
     for path in (out / "objects.csv", out / "images.csv", *targets):
         check_output(path, inputs)
-    labels = None if image_labels is None else _read_labels(image_labels, images)
+    labels = (
+        None if image_labels is None else classes_of_images(image_labels, [(path.name, path.stem) for path in images])
+    )
     files = [read_image(path) for path in images]
     scenes = [_scene(*each) for each in zip(images, files, objects, strict=True)]
     found = drive(core.classify(scenes, settings, eyes), "Classifying")
@@ -77,17 +78,16 @@ def classify(
     proportions, groups = found.proportions(), None
     if image_classes:
         groups = drive(group_images(proportions, image_classes, seed), "Classes of images")
-    columns = image_table(stems, found, groups).columns
+    learnt = None
     if labels is not None:
         learnt = drive(learn_images(proportions, labels, seed), "Classes of images")
-        columns |= {"image_label": _text(labels), "image_class_learnt": learnt.names}
         report["images_learnt"] = {"accuracy": learnt.accuracy, "folds": learnt.folds}
     make_folder(out)
     for file, scene, numbers, target in zip(files, scenes, found.of_scenes(), targets, strict=True):
         axes = file.axes[1:]
         write_image(target, core.painted(scene, numbers), file.pixel_size, file.pixel_unit, axes)
     _all_objects(stems, scenes, found, points).write_csv(out / "objects.csv")
-    Table(columns, dict.fromkeys(columns, "")).write_csv(out / "images.csv")
+    image_table(stems, found, groups, learnt).write_csv(out / "images.csv")
     _tell(report, found, out, as_json)
 
 
@@ -159,22 +159,6 @@ def _all_objects(stems: Sequence[str], scenes: Sequence[Scene], found: Classes, 
     columns |= {f"embedding_{k + 1}": found.embedding[:, k] for k in range(found.embedding.shape[1])}
     columns |= {} if points is None else {"map_x": points[:, 0], "map_y": points[:, 1]}
     return Table(columns, dict.fromkeys(columns, ""))
-
-
-def _read_labels(path: Path, images: Sequence[Path]) -> list[str]:
-    """The class of each image, "" where the file does not tell it; images go by their file names, or by their stems."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"The classes of images {str(path)!r} cannot be read: {error}.") from None
-    if not rows or not {"image", "class"} <= set(rows[0]):
-        raise InputError(f"{str(path)!r} must be a table with the columns image and class, and a row or more.")
-    told = {str(row["image"]): str(row["class"] or "").strip() for row in rows}
-    strange = set(told) - {name for image in images for name in (image.name, image.stem)}
-    if strange:
-        raise InputError(f"{str(path)!r} tells of {min(strange)!r}, which is none of the images given.")
-    return [told.get(image.name, told.get(image.stem, "")) for image in images]
 
 
 def _tell(report: dict[str, Any], found: Classes, out: Path, as_json: bool) -> None:

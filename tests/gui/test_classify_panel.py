@@ -161,3 +161,33 @@ def test_all_open_images_are_classified_together(make_viewer, qtbot, tmp_path, m
     press(qtbot, panel, panel.button)
     assert session.book.member(images[1], "classes") is not None
     assert box.view.isHidden()
+
+
+def test_classes_of_images_are_learnt_from_a_few(make_viewer, qtbot, tmp_path):
+    viewer = make_viewer()
+    pixels, objects = squares()
+    widget = MainWidget(viewer)
+    qtbot.addWidget(widget)
+    session, panel, table = widget.session, widget.classify_panel, widget.objects_panel
+    said = []
+    session.said.connect(lambda text, failed: said.append((text, failed)))
+    for name, first in (("a", 0), ("b", 0), ("c", 4), ("d", 4), ("e", 4)):  # from c on fewer of the small ones
+        session.choose_image(viewer.add_image(pixels + 0, name=name))
+        kept = np.where(objects > first, objects, 0)
+        table.measure_layer(viewer.add_labels(kept, name=f"objects of {name}"))
+        qtbot.waitUntil(lambda n=20 - first: not table.running and table.model.rowCount() == n)
+    box, known = panel.images_box, tmp_path / "known.csv"
+    box.all_box.click()
+    known.write_text("image,class\na,many\nb,many\nc,few\nd,few\n", "utf-8")
+    box.known_row.set_value(known)
+    press(qtbot, panel, panel.button)
+    titles = [box.model.headerData(i, Qt.Orientation.Horizontal) for i in range(box.model.columnCount())]
+    assert titles[:3] == ["Image", "Known", "Learnt"]
+    shown = [[box.model.data(box.model.index(row, column)) for column in range(3)] for row in range(5)]
+    assert [row[1] for row in shown] == ["many", "many", "few", "few", ""]
+    assert [row[2] for row in shown] == ["many", "many", "few", "few", "few"]
+    assert f"Learnt from 4 images, of which 100{PERCENT} are told rightly unseen." in panel.count_label.text()
+
+    known.write_text("image,class\nz,many\n", "utf-8")
+    press(qtbot, panel, panel.button)
+    assert "'z', which is none of the images" in said[-1][0]

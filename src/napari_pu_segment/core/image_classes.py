@@ -23,6 +23,8 @@ class Learnt:
 
     Parameters
     ----------
+    given : ndarray of str, (n,)
+        What was known; "" where it was not.
     names : ndarray of str, (n,)
         Of every image; "" of one without objects.
     accuracy : float
@@ -31,6 +33,7 @@ class Learnt:
         Into how many parts they were put for that.
     """
 
+    given: np.ndarray
     names: np.ndarray
     accuracy: float
     folds: int
@@ -95,13 +98,19 @@ def learn_images(proportions: np.ndarray, labels: Sequence[str], seed: int) -> W
     )
     found = np.full(len(names), "", dtype=names.dtype)
     found[usable] = machine.fit(proportions[known], names[known]).predict(proportions[usable])
-    return Learnt(found, float(np.mean(told == names[known])), folds)
+    return Learnt(names, found, float(np.mean(told == names[known])), folds)
 
 
-def image_table(names: Sequence[str], found: Classes, groups: np.ndarray | None = None) -> Table:
-    """A row for each image: its name, how many objects it has, the share of each class, and its own class (n,)."""
+def image_table(
+    names: Sequence[str], found: Classes, groups: np.ndarray | None = None, learnt: Learnt | None = None
+) -> Table:
+    """A row for each image: its name, how many objects it has, the share of each class, and its own class.
+
+    That is the group (n,) it was put into, and the class that was given or learnt, where these were looked for.
+    """
     proportions = found.proportions()
     columns = {"image": np.array(names, np.str_), "n_objects": np.array(found.counts, np.int64)}
     columns |= {f"class_{k}_fraction": column for k, column in enumerate(proportions.T, 1)}
     columns |= {} if groups is None else {"image_class": groups}
+    columns |= {} if learnt is None else {"image_label": learnt.given, "image_class_learnt": learnt.names}
     return Table(columns, dict.fromkeys(columns, ""))

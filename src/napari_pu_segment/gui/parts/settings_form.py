@@ -156,7 +156,12 @@ def fold(title: str, inner: QWidget) -> QCollapsible:
         layout.setSpacing(2)  # also above and below a widget of no height, which superqt keeps there
     folded.setContent(inner)
     folded.collapse(animate=False)
-    folded.toggled.connect(lambda unfolded: unfolded and inner.setMaximumHeight(_ANY_PX))
+
+    def let_grow(unfolded: bool) -> None:
+        if unfolded:
+            inner.setMaximumHeight(_ANY_PX)
+
+    folded.toggled.connect(let_grow)
     return folded
 
 

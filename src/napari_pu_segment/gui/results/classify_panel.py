@@ -116,7 +116,8 @@ class ClassifyPanel(QWidget):
             if found is None or not any(one is found for _, one in parts):
                 raise InputError("There are no objects of an image yet. Find them first.")
             images, frozen = [image for image, _ in parts], [(one, book.snapshot(image)) for image, one in parts]
-            work = classes_of(frozen, self.form.value(), self._session.encoder.model, self.images_box.n_classes())
+            box = self.images_box
+            work = classes_of(frozen, self.form.value(), self._session.encoder.model, box.n_classes(), box.known())
         except PuSegmentError as error:
             self._session.said.emit(str(error), True)
             return
@@ -151,7 +152,8 @@ class ClassifyPanel(QWidget):
         self._done, numbers = (images, done), done.classes.numbers
         counts, total = np.bincount(numbers)[1:], len(numbers)
         shares = [f"class {k}: {n} ({round(100 * n / total)}{PERCENT})" for k, n in enumerate(counts, 1)]
-        self.count_label.setText(f"{', '.join(shares).capitalize()}. {done.hindrance}".strip())
+        told = [f"{', '.join(shares).capitalize()}.", _of_learnt(done), done.hindrance]
+        self.count_label.setText(" ".join(filter(None, told)))
         among = f" of {len(images)} images" if len(images) > 1 else ""
         self._session.said.emit(f"{total} objects{among} in {len(shares)} classes.", False)
         self.images_box.show_table(done.images if len(images) > 1 else None)
@@ -219,3 +221,12 @@ class ClassifyPanel(QWidget):
             self.images_box.offer(len(self._with_objects()))
         self.map_plot.setVisible(self.map_plot.n_points() > 0)
         self.button.setEnabled(self.running or (self._found is not None and len(self._found.table) > 0))
+
+
+def _of_learnt(done: Classified) -> str:
+    """How far the classes of images can be trusted that were learnt from a few, in words."""
+    learnt = done.learnt
+    if learnt is None:
+        return ""
+    n = np.count_nonzero(learnt.given)
+    return f"Learnt from {n} images, of which {round(100 * learnt.accuracy)}{PERCENT} are told rightly unseen."

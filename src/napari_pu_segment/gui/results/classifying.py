@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from napari_pu_segment.core.classify import Classes, ClassifySettings, Scene, classify, painted, with_classes
 from napari_pu_segment.core.embedding_map import embedding_map
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.image_classes import group_images, image_table
+from napari_pu_segment.core.image_classes import Learnt, group_images, image_table, learn_images
 from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.table import Table
+from napari_pu_segment.io.image_table import classes_of_images
 
 from ..viewer.snapshots import Snapshot
 from .measuring import Found
@@ -38,6 +40,8 @@ class Classified:
         A row for each image.
     hindrance : str
         Why there is no map, or nothing.
+    learnt : Learnt or None
+        Classes of the images, as learnt from those that were known.
     """
 
     found: tuple[Found, ...]
@@ -46,10 +50,15 @@ class Classified:
     points: np.ndarray
     images: Table
     hindrance: str = ""
+    learnt: Learnt | None = None
 
 
 def classes_of(
-    parts: Sequence[tuple[Found, Snapshot]], settings: ClassifySettings, encoder: Model | None, n_image_classes: int
+    parts: Sequence[tuple[Found, Snapshot]],
+    settings: ClassifySettings,
+    encoder: Model | None,
+    n_image_classes: int = 0,
+    known: Path | None = None,
 ) -> Work[Classified]:
     """Classes of the objects of some images together, by how they look; and of the images, if asked for.
 
@@ -61,14 +70,18 @@ def classes_of(
     encoder : Model or None
     n_image_classes : int
         0 for none.
+    known : Path, optional
+        A table of the classes of some of the images, by their names; the others' are learnt from them.
 
     Raises
     ------
     InputError
         If an image has another shape than its objects, the images differ in what is measured, or there are too few
-        objects or images.
+        objects or images, or the table cannot be used.
     """
     yield Progress(0, 0, "Reading the image")
+    names = [snapshot.name for _, snapshot in parts]
+    labels = None if known is None else classes_of_images(known, [(name,) for name in names])
     shared = all(_EXTRA in found.table.columns for found, _ in parts)
     scenes = [_scene(found, snapshot, keep=shared) for found, snapshot in parts]
     classes = yield from classify(scenes, settings, encoder)
@@ -80,6 +93,9 @@ def classes_of(
     groups = None
     if n_image_classes:
         groups = yield from group_images(classes.proportions(), n_image_classes, settings.seed)
+    learnt = None
+    if labels is not None:
+        learnt = yield from learn_images(classes.proportions(), labels, settings.seed)
     numbers = classes.of_scenes()
     return Classified(
         tuple(
@@ -88,8 +104,9 @@ def classes_of(
         tuple(painted(scene, own) for scene, own in zip(scenes, numbers, strict=True)),
         classes,
         points,
-        image_table([snapshot.name for _, snapshot in parts], classes, groups),
+        image_table(names, classes, groups, learnt),
         hindrance,
+        learnt,
     )
 
 

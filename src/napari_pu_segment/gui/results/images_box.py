@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
@@ -18,8 +20,10 @@ from qtpy.QtWidgets import (
 
 from napari_pu_segment.core.table import Table
 
+from ..parts.path_row import TABLES, PathRow
 from .objects_table import ObjectsTable
 
+_CLASSES = {"image_label": "known", "image_class_learnt": "learnt", "image_class": "class"}
 _MOST_ROWS = 6  # that the table shows without scrolling
 
 
@@ -51,6 +55,12 @@ class ImagesBox(QWidget):
         row = QFormLayout(self._classes_row)
         row.setContentsMargins(0, 0, 0, 0)
         row.addRow("Classes of images", self.classes_box)
+        self.known_row = PathRow(
+            "Known classes of images",
+            "A table of the classes of some images, to learn those of the others; its columns: image, class",
+            files=TABLES,
+        )
+        row.addRow("Known classes", self.known_row)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.all_box)
@@ -83,6 +93,10 @@ class ImagesBox(QWidget):
         """Into how many classes the images are to be put; 0 for none."""
         return self.classes_box.value() if self.together else 0
 
+    def known(self) -> Path | None:
+        """The table of the classes of some images, if there is one."""
+        return self.known_row.value() if self.together else None
+
     def show_table(self, table: Table | None) -> None:
         """Show the table of the images, or none."""
         self.model.set_table(Table({}, {}) if table is None else _short(table))
@@ -102,7 +116,7 @@ class ImagesBox(QWidget):
 def _short(table: Table) -> Table:
     """The table of the images as a narrow dock shows it: the class first, and whole percents."""
     given = table.columns
-    columns = {"image": given["image"], **({"class": given["image_class"]} if "image_class" in given else {})}
+    columns = {"image": given["image"], **{short: given[name] for name, short in _CLASSES.items() if name in given}}
     for name, column in given.items():
         if name.endswith("_fraction"):
             columns[name.replace("_fraction", "_percent")] = np.round(100 * column)
