@@ -85,17 +85,17 @@ def classes_of(
     shared = all(_EXTRA in found.table.columns for found, _ in parts)
     scenes = [_scene(found, snapshot, keep=shared) for found, snapshot in parts]
     classes = yield from classify(scenes, settings, encoder)
-    points, hindrance = np.zeros((0, 2)), ""
-    try:
-        points = yield from embedding_map(classes.embedding, settings.seed)
-    except InputError as error:  # classes are worth having without a map
-        hindrance = str(error)
     groups = None
     if n_image_classes:
         groups = yield from group_images(classes.proportions(), n_image_classes, settings.seed)
     learnt = None
     if labels is not None:
         learnt = yield from learn_images(classes.proportions(), labels, settings.seed)
+    points, hindrance = np.zeros((0, 2)), ""
+    try:
+        points = yield from embedding_map(classes.embedding, settings.seed)
+    except InputError as error:  # classes are worth having without a map
+        hindrance = str(error)
     numbers = classes.of_scenes()
     return Classified(
         tuple(
