@@ -23,8 +23,8 @@ from benchmarks.cases import MODES, Plan, find_cases
 from benchmarks.peers import Peer, ours
 from benchmarks.report import ablation_table
 from benchmarks.rows import write_rows
+from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.methods.pu import PuSettings
-from napari_pu_segment.core.runtime import set_threads
 
 _DEFAULTS = PuSettings()
 _FILTERS, _SIGMAS_PX = _DEFAULTS.filters, _DEFAULTS.sigmas_px

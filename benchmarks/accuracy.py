@@ -30,10 +30,10 @@ from benchmarks.report import against, cases_table, priors_table, strokes_table,
 from benchmarks.rows import Row, write_rows
 from benchmarks.strokes import SIMULATORS
 from napari_pu_segment.core.classes import threshold_mask
+from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.pipeline import refine
-from napari_pu_segment.core.runtime import set_threads
 
 _LOWEST, _HIGHEST = 0.001, 0.98  # bounds of a prior that is told
 

@@ -20,14 +20,14 @@ import numpy as np
 from benchmarks.cases import same_stem
 from benchmarks.strokes import simulate
 from napari_pu_segment.core.curation import ORDERS, CurateSettings
-from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.pu_settings import PuSettings
 from napari_pu_segment.core.samples import Sample
+from napari_pu_segment.core.training.fit import FeatureCache
+from napari_pu_segment.core.training.pu_settings import PuSettings
 from napari_pu_segment.image_set import ScanSettings, SetReport, curating, ranking
 from napari_pu_segment.io import read_image, read_mask
 

@@ -34,14 +34,14 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.cases import Case, Plan, find_cases
 from benchmarks.peers import Stopwatch, toy_job
+from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.filters import compute
-from napari_pu_segment.core.intensity import normalise
+from napari_pu_segment.core.images.intensity import normalise
 from napari_pu_segment.core.methods import METHODS, pixel_search
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.networks import stacked
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.samples import ONE_CLASS, Sample
 from napari_pu_segment.core.search import Bench
 from napari_pu_segment.core.search.classifiers import LIMIT

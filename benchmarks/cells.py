@@ -25,17 +25,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import napari_pu_segment as pu
 from benchmarks.smears import Smear, smear
 from benchmarks.zero_strokes import clustered, dice, images_of, k_means, otsu
-from napari_pu_segment.core.class_scores import class_scores
-from napari_pu_segment.core.classify import ClassifySettings, Scene, classify, true_classes
-from napari_pu_segment.core.image_classes import group_images, learn_images
-from napari_pu_segment.core.measure import measure_objects
+from napari_pu_segment.core.clustering.proposal import sure_strokes
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.objects import ObjectSettings, find_objects
-from napari_pu_segment.core.pretrain_settings import PretrainSettings
+from napari_pu_segment.core.objects.class_scores import class_scores
+from napari_pu_segment.core.objects.classify import ClassifySettings, Scene, classify, true_classes
+from napari_pu_segment.core.objects.image_classes import group_images, learn_images
+from napari_pu_segment.core.objects.measure import measure_objects
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.proposal import sure_strokes
-from napari_pu_segment.core.pu_settings import PuSettings
+from napari_pu_segment.core.training.pu_settings import PuSettings
 
 N_IMAGES, N_FEW = 12, 3  # of each diagnosis; labelled ones
 FIND = METHODS["nuclei"].settings(smallest_px=8, largest_px=24)

@@ -30,12 +30,12 @@ from benchmarks.peers import Stopwatch, features, forest
 from benchmarks.strokes import SIMULATORS, paint
 from napari_pu_segment import io
 from napari_pu_segment.core.classes import threshold_mask, unnamed
+from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.metrics import scores_of_classes
 from napari_pu_segment.core.pipeline import refine, segment
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.samples import NEGATIVE, Sample, classes_of, code_of
 
 Outcome = tuple[np.ndarray, float]

@@ -47,13 +47,13 @@ from benchmarks.curation_tiles import (
     write_jpeg,
     write_tile,
 )
+from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.corrupt import CorruptSettings, corrupt
 from napari_pu_segment.core.curation import CurateSettings, curate, looking, looking_at_mask
 from napari_pu_segment.core.curation.quality import oddity
 from napari_pu_segment.core.curation.suspects import suspects
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.image_set import ScanSettings, scanning
 
 Row = dict[str, str | float | int]

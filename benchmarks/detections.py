@@ -22,7 +22,7 @@ import sep
 from scipy import ndimage
 
 from napari_pu_segment.core.classes import threshold_mask
-from napari_pu_segment.core.cluster_settings import ClusterSettings
+from napari_pu_segment.core.clustering.settings import ClusterSettings
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.objects import ObjectSettings, find_objects
 from napari_pu_segment.core.pipeline import predict

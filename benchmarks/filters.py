@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
+from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.filters import FILTERS, compute
-from napari_pu_segment.core.runtime import set_threads
 
 SIGMAS_PX = (1.0, 4.0, 10.0)
 SHAPES = {"plane": (512, 512), "volume": (32, 96, 96)}

@@ -30,7 +30,7 @@ import numpy as np
 import psutil
 import tifffile
 
-from napari_pu_segment.core.blocks import blocks, predict_block, refine_block
+from napari_pu_segment.core.compute.blocks import blocks, predict_block, refine_block
 from napari_pu_segment.core.crf import CrfSettings, Refiner
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.model import load_model, save_model

@@ -21,13 +21,13 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from napari_pu_segment.core.corrupt import CorruptSettings, corrupt
-from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods.reweight import AS_PUBLISHED, LEARNERS, ReweightSettings, train
 from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
-from napari_pu_segment.core.trust import label_trust
+from napari_pu_segment.core.training.fit import FeatureCache
+from napari_pu_segment.core.training.trust import label_trust
 from napari_pu_segment.io import read_image
 
 CASES = ("skin_lesion", "nuclei_fluo")

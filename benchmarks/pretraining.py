@@ -32,11 +32,11 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.pipeline import predict
-from napari_pu_segment.core.pretrain_settings import PretrainSettings
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
+from napari_pu_segment.core.pretraining.weights import read_weights
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.pu_settings import PuSettings
 from napari_pu_segment.core.samples import IGNORE, Sample
-from napari_pu_segment.core.weights import read_weights
+from napari_pu_segment.core.training.pu_settings import PuSettings
 
 CASES = ("cervical_herlev", "skin_lesion", "phase_t98g", "nuclei_fluo", "aurora")
 COLUMNS = ("case", "image", "seed", "way", "own", "other", "pretrain_s", "train_s")

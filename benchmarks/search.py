@@ -25,11 +25,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.cases import MODES, Case, Plan, find_cases
 from benchmarks.peers import Stopwatch, features, forest
+from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
 
 FIELDS = ("case", "image", "seed", "strokes", "method", "dice", "train_s", "busy", "s_per_mpx", "n_tried", "pipeline")

@@ -29,15 +29,15 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.peers import Stopwatch, features, forest
+from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.crf import CrfSettings
-from napari_pu_segment.core.fit import FeatureCache
-from napari_pu_segment.core.intensity import normalise
+from napari_pu_segment.core.images.intensity import normalise
 from napari_pu_segment.core.methods.pu import PuSettings, train
 from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.pipeline import predict, refine
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
+from napari_pu_segment.core.training.fit import FeatureCache
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from napari_pu_segment.core.class_scores import class_scores
-from napari_pu_segment.core.classify import ClassifySettings, Scene, classify
-from napari_pu_segment.core.cluster_settings import ClusterSettings
-from napari_pu_segment.core.measure import measure_objects
+from napari_pu_segment.core.clustering.settings import ClusterSettings
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.objects import ObjectSettings, find_objects
+from napari_pu_segment.core.objects.class_scores import class_scores
+from napari_pu_segment.core.objects.classify import ClassifySettings, Scene, classify
+from napari_pu_segment.core.objects.measure import measure_objects
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample

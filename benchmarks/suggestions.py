@@ -33,16 +33,16 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.cases import Case, Plan, find_cases, synthetic_cases
 from benchmarks.rows import Row
-from napari_pu_segment.core.fit import FeatureCache
+from napari_pu_segment.core.compute.runtime import set_threads
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.methods.pu import PuSettings, train
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.model import Model
-from napari_pu_segment.core.places import dab_radii_px
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, UNLABELED, Sample, codes_from_masks
 from napari_pu_segment.core.suggest import ACQUISITIONS, SuggestSettings, default_brush_px, suggest
-from napari_pu_segment.core.tiles import map_tiles
+from napari_pu_segment.core.suggest.places import dab_radii_px
+from napari_pu_segment.core.training.fit import FeatureCache
 
 CONTROLS = ("random", "random_half", "mistakes")
 N_START, N_ANSWERS = 2, 10

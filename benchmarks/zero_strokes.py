@@ -19,13 +19,13 @@ import numpy as np
 from skimage.filters import threshold_otsu
 from sklearn.cluster import KMeans
 
-from napari_pu_segment.core.cluster_settings import ClusterSettings
+from napari_pu_segment.core.clustering.proposal import sure_strokes
+from napari_pu_segment.core.clustering.settings import ClusterSettings
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.proposal import sure_strokes
-from napari_pu_segment.core.pu_settings import PuSettings
 from napari_pu_segment.core.samples import Sample
+from napari_pu_segment.core.training.pu_settings import PuSettings
 from napari_pu_segment.io import read_image
 
 CASES = ("nuclei_fluo", "phase_t98g", "em_vnc_3d")

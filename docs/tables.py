@@ -10,18 +10,18 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from napari_pu_segment import METHODS
-from napari_pu_segment.core.clusters import CLUSTERERS, NAMINGS
+from napari_pu_segment.core.clustering.clusters import CLUSTERERS, NAMINGS
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.filters import FILTERS
 from napari_pu_segment.core.losses.pu import RISKS, SURROGATES
 from napari_pu_segment.core.losses.vae import LATENT_LOSSES
 from napari_pu_segment.core.networks import CLUSTERINGS, ENCODERS, NETWORKS
-from napari_pu_segment.core.prior import PRIORS
+from napari_pu_segment.core.pretraining.self_supervised import OBJECTIVES
 from napari_pu_segment.core.search.pipelines import PIPELINES
 from napari_pu_segment.core.search.unlabelled import UNLABELLED
-from napari_pu_segment.core.self_supervised import OBJECTIVES
 from napari_pu_segment.core.settings import OneOf, Settings
-from napari_pu_segment.core.threshold import THRESHOLDS
+from napari_pu_segment.core.training.prior import PRIORS
+from napari_pu_segment.core.training.threshold import THRESHOLDS
 
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 

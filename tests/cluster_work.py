@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from napari_pu_segment.batch import FileReport, FileTask
+from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.runtime import set_threads
 
 
 def square(number: int) -> int:

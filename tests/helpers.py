@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
-from napari_pu_segment.core.seeded_compute import compute
+from napari_pu_segment.core.seeded.compute import compute
 
 
 def disks(shape=(96, 80), n_channels=1, seed=0) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ class SeededHere:
     """In place of the child process of methods that grow from seeds: the same answers, without a second to start."""
 
     def __init__(self, module):
-        assert module == "napari_pu_segment.core.seeded_compute"
+        assert module == "napari_pu_segment.core.seeded.compute"
 
     def __enter__(self):
         return self

@@ -76,9 +76,12 @@ NOT_IN_CORE = {*GUI_TOOLKITS, "distributed", "typer", "rich", "tifffile", "image
 # A thing, and the only files that may import it.
 SINGLE_HOMES = {
     "pydensecrf": {"core/crf/backends.py"},
-    "subprocess": {"core/child_process.py"},
+    "subprocess": {"core/compute/child_process.py"},
     "multiprocessing": set(),
-    "threading": {"gui/jobs.py", "core/child_process.py"},  # the child's one thread only waits for its parent's end
+    "threading": {
+        "gui/jobs.py",
+        "core/compute/child_process.py",
+    },  # the child's one thread only waits for its parent's end
     "concurrent.futures": {"cluster/jobs.py", "cluster/workers.py"},  # what waits for the event loop of Dask
     "qtpy.QtCore.QThread": set(),
     "qtpy.QtCore.QThreadPool": set(),
@@ -89,7 +92,7 @@ SINGLE_HOMES = {
     "imageio": set(),
     "numcodecs": {"io/zarr_codec.py"},
     "zarr": set(),  # chunks are read and written by io, which trusts no name of a codec in a file
-    "safetensors": {"core/model.py", "core/checkpoint.py", "core/weights.py"},
+    "safetensors": {"core/model.py", "core/training/checkpoint.py", "core/pretraining/weights.py"},
     "huggingface_hub": {"io/hub.py"},
 }
 LABEL_CODES = {"UNLABELED", "POSITIVE", "NEGATIVE", "IGNORE"}

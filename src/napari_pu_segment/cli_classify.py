@@ -15,8 +15,8 @@ from .core.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from .core.classify import Classes, ClassifySettings, Scene
     from .core.model import Model
+    from .core.objects.classify import Classes, ClassifySettings, Scene
     from .io import ImageFile
 
 
@@ -51,9 +51,9 @@ def classify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Put the objects of all images together into classes, without labels; and the images, by what is in them."""
-    from .core import classify as core
-    from .core.embedding_map import embedding_map
-    from .core.image_classes import group_images, image_table, learn_images
+    from .core.objects import classify as core
+    from .core.objects.embedding_map import embedding_map
+    from .core.objects.image_classes import group_images, image_table, learn_images
     from .io import read_image, write_image
     from .io.image_table import classes_of_images
 
@@ -95,9 +95,9 @@ def _scene(path: Path, file: ImageFile, objects: Path) -> Scene:
     """An image and its objects, measured; a file with a single label is a mask."""
     import numpy as np
 
-    from .core.classify import Scene
-    from .core.measure import measure_objects
     from .core.objects import ObjectSettings, find_objects
+    from .core.objects.classify import Scene
+    from .core.objects.measure import measure_objects
     from .io import read_image
 
     labels = np.asarray(read_image(objects).image[0])
@@ -134,8 +134,8 @@ def _judged(scenes: Sequence[Scene], found: Classes, truth: Sequence[Path]) -> d
     """Scores against files of true classes."""
     import numpy as np
 
-    from .core.class_scores import class_scores
-    from .core.classify import true_classes
+    from .core.objects.class_scores import class_scores
+    from .core.objects.classify import true_classes
     from .io import read_image
 
     true = np.concatenate(
@@ -149,7 +149,7 @@ def _all_objects(stems: Sequence[str], scenes: Sequence[Scene], found: Classes, 
     """The tables of all images, one below the other, with image, class, the chances of the classes, and places."""
     import numpy as np
 
-    from .core.classify import joined, with_classes
+    from .core.objects.classify import joined, with_classes
     from .core.table import Table
 
     full = [scene for scene in scenes if len(scene.table)]

@@ -29,8 +29,8 @@ def measure(
     ] = None,
 ) -> None:
     """Find the objects of a mask, and write a table of their sizes, shapes and intensities."""
-    from .core.measure import measure_objects
     from .core.objects import ObjectSettings, find_objects
+    from .core.objects.measure import measure_objects
     from .io import read_image, read_mask, read_probability, storable, write_image
 
     inputs = [path for path in (mask, image, probability, ignore) if path is not None]

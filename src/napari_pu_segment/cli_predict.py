@@ -95,7 +95,7 @@ def _predict(
     crf: CrfSettings | None,
 ) -> dict[str, Any]:
     """Segment one image; what is told of it."""
-    from .core.doubts import doubts
+    from .core.images.doubts import doubts
     from .core.pipeline import segment_into
     from .io import read_image
 

@@ -44,7 +44,7 @@ def pretrain(
 ) -> None:
     """Learn features from images alone. A training that was interrupted goes on when the command is given again."""
     check_output(out, [Path(one) for one in (weights, balance) if one])
-    from .core.pretrain_settings import PretrainSettings
+    from .core.pretraining.settings import PretrainSettings
     from .image_set import CHECKPOINT, EncodeSettings, encoding
 
     values = read_config(config) if config else {}

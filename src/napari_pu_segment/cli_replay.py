@@ -8,8 +8,8 @@ from pathlib import Path
 import typer
 
 from .cli_support import check_output, drive, make_folder, output_stems
-from .core.record import Record, load_record
-from .core.replay import check_image, replay
+from .core.files.record import Record, load_record
+from .core.files.replay import check_image, replay
 from .io import read_image, storable, write_image
 
 

@@ -39,7 +39,7 @@ def timeseries(
     ] = None,
 ) -> None:
     """Measure area, objects and intensity of each frame of a series, and make a keogram."""
-    from .core.keogram import KeogramSettings
+    from .core.frames.keogram import KeogramSettings
     from .core.objects import ObjectSettings
     from .series_files import keogram_files, open_series, write_keogram
 

@@ -12,7 +12,7 @@ from .cli_support import check_output, drive, guarded, make_folder, output_stems
 from .core.errors import InputError
 
 if TYPE_CHECKING:
-    from .core.stains import Target
+    from .core.images.stains import Target
 
 
 @guarded
@@ -43,8 +43,8 @@ def stains(
     for path in [told, *(path for pair in paths for path in pair)]:
         check_output(path, [] if path == told == target else inputs)
 
-    from .core.stained import normalising, separating
-    from .core.stains import STAINS
+    from .core.images.stained import normalising, separating
+    from .core.images.stains import STAINS
 
     aim = _target(normalise, target) if normalise and target else None
     make_folder(out)
@@ -64,8 +64,8 @@ def stains(
 
 
 def _target(method: str, path: Path) -> Target:
-    from .core.stained import measuring
-    from .core.stains import target_of
+    from .core.images.stained import measuring
+    from .core.images.stains import target_of
     from .io import read_image
 
     if path.suffix.lower() != ".json":

@@ -183,7 +183,7 @@ def parse_prior(text: str) -> dict[str, Any]:
     InputError
         If it is neither.
     """
-    from .core.prior import PRIORS
+    from .core.training.prior import PRIORS
 
     if text in PRIORS:
         return {"prior": text}

@@ -107,7 +107,7 @@ def train(
     seen = (samples_of(read_image(image), image, found) for image, found in pairs)
     samples = [sample for found in seen for sample in found] or samples_of_patches(folders)
     samples = [recoded(sample, tuple(classes)) for sample in samples] if classes else united(samples)
-    from .core.doubts import training_doubts
+    from .core.images.doubts import training_doubts
     from .core.model import save_model
 
     began = time.perf_counter()

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from .core.errors import InputError
-from .core.keogram import Frame, KeogramSettings
+from .core.frames.keogram import Frame, KeogramSettings
+from .core.frames.timeaxis import axis_of
+from .core.frames.timeseries import Series, measure_series, times_of
 from .core.objects import ObjectSettings
 from .core.progress import Work
 from .core.samples import Array
-from .core.timeaxis import axis_of
-from .core.timeseries import Series, measure_series, times_of
 from .figures import keogram_picture
 from .io import (
     ZARR_SUFFIX,

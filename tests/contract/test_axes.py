@@ -7,18 +7,19 @@ import pytest
 import torch
 from dask import array as dask_array
 
-from napari_pu_segment.core import patch_images, sampling
 from napari_pu_segment.core.card import make_card
+from napari_pu_segment.core.compute.runtime import set_threads
+from napari_pu_segment.core.compute.stream import stream
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.intensity import ChannelStats, measure
+from napari_pu_segment.core.images import sampling
+from napari_pu_segment.core.images.intensity import ChannelStats, measure
 from napari_pu_segment.core.methods.pu import PuSettings, train
 from napari_pu_segment.core.model import Model, load_model, save_model
 from napari_pu_segment.core.networks import NETWORKS, NetworkSpec, build_network
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.runtime import set_threads
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
-from napari_pu_segment.core.stream import stream
-from napari_pu_segment.core.tiles import map_tiles
+from napari_pu_segment.core.training import patch_images
 
 KINDS = {  # axes, shape, spatial axes of the network
     "2-D": ("CYX", (2, 45, 61), 2),
@@ -209,7 +210,7 @@ def test_training_on_every_kind_of_axes(kind, name):
 def test_a_large_image_is_read_in_parts(name, axes, shape, monkeypatch):
     monkeypatch.setattr(sampling, "LARGE_PX", 2**18)
     monkeypatch.setattr(sampling, "_N_WINDOWS", 24)
-    monkeypatch.setattr("napari_pu_segment.core.features._MAP_BYTES", 2**20)
+    monkeypatch.setattr("napari_pu_segment.core.filters.features._MAP_BYTES", 2**20)
     image, labels = noise(shape), np.zeros(shape[1:], np.uint8)
     labels[..., 20:24, 8:30], labels[..., 35:37, 8:30] = POSITIVE, NEGATIVE
     settings = QUICK.changed({"network": name, "sigmas_px": (1.0,), "width": 8, "prior": "auto"})

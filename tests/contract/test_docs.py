@@ -24,9 +24,9 @@ from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.filters import FILTERS
 from napari_pu_segment.core.losses.pu import RISKS
 from napari_pu_segment.core.networks import CLUSTERINGS, ENCODERS, NETWORKS
-from napari_pu_segment.core.prior import PRIORS
-from napari_pu_segment.core.self_supervised import OBJECTIVES
-from napari_pu_segment.core.weights import wanted
+from napari_pu_segment.core.pretraining.self_supervised import OBJECTIVES
+from napari_pu_segment.core.pretraining.weights import wanted
+from napari_pu_segment.core.training.prior import PRIORS
 from napari_pu_segment.io import create_output, write_image, write_picture
 from napari_pu_segment.synthetic import aurora_frame
 

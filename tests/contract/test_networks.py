@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from napari_pu_segment.core.card import make_card
+from napari_pu_segment.core.compute.runtime import set_threads
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.intensity import ChannelStats
+from napari_pu_segment.core.images.intensity import ChannelStats
 from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.networks import CLUSTERINGS, NETWORKS, NetworkSpec, build_network, network_row
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.runtime import set_threads
-from napari_pu_segment.core.tiles import map_tiles
 
 EVERY = [*NETWORKS, *CLUSTERINGS]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pu_segment.core import stream as stream_module
+from napari_pu_segment.core.compute import stream as stream_module
+from napari_pu_segment.core.compute.stream import stream
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample, codes_from_masks
-from napari_pu_segment.core.stream import stream
-from napari_pu_segment.core.tiles import map_tiles
+from napari_pu_segment.core.training.fit import FeatureCache
 
 QUICK = METHODS["pu"].settings(n_steps=5, prior="fixed", class_prior=0.2, threads=1)
 

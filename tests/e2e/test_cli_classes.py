@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_pu_segment.core.files.record import Made, make_record, save_record
 from napari_pu_segment.core.model import load_model
 from napari_pu_segment.core.pipeline import segment
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.record import Made, make_record, save_record
 from napari_pu_segment.core.samples import NEGATIVE, code_of
 from napari_pu_segment.io import read_image, read_probability, write_image
 from tests.helpers import patchwork

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from napari_pu_segment.core import regions
+from napari_pu_segment.core.compute import regions
 from napari_pu_segment.core.errors import OutputError
 from napari_pu_segment.io import Output, create_output, read_image, read_levels, source
 

@@ -9,8 +9,8 @@ import pytest
 from skimage.data import immunohistochemistry
 
 from napari_pu_segment import METHODS, Sample, from_strokes
-from napari_pu_segment.core.stained import normalise_stains
-from napari_pu_segment.core.stains import STAINS, check_rgb, measure_macenko, separate
+from napari_pu_segment.core.images.stained import normalise_stains
+from napari_pu_segment.core.images.stains import STAINS, check_rgb, measure_macenko, separate
 from napari_pu_segment.io import read_image, read_mask, write_image, write_picture
 
 

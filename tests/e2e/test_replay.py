@@ -10,12 +10,12 @@ import pytest
 import tifffile
 
 from napari_pu_segment.core.crf import CrfSettings
+from napari_pu_segment.core.files.packing import pack
+from napari_pu_segment.core.files.record import Made, Training, make_record, save_record
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.model import load_model
-from napari_pu_segment.core.packing import pack
 from napari_pu_segment.core.pipeline import segment, train
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.record import Made, Training, make_record, save_record
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.io import read_image, read_labels, write_strokes
 

@@ -18,8 +18,8 @@ pytest.importorskip("napari")
 
 from napari_pu_segment.core.crf import CRF_PRESETS
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.files.saved import MAX_FILES, SavedFolder, image_key, make_session
 from napari_pu_segment.core.methods import METHODS
-from napari_pu_segment.core.saved import MAX_FILES, SavedFolder, image_key, make_session
 from napari_pu_segment.gui.model import autosave as module
 from napari_pu_segment.gui.model.autosave import VARIABLE, autosave_folder
 from napari_pu_segment.gui.model.autosave_bar import AutosaveBar

@@ -14,10 +14,10 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QFileDialog, QMessageBox
 
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.files.record import load_record
+from napari_pu_segment.core.files.replay import replay
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.record import load_record
-from napari_pu_segment.core.replay import replay
 from napari_pu_segment.core.samples import NEGATIVE, code_of
 from napari_pu_segment.gui.looks import CLASS_COLOURS
 from napari_pu_segment.gui.main_widget import MainWidget

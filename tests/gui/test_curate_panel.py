@@ -19,7 +19,7 @@ from napari_pu_segment.core.curation import CurateSettings
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import save_model
 from napari_pu_segment.core.pipeline import train
-from napari_pu_segment.core.pretrain_settings import PretrainSettings
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.gui.curation.curate_panel import SIMILAR

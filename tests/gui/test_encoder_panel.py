@@ -10,12 +10,12 @@ import torch
 from qtpy.QtWidgets import QFileDialog
 from safetensors.torch import save_file
 
+from napari_pu_segment.core.files.record import load_record
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.pipeline import train
-from napari_pu_segment.core.pretrain_settings import PretrainSettings
-from napari_pu_segment.core.record import load_record
-from napari_pu_segment.core.weights import wanted
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
+from napari_pu_segment.core.pretraining.weights import wanted
 from napari_pu_segment.gui.model.encoder_panel import NONE, EncoderPanel
 from napari_pu_segment.gui.model.recorder import Recorder
 from napari_pu_segment.gui.paint.train_panel import TrainPanel

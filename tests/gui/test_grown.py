@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("napari")
 
 from napari_pu_segment.core import seeded
+from napari_pu_segment.core.files.record import load_record
+from napari_pu_segment.core.files.replay import replay
 from napari_pu_segment.core.from_strokes import from_strokes
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.record import load_record
-from napari_pu_segment.core.replay import replay
 from napari_pu_segment.gui.main_widget import MainWidget
 from napari_pu_segment.gui.model.model_panel import NONE_KEPT, NONE_YET
 from napari_pu_segment.gui.paint.live import DONE, LEARNS, LOOKS

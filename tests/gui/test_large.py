@@ -325,7 +325,7 @@ def stream_that_waits(monkeypatch):
                 yield Progress(0, 0, "Waiting")
 
     real = work.stream
-    monkeypatch.setattr("napari_pu_segment.core.stream.Ticker.due", lambda self: True)
+    monkeypatch.setattr("napari_pu_segment.core.compute.stream.Ticker.due", lambda self: True)
     monkeypatch.setattr(work, "stream", stream)
     return held
 
@@ -526,9 +526,9 @@ def test_images_that_do_not_go_together_are_refused_by_name(viewer, session, qtb
 
 
 def test_a_record_of_a_model_of_several_images_begins_with_that_model(viewer, session, qtbot, tmp_path):
+    from napari_pu_segment.core.files.record import load_record
+    from napari_pu_segment.core.files.replay import replay
     from napari_pu_segment.core.progress import run
-    from napari_pu_segment.core.record import load_record
-    from napari_pu_segment.core.replay import replay
     from napari_pu_segment.gui.model.recorder import Recorder
 
     first, second = (viewer.add_image(disks(seed=seed)[0][0], name=f"night {seed}") for seed in (0, 1))

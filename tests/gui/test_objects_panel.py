@@ -16,7 +16,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QLocale, QModelIndex, Qt
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_pu_segment.core.measure import Table, measure_objects
+from napari_pu_segment.core.objects.measure import Table, measure_objects
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.progress import Progress, run
 from napari_pu_segment.core.samples import IGNORE, ONE_CLASS

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from napari_pu_segment.cli import app
 from napari_pu_segment.core.crf import CrfSettings
+from napari_pu_segment.core.files.record import load_record
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
-from napari_pu_segment.core.record import load_record
 from napari_pu_segment.gui.model import recorder
 from napari_pu_segment.gui.model.record_panel import LABELS, RecordPanel
 from napari_pu_segment.gui.paint.live import DONE, Live

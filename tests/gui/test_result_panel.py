@@ -19,7 +19,7 @@ from napari_pu_segment.core.crf import CRF_PRESETS
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.samples import IGNORE
-from napari_pu_segment.core.uncertainty import uncertainty
+from napari_pu_segment.core.suggest.uncertainty import uncertainty
 from napari_pu_segment.gui.results.refine_box import CUSTOM
 from napari_pu_segment.gui.results.result_panel import ResultPanel
 from napari_pu_segment.gui.sentences import summary

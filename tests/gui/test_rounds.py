@@ -11,10 +11,10 @@ pytest.importorskip("napari")
 
 from qtpy.QtCore import QLocale, Qt
 
-from napari_pu_segment.core.judge import judge as real_judge
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress
-from napari_pu_segment.core.rounds import HeldStroke, Judgement
+from napari_pu_segment.core.training.judge import judge as real_judge
+from napari_pu_segment.core.training.rounds import HeldStroke, Judgement
 from napari_pu_segment.gui.paint import rounds as rounds_module
 from napari_pu_segment.gui.paint.live import Live
 from napari_pu_segment.gui.paint.rounds_panel import MARK, RoundsPanel

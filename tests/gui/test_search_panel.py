@@ -13,9 +13,9 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress
-from napari_pu_segment.core.rounds import HeldStroke, Judgement
 from napari_pu_segment.core.search.candidates import Tried
 from napari_pu_segment.core.search.searching import SearchTable
+from napari_pu_segment.core.training.rounds import HeldStroke, Judgement
 from napari_pu_segment.gui.model.model_panel import ModelPanel
 from napari_pu_segment.gui.paint import rounds as rounds_module
 from napari_pu_segment.gui.paint.search_panel import MARK, SearchPanel

@@ -9,8 +9,8 @@ from skimage.data import immunohistochemistry
 pytest.importorskip("napari")
 
 from napari_pu_segment import METHODS, Sample, from_strokes
-from napari_pu_segment.core.stained import normalise_stains
-from napari_pu_segment.core.stains import STAINS, check_rgb, measure_macenko, separate
+from napari_pu_segment.core.images.stained import normalise_stains
+from napari_pu_segment.core.images.stains import STAINS, check_rgb, measure_macenko, separate
 from napari_pu_segment.gui.main_widget import MainWidget
 from napari_pu_segment.gui.stains_widget import StainsWidget
 

@@ -15,10 +15,10 @@ from PIL import Image as Picture
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog, QScrollArea
 
+from napari_pu_segment.core.frames.timeaxis import TimeAxis
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.progress import Progress
 from napari_pu_segment.core.samples import ONE_CLASS
-from napari_pu_segment.core.timeaxis import TimeAxis
 from napari_pu_segment.gui.parts.plot import Curve, KeogramStrip, Plot
 from napari_pu_segment.gui.results import timing
 from napari_pu_segment.gui.results.time_panel import MEASURE, TimePanel

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pu_segment.core import regions, sampling
-from napari_pu_segment.core.blocks import Counts, blocks, measure_planes, predict_block, refine_block
+from napari_pu_segment.core.compute import regions
+from napari_pu_segment.core.compute.blocks import Counts, blocks, measure_planes, predict_block, refine_block
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.crf import CrfSettings, Refiner, refine
 from napari_pu_segment.core.crf import windowing as crf_windows
 from napari_pu_segment.core.errors import InputError, OutOfMemoryError
+from napari_pu_segment.core.images import sampling
 from napari_pu_segment.core.networks import NETWORKS
 from napari_pu_segment.core.pipeline import covered, segment, segment_into
 from napari_pu_segment.core.progress import Progress, run
 from napari_pu_segment.core.samples import IGNORE, POSITIVE
-from napari_pu_segment.core.tiles import map_tiles
 from tests.contract.test_networks import make_model
 
 GRID = CrfSettings(backend="grid")

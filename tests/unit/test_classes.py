@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from napari_pu_segment.core.blocks import blocks, predict_block
-from napari_pu_segment.core.class_objects import find_objects_of_each, numbers_of
 from napari_pu_segment.core.classes import (
     BACKGROUND,
     common_classes,
@@ -17,21 +15,23 @@ from napari_pu_segment.core.classes import (
     united,
     unnamed,
 )
+from napari_pu_segment.core.compute.blocks import blocks, predict_block
+from napari_pu_segment.core.compute.stream import stream
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.crf.prepare import unaries, unary
 from napari_pu_segment.core.errors import InputError, ModelFileError
+from napari_pu_segment.core.files.packing import pack
+from napari_pu_segment.core.files.record import Made, Training, load_record, make_record, save_record
+from napari_pu_segment.core.files.replay import replay
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.objects import ObjectSettings
-from napari_pu_segment.core.one_vs_rest import mixed
-from napari_pu_segment.core.packing import pack
+from napari_pu_segment.core.objects.class_objects import find_objects_of_each, numbers_of
 from napari_pu_segment.core.pipeline import segment, segment_into
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.record import Made, Training, load_record, make_record, save_record
-from napari_pu_segment.core.replay import replay
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample, code_of, codes_of_strokes
-from napari_pu_segment.core.stream import stream
-from napari_pu_segment.core.tiles import map_tiles
+from napari_pu_segment.core.training.one_vs_rest import mixed
 from tests.helpers import dice, patchwork
 
 QUICK = METHODS["pu"].settings(n_steps=40, sigmas_px=(1.0, 2.0), filters=("gaussian", "gradient"), prior="fixed")

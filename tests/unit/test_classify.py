@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_pu_segment.core import embedding_map as embedding_map_module
-from napari_pu_segment.core.class_scores import class_scores
-from napari_pu_segment.core.classify import (
+from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.objects import embedding_map as embedding_map_module
+from napari_pu_segment.core.objects.class_scores import class_scores
+from napari_pu_segment.core.objects.classify import (
     DESCRIPTIONS,
     ClassifySettings,
     Scene,
@@ -20,11 +21,10 @@ from napari_pu_segment.core.classify import (
     true_classes,
     with_classes,
 )
-from napari_pu_segment.core.embedding_map import embedding_map
-from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.image_classes import group_images, learn_images
-from napari_pu_segment.core.measure import measure_objects
-from napari_pu_segment.core.profiles import RINGS, profile, step_px
+from napari_pu_segment.core.objects.embedding_map import embedding_map
+from napari_pu_segment.core.objects.image_classes import group_images, learn_images
+from napari_pu_segment.core.objects.measure import measure_objects
+from napari_pu_segment.core.objects.profiles import RINGS, profile, step_px
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.synthetic_sky import star_field
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_pu_segment.core import child_process, crf
+from napari_pu_segment.core import crf
+from napari_pu_segment.core.compute import child_process
 from napari_pu_segment.core.crf import BACKENDS, CRF_PRESETS, CrfSettings, refine
 from napari_pu_segment.core.crf import backends as crf_backends
 from napari_pu_segment.core.crf import compute as crf_compute

@@ -12,12 +12,12 @@ from scipy import ndimage
 from napari_pu_segment.core.curation import CurateSettings, Look, agreement, curate, looking, looking_at_mask, natural
 from napari_pu_segment.core.curation.curate import UNLIKE
 from napari_pu_segment.core.curation.duplicates import SYMMETRIES, joined, near_pairs, same
+from napari_pu_segment.core.curation.embed import Box, Embeddings, embed, filter_statistics
 from napari_pu_segment.core.curation.groups import balancing, class_weights, drawn, grouping, groups_of
 from napari_pu_segment.core.curation.look import bands, shrinking, windows_of
 from napari_pu_segment.core.curation.order import ORDERS, next_images
 from napari_pu_segment.core.curation.quality import drifts, findings, measure
 from napari_pu_segment.core.curation.suspects import suspects
-from napari_pu_segment.core.embed import Box, Embeddings, embed, filter_statistics
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.robust import modified_z

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_pu_segment import train
-from napari_pu_segment.core.doubts import doubts, training_doubts
+from napari_pu_segment.core.images.doubts import doubts, training_doubts
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pu_segment.core.edit_objects import merge, split
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.objects.edit_objects import merge, split
 from napari_pu_segment.core.progress import run
 
 

@@ -10,16 +10,16 @@ import torch
 from typer.testing import CliRunner
 
 from napari_pu_segment.cli import app
-from napari_pu_segment.core import views
-from napari_pu_segment.core.classify import ClassifySettings, Scene, classify
-from napari_pu_segment.core.encoded import map_means
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.intensity import normalise
-from napari_pu_segment.core.measure import measure_objects
+from napari_pu_segment.core.images.intensity import normalise
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import save_model
 from napari_pu_segment.core.networks.encoder import SmallEncoder
-from napari_pu_segment.core.pretrain_settings import PretrainSettings
+from napari_pu_segment.core.objects.classify import ClassifySettings, Scene, classify
+from napari_pu_segment.core.objects.encoded import map_means
+from napari_pu_segment.core.objects.measure import measure_objects
+from napari_pu_segment.core.pretraining import views
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.io import write_image

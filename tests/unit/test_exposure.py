@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from napari_pu_segment import cli_train
-from napari_pu_segment.core import exposure
-from napari_pu_segment.core.exposure import exposures_differ
-from napari_pu_segment.core.intensity import ChannelStats, measure
+from napari_pu_segment.core.images.intensity import ChannelStats, measure
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.pu_settings import PuSettings
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample, code_of
+from napari_pu_segment.core.training import exposure
+from napari_pu_segment.core.training.exposure import exposures_differ
+from napari_pu_segment.core.training.pu_settings import PuSettings
 
 QUICK = PuSettings(n_steps=5, threads=1, sigmas_px=(1.0,), filters=("gaussian",), width=8)
 train = METHODS["pu"].train

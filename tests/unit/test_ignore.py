@@ -8,14 +8,14 @@ import pytest
 from napari_pu_segment.core.classes import threshold_mask
 from napari_pu_segment.core.coverage import measure_coverage
 from napari_pu_segment.core.crf import CrfSettings
-from napari_pu_segment.core.intensity import measure
-from napari_pu_segment.core.measure import measure_objects
+from napari_pu_segment.core.images.intensity import measure
+from napari_pu_segment.core.images.sampling import usable
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.objects import ObjectSettings, find_objects
+from napari_pu_segment.core.objects.measure import measure_objects
 from napari_pu_segment.core.pipeline import covered, segment, train
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import IGNORE, Sample
-from napari_pu_segment.core.sampling import usable
 from tests.helpers import disk_sample
 
 BEYOND = 66  # rows from here on are ignored: the two lowest disks

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pu_segment.core.intensity import measure, normalise
+from napari_pu_segment.core.images.intensity import measure, normalise
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
 

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import label, regionprops
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.measure import Table, measure_objects
+from napari_pu_segment.core.objects.measure import Table, measure_objects
 from napari_pu_segment.core.progress import run
 
 

@@ -7,15 +7,15 @@ import pytest
 from skimage.color import rgb_from_hed
 
 from napari_pu_segment import from_strokes, train
-from napari_pu_segment.core import nuclei_compute
+from napari_pu_segment.core.clustering.proposal import sure_strokes
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.files.record import Made, load_record, make_record, save_record
+from napari_pu_segment.core.files.replay import replay
 from napari_pu_segment.core.methods import METHODS, nuclei
 from napari_pu_segment.core.methods.nuclei import NucleiSettings
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.proposal import sure_strokes
-from napari_pu_segment.core.record import Made, load_record, make_record, save_record
-from napari_pu_segment.core.replay import replay
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample
+from napari_pu_segment.core.seeded import nuclei_compute
 from tests.helpers import dice
 
 CENTRES = ((20, 20), (20, 60), (60, 40))

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pu_segment.core.intensity import ChannelStats
+from napari_pu_segment.core.images.intensity import ChannelStats
+from napari_pu_segment.core.images.sampling import is_unlabelled, n_usable, usable
 from napari_pu_segment.core.networks import NetworkSpec, build_network
-from napari_pu_segment.core.patch_images import PatchImage
-from napari_pu_segment.core.patches import PatchSampler, PixelSampler, find_strokes
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
-from napari_pu_segment.core.sampling import is_unlabelled, n_usable, usable
+from napari_pu_segment.core.training.patch_images import PatchImage
+from napari_pu_segment.core.training.patches import PatchSampler, PixelSampler, find_strokes
 
 
 def network_of(name):

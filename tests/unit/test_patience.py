@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from napari_pu_segment.batch import identity, pictures
-from napari_pu_segment.core import progress, sampling
-from napari_pu_segment.core.doubts import training_doubts
-from napari_pu_segment.core.intensity import measure
+from napari_pu_segment.core import progress
+from napari_pu_segment.core.images import sampling
+from napari_pu_segment.core.images.doubts import training_doubts
+from napari_pu_segment.core.images.intensity import measure
 from napari_pu_segment.core.methods.pu import PuSettings, train
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
@@ -73,7 +74,7 @@ class Slow:
 def sample(clock, monkeypatch) -> Sample:
     """A large image of 180 windows, with strokes."""
     monkeypatch.setattr(sampling, "LARGE_PX", 2**18)
-    monkeypatch.setattr("napari_pu_segment.core.features._MAP_BYTES", 2**20)
+    monkeypatch.setattr("napari_pu_segment.core.filters.features._MAP_BYTES", 2**20)
     labels = np.zeros(PIXELS.shape[1:], np.uint8)
     labels[20:24, 8:30], labels[35:37, 8:30] = POSITIVE, NEGATIVE
     assert len(sampling.windows(labels.shape)) > 100

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model, save_model
 from napari_pu_segment.core.pipeline import predict
@@ -23,7 +23,7 @@ from napari_pu_segment.core.search.export import python_of
 from napari_pu_segment.core.search.pipelines import DEFAULT_FOREST, PIPELINES
 from napari_pu_segment.core.search.searching import _SAFE, Clock, Search, SearchTable, Space
 from napari_pu_segment.core.search.unlabelled import UNLABELLED, Painted, memberships
-from napari_pu_segment.core.tiles import map_tiles
+from napari_pu_segment.core.training.fit import FeatureCache
 from napari_pu_segment.io import read_mask, write_image
 from tests.helpers import dice, disk_sample
 

@@ -13,12 +13,9 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from napari_pu_segment.cli import app
-from napari_pu_segment.core import fit, views
-from napari_pu_segment.core.building import encoder_of, prepare_basis
-from napari_pu_segment.core.embed import through
+from napari_pu_segment.core.compute.tiles import map_tiles
+from napari_pu_segment.core.curation.embed import through
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.fit import FeatureCache
-from napari_pu_segment.core.judge import judge
 from napari_pu_segment.core.losses.contrastive import nt_xent, self_distillation
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
@@ -26,12 +23,16 @@ from napari_pu_segment.core.networks import Encoder, NetworkSpec, build_network
 from napari_pu_segment.core.networks.encoder import SmallEncoder
 from napari_pu_segment.core.networks.pixel import PixelNetwork
 from napari_pu_segment.core.pipeline import predict, train
-from napari_pu_segment.core.pretrain_settings import PretrainSettings
+from napari_pu_segment.core.pretraining import views
+from napari_pu_segment.core.pretraining.self_supervised import OBJECTIVES
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.pu_settings import PuSettings
 from napari_pu_segment.core.samples import Sample, code_of
-from napari_pu_segment.core.self_supervised import OBJECTIVES
-from napari_pu_segment.core.tiles import map_tiles
+from napari_pu_segment.core.training import fit
+from napari_pu_segment.core.training.building import encoder_of, prepare_basis
+from napari_pu_segment.core.training.fit import FeatureCache
+from napari_pu_segment.core.training.judge import judge
+from napari_pu_segment.core.training.pu_settings import PuSettings
 from napari_pu_segment.image_set import CHECKPOINT, EncodeSettings, encoding
 from napari_pu_segment.io import write_image, write_picture
 from tests.helpers import dice, disk_sample, disks

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pu_segment.core.prior import HIGHEST, LOWEST, PRIORS, Evidence, Fold, best_bin, find_humps
 from napari_pu_segment.core.progress import Progress, run
+from napari_pu_segment.core.training.prior import HIGHEST, LOWEST, PRIORS, Evidence, Fold, best_bin, find_humps
 
 RNG = np.random.default_rng(0)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods.pu import PuSettings, train
 from napari_pu_segment.core.pipeline import predict, segment
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample
+from napari_pu_segment.core.training.fit import FeatureCache
 from tests.helpers import dice, disk_sample, disks, strokes
 
 QUICK = PuSettings(n_steps=40, prior="fixed", class_prior=0.16)
@@ -180,7 +180,7 @@ def test_stacks_planewise_and_volume():
 
 
 def test_large_images_gather_rows_tile_by_tile(monkeypatch):
-    from napari_pu_segment.core import features
+    from napari_pu_segment.core.filters import features
 
     sample, _ = disk_sample()
     whole = predict(run(train([sample], QUICK)), sample.image)

@@ -15,13 +15,13 @@ from napari_pu_segment import METHODS, from_strokes
 from napari_pu_segment.core import seeded
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.files.packing import fingerprint, pack, sha256, unpack
+from napari_pu_segment.core.files.record import Made, Training, load_record, make_record, save_record
+from napari_pu_segment.core.files.replay import check_image, replay
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.objects import ObjectSettings, find_objects
-from napari_pu_segment.core.packing import fingerprint, pack, sha256, unpack
 from napari_pu_segment.core.pipeline import segment, train
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.record import Made, Training, load_record, make_record, save_record
-from napari_pu_segment.core.replay import check_image, replay
 from napari_pu_segment.core.samples import IGNORE
 from tests.helpers import SeededHere, disk_sample
 

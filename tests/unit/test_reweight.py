@@ -9,7 +9,6 @@ import pytest
 
 from napari_pu_segment.core.corrupt import CorruptSettings, corrupt
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.losses.reweight import pixel_weights
 from napari_pu_segment.core.methods import reweight
 from napari_pu_segment.core.methods.reweight import AS_PUBLISHED, LEARNERS, ReweightSettings, train
@@ -17,7 +16,8 @@ from napari_pu_segment.core.model import Model, load_model, save_model
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
-from napari_pu_segment.core.trust import label_trust
+from napari_pu_segment.core.training.fit import FeatureCache
+from napari_pu_segment.core.training.trust import label_trust
 from tests.helpers import dice, disk_sample
 
 QUICK = ReweightSettings(n_steps=60, threads=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.rim import Rim, find_rim
+from napari_pu_segment.core.images.rim import Rim, find_rim
 from napari_pu_segment.synthetic import aurora_frame
 
 

@@ -13,7 +13,7 @@ import torch
 
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.losses.pu import RISKS, SURROGATES, Group, RiskOptions, Scores
-from napari_pu_segment.core.patches import Batch
+from napari_pu_segment.core.training.patches import Batch
 
 PRIOR = 0.4
 RP_PLUS = (0.268941 + 0.731059) / 2  # l(f) = s(-f) of 1 and -1

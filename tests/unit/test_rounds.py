@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_pu_segment.core.fit import FeatureCache
-from napari_pu_segment.core.judge import N_FOLDS, judge
 from napari_pu_segment.core.methods import METHODS
-from napari_pu_segment.core.patches import find_strokes
 from napari_pu_segment.core.progress import Progress, run
-from napari_pu_segment.core.rounds import (
+from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample, codes_from_masks
+from napari_pu_segment.core.training.fit import FeatureCache
+from napari_pu_segment.core.training.judge import N_FOLDS, judge
+from napari_pu_segment.core.training.patches import find_strokes
+from napari_pu_segment.core.training.rounds import (
     STOP_BELOW,
     HeldStroke,
     Judgement,
@@ -25,7 +26,6 @@ from napari_pu_segment.core.rounds import (
     may_stop,
     pu_precision,
 )
-from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample, codes_from_masks
 from napari_pu_segment.synthetic import aurora_frame
 from tests.helpers import disk_sample
 

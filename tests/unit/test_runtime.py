@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from napari_pu_segment.core.runtime import fix_threads, set_threads, thread_count
+from napari_pu_segment.core.compute.runtime import fix_threads, set_threads, thread_count
 
 
 def test_a_fixed_count_holds_in_its_own_thread_alone():

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("sklearn", reason="the extra `search` is not installed")
 
 from napari_pu_segment.core.classes import objects_alike, threshold_mask
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
@@ -24,7 +25,6 @@ from napari_pu_segment.core.search.classifiers import LIMIT, odds_of
 from napari_pu_segment.core.search.export import python_of
 from napari_pu_segment.core.search.pipelines import PIPELINES
 from napari_pu_segment.core.search.sealed import unseal
-from napari_pu_segment.core.tiles import map_tiles
 from napari_pu_segment.io import read_mask, write_image
 from tests.helpers import dice, disk_sample, patchwork
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from napari_pu_segment import from_strokes, train
-from napari_pu_segment.core import child_process, seeded
+from napari_pu_segment.core import seeded
+from napari_pu_segment.core.compute import child_process
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.from_strokes import grow
-from napari_pu_segment.core.intensity import measure, normalise
+from napari_pu_segment.core.images.intensity import measure, normalise
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods import seeded as methods
 from napari_pu_segment.core.methods.pu import PuSettings

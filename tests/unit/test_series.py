@@ -7,22 +7,22 @@ import pytest
 from dask import array as dask_array
 
 from napari_pu_segment.core.coverage import measure_coverage
-from napari_pu_segment.core.doubts import doubts
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.judge import judge
-from napari_pu_segment.core.measure import measure_objects
+from napari_pu_segment.core.files.packing import pack
+from napari_pu_segment.core.files.record import Made, Training, load_record, make_record, save_record
+from napari_pu_segment.core.files.replay import replay
+from napari_pu_segment.core.images.doubts import doubts
+from napari_pu_segment.core.images.rim import find_rim
 from napari_pu_segment.core.methods.pu import PuSettings, train
 from napari_pu_segment.core.objects import ObjectSettings, find_objects
-from napari_pu_segment.core.packing import pack
-from napari_pu_segment.core.patches import find_strokes
+from napari_pu_segment.core.objects.measure import measure_objects
 from napari_pu_segment.core.pipeline import segment
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.record import Made, Training, load_record, make_record, save_record
-from napari_pu_segment.core.replay import replay
-from napari_pu_segment.core.rim import find_rim
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
 from napari_pu_segment.core.suggest import SuggestSettings, suggest
-from napari_pu_segment.core.uncertainty import uncertainty
+from napari_pu_segment.core.suggest.uncertainty import uncertainty
+from napari_pu_segment.core.training.judge import judge
+from napari_pu_segment.core.training.patches import find_strokes
 
 SHAPES = {"CTYX": (3, 48, 56), "CTZYX": (2, 3, 48, 56)}
 QUICK = PuSettings(n_steps=10, prior="fixed", class_prior=0.2, threads=1, sigmas_px=(1.0, 2.0))
@@ -101,7 +101,7 @@ def test_few_and_many_painted_pixels_make_the_same_strokes(monkeypatch):
         sample = Sample(np.zeros((1, *shape)), labels, axes=axes)
         found = []
         for few in (1, 10**9):
-            monkeypatch.setattr("napari_pu_segment.core.patches._FEW", few)
+            monkeypatch.setattr("napari_pu_segment.core.training.patches._FEW", few)
             found.append([stroke.pixels.tolist() for stroke in find_strokes([sample])["positive"]])
         assert found[0] == found[1]
         assert 1 < len(found[0]) < labels.sum()

@@ -7,18 +7,11 @@ import pytest
 from skimage.color import rgb_from_hed
 from skimage.data import immunohistochemistry
 
-from napari_pu_segment.core import stained
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.images import stained
+from napari_pu_segment.core.images.stained import measuring, normalise_stains, separating
+from napari_pu_segment.core.images.stains import NORMALISERS, check_rgb, density, measure_macenko, separate, target_of
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.stained import measuring, normalise_stains, separating
-from napari_pu_segment.core.stains import (
-    NORMALISERS,
-    check_rgb,
-    density,
-    measure_macenko,
-    separate,
-    target_of,
-)
 
 H, E = (np.array(v) / np.linalg.norm(v) for v in ([0.65, 0.70, 0.29], [0.07, 0.99, 0.11]))
 BOTH = pytest.mark.parametrize("method", NORMALISERS)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.strokes_file import ROLES, from_geojson, to_geojson
+from napari_pu_segment.core.files.strokes_file import ROLES, from_geojson, to_geojson
 
 
 def mask_of(*rows):

@@ -9,10 +9,10 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.pipeline import predict
-from napari_pu_segment.core.places import Places, dab_radii_px, find_places
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample
 from napari_pu_segment.core.suggest import ACQUISITIONS, SuggestSettings, choose, default_brush_px, explain, suggest
+from napari_pu_segment.core.suggest.places import Places, dab_radii_px, find_places
 from tests.helpers import disk_sample, disks, strokes
 
 QUICK = PuSettings(n_steps=30, prior="fixed", class_prior=0.15, threads=1)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from napari_pu_segment.core import temporary
-from napari_pu_segment.core.temporary import LOCK, PREFIX, TemporaryFolder, sweep
+from napari_pu_segment.core.compute import temporary
+from napari_pu_segment.core.compute.temporary import LOCK, PREFIX, TemporaryFolder, sweep
 
 HOLD = """
-from napari_pu_segment.core.temporary import TemporaryFolder
+from napari_pu_segment.core.compute.temporary import TemporaryFolder
 with TemporaryFolder() as folder:
     (folder / "sub").mkdir()
     (folder / "sub/file").write_text("x")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_pu_segment.core.threshold import THRESHOLDS, ThresholdEvidence, covering, plateau
+from napari_pu_segment.core.training.threshold import THRESHOLDS, ThresholdEvidence, covering, plateau
 
 NO = np.empty(0)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.keogram import Frame, KeogramSettings, bounds, trace
-from napari_pu_segment.core.measure import Table
+from napari_pu_segment.core.frames.keogram import Frame, KeogramSettings, bounds, trace
+from napari_pu_segment.core.frames.timeaxis import TimeAxis, axis_of
+from napari_pu_segment.core.frames.timeseries import measure_series, time_of, times_of
 from napari_pu_segment.core.objects import ObjectSettings
+from napari_pu_segment.core.objects.measure import Table
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.timeaxis import TimeAxis, axis_of
-from napari_pu_segment.core.timeseries import measure_series, time_of, times_of
 
 
 def blinking(n=4, shape=(10, 20)):

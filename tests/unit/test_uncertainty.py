@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pu_segment.core.uncertainty import shifted_scores, uncertainty
+from napari_pu_segment.core.suggest.uncertainty import shifted_scores, uncertainty
 
 
 def test_it_is_the_binary_entropy_where_the_threshold_is_one_half():
@@ -46,6 +46,6 @@ def test_thresholds_and_values_at_the_ends_stay_within_bounds(threshold):
 def test_blocks_make_no_difference(monkeypatch):
     p = np.random.default_rng(0).random((7, 11))
     whole = uncertainty(p, 0.3)
-    monkeypatch.setattr("napari_pu_segment.core.uncertainty._BLOCK", 10)
+    monkeypatch.setattr("napari_pu_segment.core.suggest.uncertainty._BLOCK", 10)
     assert np.array_equal(uncertainty(p, 0.3), whole)
     assert np.array_equal(uncertainty(p.T, 0.3), whole.T)

@@ -12,20 +12,20 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 from napari_pu_segment.cli import app
-from napari_pu_segment.core import views
-from napari_pu_segment.core.building import encoder_of
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.networks import ENCODERS, NetworkSpec, build_network
 from napari_pu_segment.core.networks.efficientnet import EfficientNetLite
 from napari_pu_segment.core.pipeline import train
-from napari_pu_segment.core.pretrain_settings import PretrainSettings
+from napari_pu_segment.core.pretraining import views
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
+from napari_pu_segment.core.pretraining.weights import read_weights, wanted
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.pu_settings import PuSettings
 from napari_pu_segment.core.samples import Sample
-from napari_pu_segment.core.tiles import map_tiles
-from napari_pu_segment.core.weights import read_weights, wanted
+from napari_pu_segment.core.training.building import encoder_of
+from napari_pu_segment.core.training.pu_settings import PuSettings
 from napari_pu_segment.io import hub, write_image
 from tests.helpers import disk_sample, disks
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_pu_segment.core.cluster_settings import ClusterSettings
-from napari_pu_segment.core.clusters import CLUSTERERS, NAMINGS, Looks, boundary, separability
+from napari_pu_segment.core.clustering.clusters import CLUSTERERS, NAMINGS, Looks, boundary, separability
+from napari_pu_segment.core.clustering.proposal import sure_strokes
+from napari_pu_segment.core.clustering.settings import ClusterSettings
+from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.losses.vae import LATENT_LOSSES, divergence, two_peaks
 from napari_pu_segment.core.methods.cluster import train
 from napari_pu_segment.core.model import load_model, save_model
@@ -21,9 +22,8 @@ from napari_pu_segment.core.networks.base import NetworkSpec
 from napari_pu_segment.core.networks.mixture import Mixture
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
-from napari_pu_segment.core.proposal import sure_strokes
 from napari_pu_segment.core.samples import IGNORE, NEGATIVE, POSITIVE, Sample
-from napari_pu_segment.core.tiles import map_tiles
+from napari_pu_segment.core.training.fit import FeatureCache
 from tests.helpers import dice, disk_sample, disks
 
 QUICK = ClusterSettings(threads=1, n_steps=20)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.class_objects import find_objects_of_each, of_any_class, with_classes
-from ..core.measure import Table, measure_objects
+from ..core.objects.class_objects import find_objects_of_each, of_any_class, with_classes
+from ..core.objects.measure import Table, measure_objects
 from ..core.progress import Work, shifted
 from ..core.samples import ONE_CLASS, Array
 from ..io import ImageFile

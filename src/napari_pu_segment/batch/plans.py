@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..core.classes import alone_or_stacked, thresholds_of
+from ..core.compute.runtime import set_threads
 from ..core.crf import refine
 from ..core.errors import InputError, PuSegmentError
 from ..core.model import Model, load_model
 from ..core.progress import Progress, Ticker, Work, run
-from ..core.runtime import set_threads
 from ..io import IMAGE_SUFFIXES, probe
 from . import markers
 from .folder import check_folders, existing, find, stems

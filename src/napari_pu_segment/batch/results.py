@@ -12,8 +12,8 @@ import numpy as np
 
 from ..core.classes import Thresholds
 from ..core.errors import JobError, OutputError
-from ..core.measure import Table
 from ..core.model import Model
+from ..core.objects.measure import Table
 from ..core.pipeline import Summary, covered, segment
 from ..core.progress import Work
 from ..io import ZARR_SUFFIX, ImageFile, Output, create_output, storable, write_image

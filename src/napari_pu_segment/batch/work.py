@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from ..core.doubts import doubts
+from ..core.compute.runtime import fix_threads
 from ..core.errors import InputError, ModelFileError, OutputError, PuSegmentError, is_out_of_memory
+from ..core.images.doubts import doubts
 from ..core.model import Model, load_model
 from ..core.pipeline import segment_into
 from ..core.progress import Work, run
-from ..core.runtime import fix_threads
 from ..io import read_image
 from . import markers
 from .folder import fault_of

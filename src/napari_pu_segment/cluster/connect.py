@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..core.compute.temporary import TemporaryFolder
 from ..core.errors import InputError, JobError
-from ..core.temporary import TemporaryFolder
 from .pool import PACKAGES, Pool, compare, versions
 from .workers import Workers
 

@@ -8,16 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..batch import FileTask, model_of
-from ..core.blocks import Counts, blocks, measure_planes, predict_block, refine_block, written
 from ..core.classes import Thresholds, thresholds_of
+from ..core.compute.blocks import Counts, blocks, measure_planes, predict_block, refine_block, written
+from ..core.compute.regions import Slices
+from ..core.compute.runtime import fix_threads
 from ..core.crf import CrfSettings, Refiner
 from ..core.crf.prepare import Figures
 from ..core.errors import JobError
 from ..core.model import Model
 from ..core.pipeline import Summary
 from ..core.progress import Progress, Ticker, Work, run, shifted
-from ..core.regions import Slices
-from ..core.runtime import fix_threads
 from ..core.samples import Array
 from ..io import Output, open_part, read_image
 from .pool import Lost, Pool

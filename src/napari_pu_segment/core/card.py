@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from .intensity import ChannelStats, Statistics
+from .images.intensity import ChannelStats, Statistics
 from .networks import NetworkSpec
 from .samples import MAX_CLASSES, MAX_NAME, ONE_CLASS
 from .search.found import Found

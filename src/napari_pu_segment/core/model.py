@@ -18,12 +18,12 @@ from torch.nn import functional
 
 from .card import FORMAT_VERSION, Card, tensors_hash
 from .classes import Thresholds, thresholds_of
+from .compute.runtime import choose_device
 from .errors import InputError, ModelFileError
 from .files import write_atomically
-from .intensity import measure, normalise
+from .images.intensity import measure, normalise
 from .networks import Network, build_network, stacked
 from .progress import Work
-from .runtime import choose_device
 from .samples import Array, Sample, checked_axes
 
 _MAX_FILE_BYTES = 2**31

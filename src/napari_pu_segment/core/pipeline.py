@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import crf as dense_crf
-from .blocks import Counts, blocks, predict_block, refine_block, written
 from .classes import Thresholds, alone_or_stacked, threshold_mask, thresholds_of
+from .compute.blocks import Counts, blocks, predict_block, refine_block, written
+from .compute.tiles import map_tiles
 from .crf import CrfSettings, Refined, Refiner
 from .errors import InputError, pick
 from .methods import METHODS
@@ -17,7 +18,6 @@ from .model import Model
 from .progress import Progress, Work, run, shifted
 from .samples import IGNORE, Array, Sample
 from .settings import Settings
-from .tiles import map_tiles
 
 _REFINE_SHARE = 3  # refining takes about so many times as long as predicting, for a bar that moves evenly
 

@@ -13,11 +13,11 @@ from psygnal import Signal
 from napari_pu_segment.core.classes import Thresholds
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings, Refined
 from napari_pu_segment.core.errors import InputError, PuSegmentError
-from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, save_model
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.settings import Settings
+from napari_pu_segment.core.training.fit import FeatureCache
 
 from . import sentences, work
 from .jobs import Job, JobRunner, Kind

@@ -23,10 +23,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pu_segment.core.errors import PuSegmentError
+from napari_pu_segment.core.images.stained import measuring, normalising, separating
+from napari_pu_segment.core.images.stains import NORMALISERS, STAINS
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import Sample
-from napari_pu_segment.core.stained import measuring, normalising, separating
-from napari_pu_segment.core.stains import NORMALISERS, STAINS
 
 from .jobs import Job, JobRunner
 from .looks import FAILED

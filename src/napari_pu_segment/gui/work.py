@@ -11,18 +11,18 @@ import numpy as np
 from napari.layers import Image
 
 from napari_pu_segment.core.classes import Thresholds, leading, recoded, threshold_mask, united
+from napari_pu_segment.core.compute.stream import SIDE_PX, stream
 from napari_pu_segment.core.crf import CrfSettings, Refined, refine
-from napari_pu_segment.core.doubts import training_doubts
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.fit import FeatureCache
 from napari_pu_segment.core.from_strokes import grow
+from napari_pu_segment.core.images.doubts import training_doubts
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model, load_model
 from napari_pu_segment.core.pipeline import Segmentation, segment
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.settings import Settings
-from napari_pu_segment.core.stream import SIDE_PX, stream
+from napari_pu_segment.core.training.fit import FeatureCache
 
 from .viewer.masks import LargeMask
 from .viewer.snapshots import Snapshot

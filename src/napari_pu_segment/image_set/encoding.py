@@ -15,10 +15,10 @@ from ..core.curation import redrawn
 from ..core.errors import InputError, PuSegmentError
 from ..core.methods import METHODS
 from ..core.model import Model, save_model
-from ..core.pretrain_settings import PretrainSettings
+from ..core.pretraining.settings import PretrainSettings
+from ..core.pretraining.weights import Weights, read_weights, wanted
 from ..core.progress import Progress, Ticker, Work
 from ..core.samples import Sample
-from ..core.weights import Weights, read_weights, wanted
 from ..io import read_image
 from ..io.hub import fetch
 from ..io.image_table import weights_of

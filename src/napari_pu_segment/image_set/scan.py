@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ..batch.folder import find
+from ..core.compute.runtime import set_threads
 from ..core.curation import CurateSettings, Look, Masked, doubt_of, looking, looking_at_mask
 from ..core.errors import InputError, PuSegmentError, is_out_of_memory
 from ..core.model import Model, load_model
 from ..core.progress import Progress, Ticker, Work, shifted
-from ..core.runtime import set_threads
 from ..core.samples import Array
 from ..io import IMAGE_SUFFIXES, ImageFile, probe, read_image, stem_of
 

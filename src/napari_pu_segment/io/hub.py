@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.child_process import Child, serve
+from ..core.compute.child_process import Child, serve
 from ..core.errors import InputError
 from ..core.progress import Progress, Work
 

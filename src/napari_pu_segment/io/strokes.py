@@ -10,6 +10,7 @@ import numpy as np
 from ..core.classes import unnamed
 from ..core.errors import InputError
 from ..core.files import write_atomically
+from ..core.files.strokes_file import MAX_BYTES, from_geojson, to_geojson
 from ..core.samples import (
     IGNORE,
     MAX_CLASSES,
@@ -21,7 +22,6 @@ from ..core.samples import (
     code_of,
     codes_of_strokes,
 )
-from ..core.strokes_file import MAX_BYTES, from_geojson, to_geojson
 from .read import read_labels
 from .write import write_image
 

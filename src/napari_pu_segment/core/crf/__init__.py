@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ..child_process import Child
 from ..classes import Thresholds, leading, threshold_mask, thresholds_of, unnamed
+from ..compute.child_process import Child
+from ..compute.memory import give_back
+from ..compute.regions import Slices, block_sides, regions
 from ..errors import InputError
-from ..memory import give_back
+from ..images.sampling import values
 from ..progress import Work, shifted
-from ..regions import Slices, block_sides, regions
 from ..samples import IGNORE, Array, Sample, check_labels
-from ..sampling import values
 from .backends import BACKENDS as BACKENDS
 from .backends import available_backend as available_backend
 from .backends import installed

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..child_process import serve
+from ..compute.child_process import serve
 from ..progress import Progress, Work
 from . import CrfSettings
 from .backends import BACKENDS

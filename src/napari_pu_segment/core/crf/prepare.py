@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from ..classes import background, odds_against
-from ..intensity import ChannelStats, measure, normalise
+from ..images.intensity import ChannelStats, measure, normalise
 from ..progress import run
 from ..samples import IGNORE, NEGATIVE, POSITIVE, Sample, classes_of
 

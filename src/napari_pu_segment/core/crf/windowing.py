@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..regions import Slices, grown
+from ..compute.regions import Slices, grown
 
 WHOLE_PX = 2048
 """A plane with a longer side is refined in windows; so is a volume of more than `WHOLE_PX` squared voxels."""

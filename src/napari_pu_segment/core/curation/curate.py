@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from ..embed import EMBEDDERS, Box, Embeddings, embed
 from ..errors import InputError
 from ..progress import Progress, Work
 from ..robust import modified_z
 from ..settings import OneOf, Settings, advanced
 from .duplicates import Pair, joined, near_pairs, same
+from .embed import EMBEDDERS, Box, Embeddings, embed
 from .groups import GROUPERS, Group, balancing, class_weights, drawn, grouping, groups_of
 from .look import Look
 from .order import ORDERS, next_images

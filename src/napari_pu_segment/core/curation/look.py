@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..embed import EMBEDDERS, N_BANDS, through
 from ..errors import pick
 from ..model import Model
 from ..progress import Progress, Ticker, Work
 from ..samples import Array
+from .embed import EMBEDDERS, N_BANDS, through
 from .quality import measure
 
 SMALL_PX = 64  # side of the small picture

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..classes import object_or_not
+from ..compute.tiles import map_tiles
 from ..errors import pick
 from ..model import Model
 from ..progress import Progress, Work
 from ..samples import Array
-from ..tiles import map_tiles
-from ..uncertainty import uncertainty
+from ..suggest.uncertainty import uncertainty
 
 _NEIGHBOURS = 20
 _LEAST = 1e-3

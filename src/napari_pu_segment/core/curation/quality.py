@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..embed import Windows, standardised
 from ..filters import compute
 from ..robust import modified_z
+from .embed import Windows, standardised
 from .groups import UNDER
 
 if TYPE_CHECKING:

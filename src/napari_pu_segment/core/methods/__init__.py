@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model import Model
-from ..one_vs_rest import each_class, one_class
 from ..progress import Work
 from ..seeded import Seeded, no_model
 from ..settings import Settings
+from ..training.one_vs_rest import each_class, one_class
 from . import cluster, nuclei, pixel_search, pretrain, pu, reweight, seeded
 
 

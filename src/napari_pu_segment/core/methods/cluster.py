@@ -8,25 +8,25 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..building import Basis, prepare_basis
-from ..cluster_settings import ClusterSettings
-from ..clusters import CLUSTERERS, NAMINGS, Looks, boundary, principal
-from ..cover import settle_at
+from ..clustering.clusters import CLUSTERERS, NAMINGS, Looks, boundary, principal
+from ..clustering.settings import ClusterSettings
+from ..compute.runtime import set_threads
 from ..errors import InputError
-from ..fit import FeatureCache, fit
 from ..losses.pu import Risk
 from ..losses.vae import LATENT_LOSSES
 from ..model import Model
 from ..networks import Network, built
 from ..networks.autoencoder import LATENT, Autoencoder
 from ..networks.mixture import MAX_COMPONENTS, BankMixture, EncoderMixture
-from ..patches import KINDS, PixelSampler, find_strokes
-from ..prior import Estimate
 from ..progress import Progress, Work
-from ..runtime import set_threads
 from ..samples import Sample
-from ..threshold import ThresholdEvidence, covering
-from ..training_data import TrainingData, make_sampler
+from ..training.building import Basis, prepare_basis
+from ..training.cover import settle_at
+from ..training.fit import FeatureCache, fit
+from ..training.patches import KINDS, PixelSampler, find_strokes
+from ..training.prior import Estimate
+from ..training.threshold import ThresholdEvidence, covering
+from ..training.training_data import TrainingData, make_sampler
 
 __all__ = ["ClusterSettings", "train"]
 

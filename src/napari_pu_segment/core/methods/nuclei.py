@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..child_process import Child
+from ..compute.child_process import Child
 from ..errors import InputError
-from ..intensity import measure, normalise
+from ..images.intensity import measure, normalise
 from ..progress import Progress, Work, shifted
 from ..samples import IGNORE, Sample, alone
 from ..seeded import Seeded
@@ -82,7 +82,7 @@ def nuclei(sample: Sample, settings: NucleiSettings) -> Work[Seeded]:
     stats = () if stained else (yield from measure([sample]))
     probability = np.zeros(sample.spatial_shape, np.float32)
     asked = {key: value for key, value in settings.to_dict().items() if key != "method"}
-    with Child("napari_pu_segment.core.nuclei_compute") as child:
+    with Child("napari_pu_segment.core.seeded.nuclei_compute") as child:
         for i, window in enumerate(windows):
             image = np.asarray(sample.image[(slice(None), *window)])
             image = image if stained else normalise(image, stats)

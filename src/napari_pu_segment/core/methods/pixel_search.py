@@ -11,23 +11,15 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from ..building import Basis, prepare_basis
 from ..card import ClassCard
 from ..classes import common_classes, objects_alike
-from ..cover import find_prior
+from ..compute.runtime import choose_device, set_threads
 from ..errors import InputError
 from ..filters import FILTERS
-from ..fit import FeatureCache
 from ..model import Model
-from ..network_settings import NetworkSettings, SeeingSettings
 from ..networks import NetworkSpec
 from ..networks.pipeline import PipelineNetwork
-from ..one_vs_rest import check_start, found_shares
-from ..patches import Batch, PixelSampler, find_strokes
-from ..prior import HIGHEST, Estimate
 from ..progress import Progress, Work
-from ..pu_settings import CoverSettings
-from ..runtime import choose_device, set_threads
 from ..samples import NEGATIVE, ONE_CLASS, Sample, code_of
 from ..search import Bench, Rows
 from ..search.bank_cost import filters_cost, rows_side_by_side
@@ -38,8 +30,16 @@ from ..search.sealed import need_search, seal
 from ..search.searching import Clock, Search, SearchTable, Space
 from ..search.unlabelled import memberships
 from ..settings import OneOf, advanced, slider
-from ..threshold import THRESHOLDS, ThresholdEvidence
-from ..training_data import make_sampler, prepare
+from ..training.building import Basis, prepare_basis
+from ..training.cover import find_prior
+from ..training.fit import FeatureCache
+from ..training.network_settings import NetworkSettings, SeeingSettings
+from ..training.one_vs_rest import check_start, found_shares
+from ..training.patches import Batch, PixelSampler, find_strokes
+from ..training.prior import HIGHEST, Estimate
+from ..training.pu_settings import CoverSettings
+from ..training.threshold import THRESHOLDS, ThresholdEvidence
+from ..training.training_data import make_sampler, prepare
 
 
 class PixelSearchSettings(SeeingSettings, CoverSettings):

@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..building import Basis, prepare_basis
-from ..checkpoint import Checkpoint
+from ..compute.runtime import set_threads
 from ..errors import InputError
-from ..fit import FeatureCache, fit
 from ..losses.pu import Risk
 from ..model import Model
 from ..networks import Encoder, built
 from ..networks.efficientnet import EfficientNetLite
-from ..patches import patch_sides
-from ..pretrain_settings import PretrainSettings
-from ..prior import Estimate
+from ..pretraining.self_supervised import OBJECTIVES
+from ..pretraining.settings import PretrainSettings
+from ..pretraining.views import Views, crop_sides, draw_crops
+from ..pretraining.weights import Weights
 from ..progress import Progress, Ticker, Work
-from ..runtime import set_threads
 from ..samples import Sample
-from ..self_supervised import OBJECTIVES
-from ..views import Views, crop_sides, draw_crops
-from ..weights import Weights
+from ..training.building import Basis, prepare_basis
+from ..training.checkpoint import Checkpoint
+from ..training.fit import FeatureCache, fit
+from ..training.patches import patch_sides
+from ..training.prior import Estimate
 
 __all__ = ["PretrainSettings", "train"]
 

@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..building import prepare_basis
-from ..cover import find_prior, make_objective, make_step, scores_of, settle
-from ..fit import FeatureCache, fit
+from ..compute.runtime import set_threads
 from ..losses.pu import Risk, Scores
 from ..model import Model
 from ..networks import Network
-from ..patches import KINDS, Sampler
 from ..progress import Progress, Work
-from ..pu_settings import PuSettings
-from ..runtime import set_threads
 from ..samples import Sample
-from ..training_data import make_sampler, prepare
+from ..training.building import prepare_basis
+from ..training.cover import find_prior, make_objective, make_step, scores_of, settle
+from ..training.fit import FeatureCache, fit
+from ..training.patches import KINDS, Sampler
+from ..training.pu_settings import PuSettings
+from ..training.training_data import make_sampler, prepare
 
 __all__ = ["PuSettings", "train"]
 

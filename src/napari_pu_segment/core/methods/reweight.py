@@ -11,10 +11,8 @@ import torch
 from pydantic import Field
 from torch.func import functional_call
 
-from ..building import Basis, prepare_basis
+from ..compute.runtime import set_threads
 from ..errors import InputError
-from ..fit import FeatureCache, fit
-from ..labelled import LabelledPixels, LabelledSampler, labelled_sampler
 from ..losses.pu import Risk
 from ..losses.reweight import (
     GRADIENTS,
@@ -27,14 +25,16 @@ from ..losses.reweight import (
     unexplained,
 )
 from ..model import Model
-from ..network_settings import NetworkSettings
 from ..networks import Network
-from ..patches import find_strokes
-from ..prior import Estimate
 from ..progress import Progress, Work
-from ..runtime import set_threads
 from ..samples import NEGATIVE, POSITIVE, Sample
 from ..settings import OneOf, advanced
+from ..training.building import Basis, prepare_basis
+from ..training.fit import FeatureCache, fit
+from ..training.labelled import LabelledPixels, LabelledSampler, labelled_sampler
+from ..training.network_settings import NetworkSettings
+from ..training.patches import find_strokes
+from ..training.prior import Estimate
 
 LEARNERS = {
     "reweight": "Weigh every pixel",

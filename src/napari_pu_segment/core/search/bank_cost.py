@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from ..building import Basis
 from ..filters import FILTERS, Scale, compute
-from ..intensity import normalise
+from ..images.intensity import normalise
 from ..networks import NetworkSpec, stacked
 from ..samples import Sample
+from ..training.building import Basis
 from .candidates import Candidate, bank_of
 
 _SIDE_PX, _PLANES = 384, 8

@@ -31,7 +31,7 @@ from scipy import ndimage
 from napari_pu_segment import io
 from napari_pu_segment.core.search.classifiers import fit_classifier, log_odds
 from napari_pu_segment.core.filters import compute
-from napari_pu_segment.core.intensity import ChannelStats, normalise
+from napari_pu_segment.core.images.intensity import ChannelStats, normalise
 from napari_pu_segment.core.search.unlabelled import UNLABELLED, Painted
 
 SEED = {seed}

@@ -21,10 +21,10 @@ from napari_pu_segment.batch import (
     size,
     time_in_words,
 )
+from napari_pu_segment.core.compute.temporary import TemporaryFolder
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.model import Model, save_model
 from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.core.temporary import TemporaryFolder
 
 from ..viewer.opening import Finding, read_to_look
 

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QComboBox, QGroupBox, QHBoxLayout, QLabel, QPushButto
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.curation import ORDERS
-from napari_pu_segment.core.timeaxis import TimeAxis
+from napari_pu_segment.core.frames.timeaxis import TimeAxis
 
 from ..parts.plot import Curve, Plot
 from ..parts.settings_form import narrow

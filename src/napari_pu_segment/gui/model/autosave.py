@@ -18,9 +18,9 @@ from qtpy.QtCore import QTimer
 
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.errors import InputError, PuSegmentError, pick
+from napari_pu_segment.core.files.saved import SavedFolder, SavedSession, image_key, make_session
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress, Work, run
-from napari_pu_segment.core.saved import SavedFolder, SavedSession, image_key, make_session
 
 from ..jobs import Job
 from ..preferences import PLUGIN, preferences

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
-from napari_pu_segment.core.saved import SavedSession
+from napari_pu_segment.core.files.saved import SavedSession
 
 from ..session import Session
 from .autosave import Autosave, autosave_folder, when

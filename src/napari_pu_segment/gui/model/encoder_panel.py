@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QGroupBox, QHBoxLayout, QLa
 from napari_pu_segment.core.errors import InputError, PuSegmentError
 from napari_pu_segment.core.model import Model, load_model
 from napari_pu_segment.core.networks import network_row
-from napari_pu_segment.core.pretrain_settings import PretrainSettings
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.image_set import Encoded, EncodeSettings, encoding
 

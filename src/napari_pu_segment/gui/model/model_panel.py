@@ -10,9 +10,9 @@ from qtpy.QtCore import QLocale, Qt
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pu_segment.core.card import Card
-from napari_pu_segment.core.doubts import doubts
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.files import write_atomically
+from napari_pu_segment.core.images.doubts import doubts
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.networks import FOUND, network_row

@@ -10,10 +10,10 @@ import numpy as np
 from napari.layers import Image
 
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.files.packing import fingerprint, pack
+from napari_pu_segment.core.files.record import Made, Training, make_record, save_record
 from napari_pu_segment.core.model import Model
-from napari_pu_segment.core.packing import fingerprint, pack
 from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.core.record import Made, Training, make_record, save_record
 from napari_pu_segment.core.samples import Array
 
 from ..results.measuring import Found, mask_of

@@ -7,8 +7,8 @@ from napari.layers import Image
 from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_pu_segment.core.errors import PuSegmentError
+from napari_pu_segment.core.images.rim import Rim, find_rim
 from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.core.rim import Rim, find_rim
 
 from ..session import Session
 from ..viewer.snapshots import Snapshot

@@ -11,7 +11,7 @@ from superqt.utils import signals_blocked
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.core.trust import label_trust
+from napari_pu_segment.core.training.trust import label_trust
 
 from ..parts.settings_form import narrow
 from ..parts.ticks import short

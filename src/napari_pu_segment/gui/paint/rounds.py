@@ -10,10 +10,10 @@ from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_pu_segment.core.fit import FeatureCache
-from napari_pu_segment.core.judge import judge
 from napari_pu_segment.core.progress import Work
-from napari_pu_segment.core.rounds import Judgement, Round, compare, mask_change
+from napari_pu_segment.core.training.fit import FeatureCache
+from napari_pu_segment.core.training.judge import judge
+from napari_pu_segment.core.training.rounds import Judgement, Round, compare, mask_change
 
 from ..jobs import Job
 from ..session import LIVE, TRAINING, Result, Session

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_pu_segment.core.rounds import Round
+from napari_pu_segment.core.training.rounds import Round
 
 from ..session import Session
 from .rounds import Rounds

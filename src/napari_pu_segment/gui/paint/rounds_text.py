@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_pu_segment.core.rounds import HeldStroke, Judgement, Round, may_stop
+from napari_pu_segment.core.training.rounds import HeldStroke, Judgement, Round, may_stop
 
 from ..numbers import PERCENT
 from .rounds import Track

@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal  # type: igno
 from qtpy.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_pu_segment.core.timeaxis import TimeAxis
+from napari_pu_segment.core.frames.timeaxis import TimeAxis
 
 from ..looks import COLOURS
 from ..results.objects_table import number_text

@@ -8,10 +8,10 @@ import numpy as np
 from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_pu_segment.core.classes import of_class
+from napari_pu_segment.core.clustering.proposal import sure_strokes
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.pipeline import Segmentation
 from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.core.proposal import sure_strokes
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE, Sample
 
 from ..session import Result, Session

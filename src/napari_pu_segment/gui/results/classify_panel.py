@@ -9,8 +9,8 @@ from napari.layers import Image
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QGroupBox, QLabel, QPushButton, QTableView, QVBoxLayout, QWidget
 
-from napari_pu_segment.core.classify import ClassifySettings
 from napari_pu_segment.core.errors import InputError, PuSegmentError
+from napari_pu_segment.core.objects.classify import ClassifySettings
 from napari_pu_segment.core.progress import Progress
 
 from ..jobs import Job

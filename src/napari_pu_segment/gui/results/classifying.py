@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_pu_segment.core.classify import Classes, ClassifySettings, Scene, classify, painted, with_classes
-from napari_pu_segment.core.embedding_map import embedding_map
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.image_classes import Learnt, group_images, image_table, learn_images
 from napari_pu_segment.core.model import Model
+from napari_pu_segment.core.objects.classify import Classes, ClassifySettings, Scene, classify, painted, with_classes
+from napari_pu_segment.core.objects.embedding_map import embedding_map
+from napari_pu_segment.core.objects.image_classes import Learnt, group_images, image_table, learn_images
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.table import Table
 from napari_pu_segment.io.image_table import classes_of_images

@@ -12,8 +12,8 @@ from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_pu_segment.core.edit_objects import Edit, merge, split
 from napari_pu_segment.core.errors import InputError
+from napari_pu_segment.core.objects.edit_objects import Edit, merge, split
 
 from ..session import Session
 from ..viewer.axes import lead_axes

@@ -14,7 +14,7 @@ from napari_pu_segment.core.classes import Thresholds, of_class, threshold_mask
 from napari_pu_segment.core.coverage import Coverage
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.progress import Progress, Work
-from napari_pu_segment.core.uncertainty import uncertainty
+from napari_pu_segment.core.suggest.uncertainty import uncertainty
 
 from ..looks import BAND
 from ..numbers import percent

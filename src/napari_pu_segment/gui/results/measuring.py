@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels, Layer
 
-from napari_pu_segment.core.class_objects import find_objects_of_each, of_any_class, with_classes
-from napari_pu_segment.core.measure import Table, measure_objects
 from napari_pu_segment.core.objects import ObjectSettings
+from napari_pu_segment.core.objects.class_objects import find_objects_of_each, of_any_class, with_classes
+from napari_pu_segment.core.objects.measure import Table, measure_objects
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import IGNORE, ONE_CLASS, Sample
 from napari_pu_segment.io import clean_unit

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QLocale, QModelIndex, Qt
 
-from napari_pu_segment.core.measure import Table
+from napari_pu_segment.core.objects.measure import Table
 
 NOWHERE = QModelIndex()
 

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.errors import InputError, PuSegmentError
-from napari_pu_segment.core.keogram import KeogramSettings
+from napari_pu_segment.core.frames.keogram import KeogramSettings
 from napari_pu_segment.core.objects import ObjectSettings
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.series_files import FileSeries

@@ -7,9 +7,9 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
-from napari_pu_segment.core.measure import Table
-from napari_pu_segment.core.timeaxis import axis_of
-from napari_pu_segment.core.timeseries import Series
+from napari_pu_segment.core.frames.timeaxis import axis_of
+from napari_pu_segment.core.frames.timeseries import Series
+from napari_pu_segment.core.objects.measure import Table
 from napari_pu_segment.figures import colour, keogram_rgb
 
 from ..parts.plot import Curve, KeogramStrip, Plot

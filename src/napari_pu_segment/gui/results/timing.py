@@ -11,11 +11,11 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.keogram import Frame, KeogramSettings, trace
+from napari_pu_segment.core.frames.keogram import Frame, KeogramSettings, trace
+from napari_pu_segment.core.frames.timeseries import Series, measure_series, times_of
 from napari_pu_segment.core.objects import ObjectSettings
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.samples import IGNORE, Sample
-from napari_pu_segment.core.timeseries import Series, measure_series, times_of
 from napari_pu_segment.io import list_images
 from napari_pu_segment.series_files import FileSeries, in_order, open_series, write_keogram
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_pu_segment.core.compute.temporary import remove
 from napari_pu_segment.core.progress import Progress, Ticker, Work
-from napari_pu_segment.core.temporary import remove
 
 from . import scratch
 from .stores import COARSE_PX, STEP, Coarse

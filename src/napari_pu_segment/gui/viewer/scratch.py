@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_pu_segment.core.compute.temporary import TemporaryFolder
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.temporary import TemporaryFolder
 
 _ROOM = 1.1  # times what a result takes must be free
 _PIECE_BYTES = 2**24

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pu_segment.core.temporary import remove
+from napari_pu_segment.core.compute.temporary import remove
 from napari_pu_segment.io import Output, create_output
 
 from . import scratch

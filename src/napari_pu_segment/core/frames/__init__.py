@@ -1,0 +1,1 @@
+"""What changes with time: series, keograms and their axis."""

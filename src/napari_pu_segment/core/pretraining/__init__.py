@@ -1,0 +1,1 @@
+"""What encoders learn from images alone, and how; published weights."""
