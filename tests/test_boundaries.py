@@ -29,40 +29,16 @@ MAY_IMPORT = {
     "cluster": {"batch", "io", "core"},
     "series_files": {"figures", "io", "core"},
     "image_set": {"batch", "io", "core"},
-    "cli_support": {"io", "core"},
-    "cli_batch": {"cli_support", "cluster", "batch", "core"},
-    "cli_classify": {"cli_support", "io", "core"},
-    "cli_data": {"io", "core"},
-    "cli_demo": {"cli_support", "figures", "synthetic", "io", "core"},
-    "cli_corrupt": {"cli_support", "io", "core"},
-    "cli_curate": {"cli_support", "image_set", "batch", "core"},
-    "cli_pretrain": {"cli_support", "image_set", "core"},
-    "cli_train": {"cli_data", "cli_support", "io", "core"},
-    "cli_measure": {"cli_support", "io", "core"},
-    "cli_predict": {"cli_support", "io", "core"},
-    "cli_replay": {"cli_support", "io", "core"},
-    "cli_segment": {"cli_data", "cli_predict", "cli_support", "io", "core"},
-    "cli_series": {"cli_support", "series_files", "io", "core"},
-    "cli_stains": {"cli_support", "io", "core"},
     # gui for the command that opens it
     "cli": {
-        "cli_support",
-        "cli_batch",
-        "cli_classify",
-        "cli_data",
-        "cli_demo",
-        "cli_corrupt",
-        "cli_curate",
-        "cli_train",
-        "cli_measure",
-        "cli_predict",
-        "cli_pretrain",
-        "cli_replay",
-        "cli_segment",
-        "cli_series",
-        "cli_stains",
         "gui",
+        "cluster",
+        "image_set",
         "batch",
+        "series_files",
+        "figures",
+        "synthetic",
+        "synthetic_sky",
         "io",
         "core",
     },
@@ -78,10 +54,7 @@ SINGLE_HOMES = {
     "pydensecrf": {"core/crf/backends.py"},
     "subprocess": {"core/compute/child_process.py"},
     "multiprocessing": set(),
-    "threading": {
-        "gui/jobs.py",
-        "core/compute/child_process.py",
-    },  # the child's one thread only waits for its parent's end
+    "threading": {"gui/jobs.py", "core/compute/child_process.py"},  # the child's only waits for its parent's end
     "concurrent.futures": {"cluster/jobs.py", "cluster/workers.py"},  # what waits for the event loop of Dask
     "qtpy.QtCore.QThread": set(),
     "qtpy.QtCore.QThreadPool": set(),
@@ -237,6 +210,11 @@ def test_members_of_a_family_never_import_each_other(folder, pattern):
 def test_single_homes(thing):
     homes = {file for file, tree in trees() if imports_any(imported(tree, file), {thing})}
     assert homes <= SINGLE_HOMES[thing]
+
+
+def test_the_window_is_imported_by_the_command_that_opens_it_alone():
+    homes = {file for file, tree in trees() if imports_any(imported(tree, file), {f"{PACKAGE}.gui"})}
+    assert {file for file in homes if room(file) != "gui"} == {"cli/main.py"}
 
 
 def test_layers_are_written_in_one_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cli import app
+from .cli.main import app
 
 
 def main() -> None:

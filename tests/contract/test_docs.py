@@ -18,7 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from napari_pu_segment import METHODS
-from napari_pu_segment.cli import app
+from napari_pu_segment.cli.main import app
 from napari_pu_segment.core.corrupt import corrupt
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.filters import FILTERS

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_pu_segment.cli import app
+from napari_pu_segment.cli.main import app
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_pu_segment.cli import app
+from napari_pu_segment.cli.main import app
 from napari_pu_segment.core.curation import CurateSettings
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.progress import run

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="the extra `search` is not installed")
 
-from napari_pu_segment.cli_train import _trained
+from napari_pu_segment.cli.train import _trained
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.samples import NEGATIVE, POSITIVE
 from napari_pu_segment.core.search.searching import SearchTable

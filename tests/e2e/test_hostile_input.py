@@ -150,7 +150,7 @@ def test_outputs_onto_a_folder_and_impossible_names(files, refused, model, monke
 
 SEVERAL = """
 import json, sys
-from napari_pu_segment.cli import app
+from napari_pu_segment.cli.main import app
 for command in json.loads(sys.argv[1]):
     try:
         app(command)

@@ -15,7 +15,7 @@ import tifffile
 from qtpy.QtWidgets import QFileDialog
 from typer.testing import CliRunner
 
-from napari_pu_segment.cli import app
+from napari_pu_segment.cli.main import app
 from napari_pu_segment.core.crf import CrfSettings
 from napari_pu_segment.core.files.record import load_record
 from napari_pu_segment.core.methods import METHODS

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from napari_pu_segment.cli import app
+from napari_pu_segment.cli.main import app
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.images.intensity import normalise
 from napari_pu_segment.core.methods import METHODS

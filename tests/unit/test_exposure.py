@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pu_segment import cli_train
+from napari_pu_segment.cli import train as cli_train
 from napari_pu_segment.core.images.intensity import ChannelStats, measure
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import run

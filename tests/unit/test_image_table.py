@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_pu_segment.cli import app
+from napari_pu_segment.cli.main import app
 from napari_pu_segment.core.curation import CurateSettings, redrawn
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.model import load_model

@@ -12,7 +12,7 @@ import torch
 from scipy import ndimage
 from typer.testing import CliRunner
 
-from napari_pu_segment.cli import app
+from napari_pu_segment.cli.main import app
 from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.curation.embed import through
 from napari_pu_segment.core.errors import InputError

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 from typer.testing import CliRunner
 
-from napari_pu_segment.cli import app
+from napari_pu_segment.cli.main import app
 from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS

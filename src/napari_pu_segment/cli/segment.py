@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_predict import KINDS, Format, written
-from .cli_support import FILES, check_forms, check_output, drive, guarded, make_folder, output_stems, settings_of
-from .core.errors import InputError
+from ..core.errors import InputError
+from .predict import KINDS, Format, written
+from .support import FILES, check_forms, check_output, drive, guarded, make_folder, output_stems, settings_of
 
 if TYPE_CHECKING:
-    from .core.pipeline import Segmentation
-    from .io import Output
+    from ..core.pipeline import Segmentation
+    from ..io import Output
 
 KINDS_OF_STROKES = ("positive", "negative", "ignore", "scribbles")
 
@@ -50,7 +50,7 @@ def segment(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Segment each image from its own strokes, or as nuclei without any, without training a model."""
-    from .cli_data import pairs_of
+    from .data import pairs_of
 
     if not 0 <= threshold <= 1:
         raise InputError(f"The threshold must lie between 0 and 1; it is {threshold}.")
@@ -79,12 +79,12 @@ def _segment(
     path: Path, strokes: Mapping[str, Path], paths: Mapping[str, Path], settings: Any, threshold: float
 ) -> dict[str, Any]:
     """Segment one image; what is told of it."""
-    from .cli_data import samples_of
-    from .core.classes import united
-    from .core.crf import CrfSettings
-    from .core.from_strokes import grow
-    from .core.pipeline import covered
-    from .io import read_image
+    from ..core.classes import united
+    from ..core.crf import CrfSettings
+    from ..core.from_strokes import grow
+    from ..core.pipeline import covered
+    from ..io import read_image
+    from .data import samples_of
 
     file = read_image(path)
     (sample,) = united(

@@ -11,20 +11,20 @@ from typing import Annotated
 
 import typer
 
-from . import __version__
-from .cli_batch import batch
-from .cli_classify import classify
-from .cli_corrupt import corrupt
-from .cli_curate import curate
-from .cli_measure import measure
-from .cli_predict import predict, refine
-from .cli_pretrain import pretrain
-from .cli_segment import segment
-from .cli_series import timeseries
-from .cli_stains import stains
-from .cli_support import ManyValues, check_output, guarded, make_folder
-from .cli_train import train
-from .core.errors import InputError
+from .. import __version__
+from ..core.errors import InputError
+from .batch import batch
+from .classify import classify
+from .corrupt import corrupt
+from .curate import curate
+from .measure import measure
+from .predict import predict, refine
+from .pretrain import pretrain
+from .segment import segment
+from .series import timeseries
+from .stains import stains
+from .support import ManyValues, check_output, guarded, make_folder
+from .train import train
 
 app = typer.Typer(
     name="napari-pu-segment",
@@ -54,7 +54,7 @@ def demo(
 ) -> None:
     """Do the whole job on a built-in image, without a window."""
     check_output(out / "overview.png", [])
-    from .cli_demo import run_demo
+    from .demo import run_demo
 
     run_demo(out, seed)
 
@@ -68,7 +68,7 @@ def gui(images: Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE...]"
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if sys.platform.startswith("linux") and not any(os.environ.get(screen) for screen in screens):
         raise InputError("There is no screen for a window here. Use the commands train and predict instead.")
-    from .gui.start import open_files
+    from ..gui.start import open_files
 
     open_files(images or [])
 
@@ -89,7 +89,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Make a result again from its record; the exit code is 0 if every byte is the same."""
-    from .cli_replay import run_replay
+    from .replay import run_replay
 
     run_replay(card, image, out, force=force, as_json=as_json)
 
@@ -108,8 +108,8 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare a mask with the truth; prints JSON."""
-    from .core.metrics import average_precision, scores, scores_of_classes
-    from .io import read_mask, read_numbers, read_probability
+    from ..core.metrics import average_precision, scores, scores_of_classes
+    from ..io import read_mask, read_numbers, read_probability
 
     if classes and probability is not None:
         raise InputError("--probability is of one class; leave it out with --classes.")
@@ -137,7 +137,7 @@ app.command(cls=ManyValues)(timeseries)
 @guarded
 def methods() -> None:
     """List the methods and their settings."""
-    from .core.methods import METHODS
+    from ..core.methods import METHODS
 
     for name, method in METHODS.items():
         typer.echo(f"{name}: {method.title}\n  needs: {method.needs}\n  makes: {method.makes}")
@@ -153,7 +153,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Print the card of a model."""
-    from .core.model import load_model
+    from ..core.model import load_model
 
     card = load_model(model).card
     if as_json:
@@ -170,9 +170,9 @@ def export(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Python file to write.", show_default=False)],
 ) -> None:
     """Write the pipelines that a search found as readable Python."""
-    from .core.files import write_atomically
-    from .core.model import load_model
-    from .core.search.export import python_of
+    from ..core.files import write_atomically
+    from ..core.model import load_model
+    from ..core.search.export import python_of
 
     check_output(out, [model])
     text = python_of(load_model(model), out.name)

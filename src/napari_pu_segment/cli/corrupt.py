@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_support import check_output, guarded, make_folder
+from .support import check_output, guarded, make_folder
 
 
 @guarded
@@ -23,10 +23,10 @@ def corrupt(
     """Make the errors of careless annotation in a mask, to test how well a method learns from rough masks."""
     import numpy as np
 
-    from .core.corrupt import CorruptSettings
-    from .core.corrupt import corrupt as made_worse
-    from .core.metrics import scores
-    from .io import read_image, write_image
+    from ..core.corrupt import CorruptSettings
+    from ..core.corrupt import corrupt as made_worse
+    from ..core.metrics import scores
+    from ..io import read_image, write_image
 
     check_output(out, [mask])
     settings = CorruptSettings(kind=kind, vertices=vertices, amount_px=amount_px, fraction=fraction, seed=seed)

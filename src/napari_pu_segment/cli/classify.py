@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_support import FILES, check_counts, check_output, drive, guarded, make_folder, output_stems, parse_pairs
-from .core.errors import InputError
+from ..core.errors import InputError
+from .support import FILES, check_counts, check_output, drive, guarded, make_folder, output_stems, parse_pairs
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .core.model import Model
-    from .core.objects.classify import Classes, ClassifySettings, Scene
-    from .io import ImageFile
+    from ..core.model import Model
+    from ..core.objects.classify import Classes, ClassifySettings, Scene
+    from ..io import ImageFile
 
 
 def _files(what: str, option: str) -> Any:
@@ -51,11 +51,11 @@ def classify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Put the objects of all images together into classes, without labels; and the images, by what is in them."""
-    from .core.objects import classify as core
-    from .core.objects.embedding_map import embedding_map
-    from .core.objects.image_classes import group_images, image_table, learn_images
-    from .io import read_image, write_image
-    from .io.image_table import classes_of_images
+    from ..core.objects import classify as core
+    from ..core.objects.embedding_map import embedding_map
+    from ..core.objects.image_classes import group_images, image_table, learn_images
+    from ..io import read_image, write_image
+    from ..io.image_table import classes_of_images
 
     check_counts(images, {"--objects": objects, "--truth": truth or []})
     settings = core.ClassifySettings().changed({"seed": seed, **parse_pairs(changes or [], core.ClassifySettings)})
@@ -95,10 +95,10 @@ def _scene(path: Path, file: ImageFile, objects: Path) -> Scene:
     """An image and its objects, measured; a file with a single label is a mask."""
     import numpy as np
 
-    from .core.objects import ObjectSettings, find_objects
-    from .core.objects.classify import Scene
-    from .core.objects.measure import measure_objects
-    from .io import read_image
+    from ..core.objects import ObjectSettings, find_objects
+    from ..core.objects.classify import Scene
+    from ..core.objects.measure import measure_objects
+    from ..io import read_image
 
     labels = np.asarray(read_image(objects).image[0])
     if labels.dtype.kind == "f" or labels.shape != tuple(file.image.shape[1:]):
@@ -123,7 +123,7 @@ def _scene(path: Path, file: ImageFile, objects: Path) -> Scene:
 
 def _encoder(path: Path | None, settings: ClassifySettings) -> Model | None:
     """The encoder of a file, which the settings must ask for."""
-    from .core.model import load_model
+    from ..core.model import load_model
 
     if (path is None) == ("encoder" in settings.describe):
         raise InputError("An encoder is used if both are given: --encoder FILE, and encoder in --set describe=….")
@@ -134,9 +134,9 @@ def _judged(scenes: Sequence[Scene], found: Classes, truth: Sequence[Path]) -> d
     """Scores against files of true classes."""
     import numpy as np
 
-    from .core.objects.class_scores import class_scores
-    from .core.objects.classify import true_classes
-    from .io import read_image
+    from ..core.objects.class_scores import class_scores
+    from ..core.objects.classify import true_classes
+    from ..io import read_image
 
     true = np.concatenate(
         [true_classes(scene, np.asarray(read_image(path).image[0])) for scene, path in zip(scenes, truth, strict=True)]
@@ -149,8 +149,8 @@ def _all_objects(stems: Sequence[str], scenes: Sequence[Scene], found: Classes, 
     """The tables of all images, one below the other, with image, class, the chances of the classes, and places."""
     import numpy as np
 
-    from .core.objects.classify import joined, with_classes
-    from .core.table import Table
+    from ..core.objects.classify import joined, with_classes
+    from ..core.table import Table
 
     full = [scene for scene in scenes if len(scene.table)]
     table = with_classes(Table(joined(full), full[0].table.units), found.numbers)

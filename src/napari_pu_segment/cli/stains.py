@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .cli_support import check_output, drive, guarded, make_folder, output_stems, read_config
-from .core.errors import InputError
+from ..core.errors import InputError
+from .support import check_output, drive, guarded, make_folder, output_stems, read_config
 
 if TYPE_CHECKING:
-    from .core.images.stains import Target
+    from ..core.images.stains import Target
 
 
 @guarded
@@ -31,7 +31,7 @@ def stains(
     ] = False,
 ) -> None:
     """Normalise the stains of RGB images to those of one, separate them, or both, one after the other."""
-    from .io import read_image, write_image, write_picture
+    from ..io import read_image, write_image, write_picture
 
     if (normalise is None) != (target is None):
         raise typer.BadParameter("--normalise and --target go together.")
@@ -43,8 +43,8 @@ def stains(
     for path in [told, *(path for pair in paths for path in pair)]:
         check_output(path, [] if path == told == target else inputs)
 
-    from .core.images.stained import normalising, separating
-    from .core.images.stains import STAINS
+    from ..core.images.stained import normalising, separating
+    from ..core.images.stains import STAINS
 
     aim = _target(normalise, target) if normalise and target else None
     make_folder(out)
@@ -64,9 +64,9 @@ def stains(
 
 
 def _target(method: str, path: Path) -> Target:
-    from .core.images.stained import measuring
-    from .core.images.stains import target_of
-    from .io import read_image
+    from ..core.images.stained import measuring
+    from ..core.images.stains import target_of
+    from ..io import read_image
 
     if path.suffix.lower() != ".json":
         return drive(measuring(method, read_image(path).image, str(path)), path.name)

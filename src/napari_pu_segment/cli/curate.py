@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .cli_support import drive, guarded, parse_pairs
+from .support import drive, guarded, parse_pairs
 
 if TYPE_CHECKING:
-    from .image_set import SetReport
+    from ..image_set import SetReport
 
 
 @guarded
@@ -51,9 +51,9 @@ def curate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find duplicates, odd images, groups, wrong masks, and what to annotate next. Nothing is moved or deleted."""
-    from .batch.folder import check_folders
-    from .core.curation import CurateSettings
-    from .image_set import ScanSettings, curating, writing
+    from ..batch.folder import check_folders
+    from ..core.curation import CurateSettings
+    from ..image_set import ScanSettings, curating, writing
 
     check_folders(folder, out)
     settings = CurateSettings().changed({"seed": seed, **parse_pairs(changes or [], CurateSettings)})
@@ -72,7 +72,7 @@ def curate(
 
 
 def _print_similar(report: SetReport, name: str) -> None:
-    from .core.errors import InputError
+    from ..core.errors import InputError
 
     if name not in report.names:
         raise InputError(f"There is no image {name!r} in the report. Give a name as it stands in curation.csv.")

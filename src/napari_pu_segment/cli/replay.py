@@ -7,10 +7,10 @@ from pathlib import Path
 
 import typer
 
-from .cli_support import check_output, drive, make_folder, output_stems
-from .core.files.record import Record, load_record
-from .core.files.replay import check_image, replay
-from .io import read_image, storable, write_image
+from ..core.files.record import Record, load_record
+from ..core.files.replay import check_image, replay
+from ..io import read_image, storable, write_image
+from .support import check_output, drive, make_folder, output_stems
 
 
 def run_replay(card: Path, image: Path, out: Path, *, force: bool, as_json: bool) -> None:

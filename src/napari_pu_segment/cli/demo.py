@@ -10,16 +10,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from .cli_support import drive, make_folder
-from .core.crf import CrfSettings, Refined, refine
-from .core.methods import METHODS
-from .core.metrics import scores
-from .core.model import Model, save_model
-from .core.pipeline import Segmentation, segment
-from .core.samples import Sample, codes_from_masks
-from .figures import Panel, colour, overview, with_outline, with_strokes
-from .io import write_image, write_picture
-from .synthetic import AuroraFrame, aurora_frame
+from ..core.crf import CrfSettings, Refined, refine
+from ..core.methods import METHODS
+from ..core.metrics import scores
+from ..core.model import Model, save_model
+from ..core.pipeline import Segmentation, segment
+from ..core.samples import Sample, codes_from_masks
+from ..figures import Panel, colour, overview, with_outline, with_strokes
+from ..io import write_image, write_picture
+from ..synthetic import AuroraFrame, aurora_frame
+from .support import drive, make_folder
 
 _TITLES = {"P": "P: strokes on aurora alone", "P+N": "P+N: strokes on aurora and on sky without it"}
 

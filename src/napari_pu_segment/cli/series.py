@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_support import FILES, check_output, drive, guarded, make_folder, parse_pairs
+from .support import FILES, check_output, drive, guarded, make_folder, parse_pairs
 
 
 def _file(what: str, option: str) -> Any:
@@ -39,9 +39,9 @@ def timeseries(
     ] = None,
 ) -> None:
     """Measure area, objects and intensity of each frame of a series, and make a keogram."""
-    from .core.frames.keogram import KeogramSettings
-    from .core.objects import ObjectSettings
-    from .series_files import keogram_files, open_series, write_keogram
+    from ..core.frames.keogram import KeogramSettings
+    from ..core.objects import ObjectSettings
+    from ..series_files import keogram_files, open_series, write_keogram
 
     if not masks and len(images) == 2:  # a stack and its mask
         images, masks = images[:1], images[1:]

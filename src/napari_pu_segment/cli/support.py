@@ -15,9 +15,9 @@ from typing import Any, ParamSpec, TypeVar, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from .core.errors import InputError, OutOfMemoryError, PuSegmentError, pick
-from .core.progress import Progress, Work, run
-from .core.settings import Settings
+from ..core.errors import InputError, OutOfMemoryError, PuSegmentError, pick
+from ..core.progress import Progress, Work, run
+from ..core.settings import Settings
 
 Result = TypeVar("Result")
 P = ParamSpec("P")
@@ -165,7 +165,7 @@ def settings_of(
     InputError
         If a name is unknown or a value cannot be used.
     """
-    from .core.methods import METHODS
+    from ..core.methods import METHODS
 
     values = read_config(config) if config else {}
     method = method or str(values.get("method", default))
@@ -183,7 +183,7 @@ def parse_prior(text: str) -> dict[str, Any]:
     InputError
         If it is neither.
     """
-    from .core.training.prior import PRIORS
+    from ..core.training.prior import PRIORS
 
     if text in PRIORS:
         return {"prior": text}
@@ -245,7 +245,7 @@ def check_output(path: Path, inputs: Iterable[Path]) -> None:
     InputError
         If it is a folder, replaces an input or lies in one, or its folder cannot be made or written to.
     """
-    from .io import is_zarr
+    from ..io import is_zarr
 
     inputs, where = list(inputs), f"Cannot write {str(path)!r}"
     try:
@@ -284,7 +284,7 @@ def output_stems(images: Sequence[Path]) -> list[str]:
     InputError
         If two images would write the same files.
     """
-    from .io import ZARR_SUFFIX, sanitise_name, stem_of
+    from ..io import ZARR_SUFFIX, sanitise_name, stem_of
 
     bare = [image.is_dir() and image.suffix.lower() != ZARR_SUFFIX for image in images]  # a folder with a dot: "v1.2"
     stems = [sanitise_name(image.name if b else stem_of(image.name)) for image, b in zip(images, bare, strict=True)]

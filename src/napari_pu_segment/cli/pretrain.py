@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_support import check_output, drive, guarded, make_folder, parse_pairs, read_config
+from .support import check_output, drive, guarded, make_folder, parse_pairs, read_config
 
 
 @guarded
@@ -44,8 +44,8 @@ def pretrain(
 ) -> None:
     """Learn features from images alone. A training that was interrupted goes on when the command is given again."""
     check_output(out, [Path(one) for one in (weights, balance) if one])
-    from .core.pretraining.settings import PretrainSettings
-    from .image_set import CHECKPOINT, EncodeSettings, encoding
+    from ..core.pretraining.settings import PretrainSettings
+    from ..image_set import CHECKPOINT, EncodeSettings, encoding
 
     values = read_config(config) if config else {}
     values |= {"seed": seed} if seed is not None else {}

@@ -9,24 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_support import (
-    FILES,
-    NAMED_FILES,
-    check_forms,
-    check_output,
-    drive,
-    guarded,
-    make_folder,
-    settings_of,
-)
-from .core.errors import InputError
-from .core.progress import Progress
+from ..core.errors import InputError
+from ..core.progress import Progress
+from .support import FILES, NAMED_FILES, check_forms, check_output, drive, guarded, make_folder, settings_of
 
 if TYPE_CHECKING:
-    from .core.card import Card
-    from .core.methods import Method
-    from .core.model import Model
-    from .core.samples import Sample
+    from ..core.card import Card
+    from ..core.methods import Method
+    from ..core.model import Model
+    from ..core.samples import Sample
 
 
 def _masks(what: str) -> Any:
@@ -82,10 +73,10 @@ def train(
     ] = None,
 ) -> None:
     """Train a model on images with strokes or masks, or on folders of patches."""
-    from .cli_data import CLASS, only, pairs_of, samples_of, samples_of_patches
-    from .core.classes import recoded, united
-    from .core.methods import METHODS
-    from .io import read_image
+    from ..core.classes import recoded, united
+    from ..core.methods import METHODS
+    from ..io import read_image
+    from .data import CLASS, only, pairs_of, samples_of, samples_of_patches
 
     strokes = {"positive": positive, "negative": negative, "ignore": ignore, "scribbles": scribbles}
     strokes |= {"noisy": noisy_mask, "clean": clean_mask}
@@ -107,8 +98,8 @@ def train(
     seen = (samples_of(read_image(image), image, found) for image, found in pairs)
     samples = [sample for found in seen for sample in found] or samples_of_patches(folders)
     samples = [recoded(sample, tuple(classes)) for sample in samples] if classes else united(samples)
-    from .core.images.doubts import training_doubts
-    from .core.model import save_model
+    from ..core.images.doubts import training_doubts
+    from ..core.model import save_model
 
     began = time.perf_counter()
     model = _trained(row, samples, settings, _begin(start, encoder))
@@ -163,7 +154,7 @@ def _classes(words: Sequence[str]) -> dict[str, list[Path]]:
     InputError
         If a name cannot be that of a class.
     """
-    from .core.samples import check_classes
+    from ..core.samples import check_classes
 
     found: dict[str, list[Path]] = {}
     name = ""
@@ -191,7 +182,7 @@ def _check_classes(files: dict[str, list[Path]], classes: list[str]) -> None:
 
 def _begin(start: Path | None, encoder: Path | None) -> Model | None:
     """The model to go on from, or the encoder to look through."""
-    from .core.model import load_model
+    from ..core.model import load_model
 
     if start and encoder:
         raise typer.BadParameter("A model that is gone on from has its own encoder, or none.", param_hint="--encoder")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_support import check_output, drive, guarded, make_folder, parse_pairs
+from .support import check_output, drive, guarded, make_folder, parse_pairs
 
 
 def _file(what: str, option: str) -> Any:
@@ -29,9 +29,9 @@ def measure(
     ] = None,
 ) -> None:
     """Find the objects of a mask, and write a table of their sizes, shapes and intensities."""
-    from .core.objects import ObjectSettings, find_objects
-    from .core.objects.measure import measure_objects
-    from .io import read_image, read_mask, read_probability, storable, write_image
+    from ..core.objects import ObjectSettings, find_objects
+    from ..core.objects.measure import measure_objects
+    from ..io import read_image, read_mask, read_probability, storable, write_image
 
     inputs = [path for path in (mask, image, probability, ignore) if path is not None]
     for path in (out, *([objects] if objects else [])):

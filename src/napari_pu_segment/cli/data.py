@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .core.errors import InputError
-from .core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, Trust, classes_among, codes_of_strokes
-from .io import ZARR_SUFFIX, ImageFile, list_images, read_image, read_mask, read_strokes
-from .io.image_table import sample_of
+from ..core.errors import InputError
+from ..core.samples import NEGATIVE, POSITIVE, UNLABELED, Sample, Trust, classes_among, codes_of_strokes
+from ..io import ZARR_SUFFIX, ImageFile, list_images, read_image, read_mask, read_strokes
+from ..io.image_table import sample_of
 
 CLASS = "class "  # how the kind of strokes of a class begins, before its name
 _DRAWN = "scribbles"  # holds strokes of every kind

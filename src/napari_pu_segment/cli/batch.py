@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_support import drive, guarded, parse_pairs
+from .support import drive, guarded, parse_pairs
 
 if TYPE_CHECKING:
-    from .batch import BatchReport, Executor
-    from .core.progress import Work
+    from ..batch import BatchReport, Executor
+    from ..core.progress import Work
 
 
 def _pairs(what: str) -> Any:
@@ -60,9 +60,9 @@ def batch(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Segment all images of a folder. Run it again after a crash or a cancel: it goes on where it was."""
-    from .batch import BatchSettings, planning, run_batch
-    from .core.crf import CrfSettings
-    from .core.objects import ObjectSettings
+    from ..batch import BatchSettings, planning, run_batch
+    from ..core.crf import CrfSettings
+    from ..core.objects import ObjectSettings
 
     wanted = [*(word.strip() for word in outputs.split(",")), *(["refined"] if refine else [])]
     settings = BatchSettings(
@@ -114,7 +114,7 @@ def _executor(workers: int, scheduler: str, insecure: bool, **certificates: Path
         return
     if workers and scheduler:
         raise typer.BadParameter("Give --workers or --scheduler, not both.")
-    from .cluster import executor, local, remote
+    from ..cluster import executor, local, remote
 
     with local(workers) if workers else remote(scheduler, insecure=insecure, **certificates) as pool:
         yield executor(pool)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_support import FILES, check_counts, check_output, drive, guarded, make_folder, output_stems, parse_pairs
-from .core.errors import InputError
+from ..core.errors import InputError
+from .support import FILES, check_counts, check_output, drive, guarded, make_folder, output_stems, parse_pairs
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .core.crf import CrfSettings
-    from .core.model import Model
-    from .core.pipeline import Summary
-    from .io import ImageFile, Output
+    from ..core.crf import CrfSettings
+    from ..core.model import Model
+    from ..core.pipeline import Summary
+    from ..io import ImageFile, Output
 
 KINDS = ("probability", "mask", "refined")
 
@@ -70,8 +70,8 @@ def predict(
         targets.append({kind: out / f"{stem}_{kind}{format_.suffix(image)}" for kind in kinds})
         for path in targets[-1].values():
             check_output(path, [model, *images, *left_out])
-    from .core.crf import CrfSettings
-    from .core.model import load_model
+    from ..core.crf import CrfSettings
+    from ..core.model import load_model
 
     loaded, reports, crf = load_model(model), [], CrfSettings() if refine else None
     for i, (image, paths) in enumerate(zip(images, targets, strict=True)):
@@ -95,9 +95,9 @@ def _predict(
     crf: CrfSettings | None,
 ) -> dict[str, Any]:
     """Segment one image; what is told of it."""
-    from .core.images.doubts import doubts
-    from .core.pipeline import segment_into
-    from .io import read_image
+    from ..core.images.doubts import doubts
+    from ..core.pipeline import segment_into
+    from ..io import read_image
 
     file = read_image(path)
     where = f"Image {str(path)!r}"
@@ -123,7 +123,7 @@ def _predict(
 
 def written(file: ImageFile, paths: Mapping[str, Path], work: Any, classes: Sequence[str] = ()) -> Any:
     """Do work that fills outputs of an image, then put each in its place; those that are not whole are thrown away."""
-    from .io import create_output
+    from ..io import create_output
 
     with ExitStack() as stack:
         outs = {}
@@ -151,7 +151,7 @@ class _Ignored:
     """Label codes ([T,] [Z,] Y, X) of what a mask file leaves out, read where they are asked for."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], image: str) -> None:
-        from .io import read_mask
+        from ..io import read_mask
 
         self._mask, self.shape = read_mask(path), shape
         if tuple(self._mask.shape) != shape:
@@ -161,7 +161,7 @@ class _Ignored:
     def __getitem__(self, where: tuple[slice, ...]) -> np.ndarray:
         import numpy as np
 
-        from .core.samples import IGNORE, UNLABELED
+        from ..core.samples import IGNORE, UNLABELED
 
         return np.where(np.asarray(self._mask[where]), np.uint8(IGNORE), np.uint8(UNLABELED))
 
@@ -182,10 +182,10 @@ def refine(
 ) -> None:
     """Snap a probability to the edges of its image by a dense CRF, and write the mask."""
     check_output(out, [image, probability])
-    from .core.classes import thresholds_of
-    from .core.crf import CrfSettings, Refiner
-    from .core.pipeline import refine_all
-    from .io import read_image, read_probability
+    from ..core.classes import thresholds_of
+    from ..core.crf import CrfSettings, Refiner
+    from ..core.pipeline import refine_all
+    from ..io import read_image, read_probability
 
     settings = CrfSettings().changed(parse_pairs(changes or [], CrfSettings))
     file, given = read_image(image), read_probability(probability)
