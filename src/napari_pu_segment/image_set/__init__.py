@@ -2,8 +2,9 @@
 
 from .encoding import CHECKPOINT, Encoded, EncodeSettings, encoding
 from .lists import ALL, DUPLICATES, NEXT, SORTS, SUSPECTED, facts, group_title, lists, ordered, seen_by, words_of
+from .page import REPORTS, writing
 from .ranking import ranking
-from .report import REPORTS, SetReport, curating, writing
+from .report import SetReport, curating
 from .scan import Refused, Scan, ScanSettings, read_values, scanning
 
 __all__ = [

@@ -1,17 +1,27 @@
-"""``report.html``: what was found out about a folder, with small pictures; a page that needs nothing from elsewhere."""
+"""The files of a report: ``curation.csv``, ``ranking.csv`` (what to annotate next) and ``curation.json`` for programs,
+``report.html`` for people: small pictures, a page that needs nothing from elsewhere.
+
+The same images, settings and seed give the same bytes.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from ..batch.folder import check_folders
 from ..batch.page import document, safe
 from ..batch.pictures import SIDE_PX, histogram, thumbnail
 from ..core.curation import MEASURES, Drift, natural
-from ..core.errors import PuSegmentError
+from ..core.errors import OutputError, PuSegmentError
+from ..core.files import write_atomically
 from ..core.progress import Progress, Ticker, Work, shifted
 from ..io import read_image
 from .report import SetReport
 from .scan import read_values
+
+REPORTS = ("curation.csv", "ranking.csv", "curation.json", "report.html")
 
 _MOST = 60  # pictures of one part
 _PER_GROUP = 8
@@ -185,3 +195,24 @@ def _table(report: SetReport) -> str:
         rows.append(f"<tr><td>{safe(row['name'])}</td>" + "".join(f"<td>{safe(cell)}</td>" for cell in cells) + "</tr>")
     more = f" (the first {_MOST_ROWS})" if len(report.rows) > _MOST_ROWS else ""
     return f"<h2>All images{more}</h2><table><tr>{heads}</tr>{''.join(rows)}</table>"
+
+
+def writing(report: SetReport, out: Path) -> Work[None]:
+    """Write the `REPORTS` into a folder; nothing else is touched.
+
+    Raises
+    ------
+    InputError
+        If the folder is that of the images or lies in it.
+    OutputError
+        If they cannot be written.
+    """
+    check_folders(report.scan.settings.folder, out)
+    told = json.dumps(report.to_dict(), indent=1, allow_nan=False)
+    shown_page = yield from page(report)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot make the folder {str(out)!r}: {error.strerror}. Choose another one.") from None
+    for name, text in zip(REPORTS, (report.to_csv(), report.to_ranking(), told, shown_page), strict=True):
+        write_atomically(out / name, text.encode("utf-8", "backslashreplace"))

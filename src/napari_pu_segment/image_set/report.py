@@ -1,34 +1,24 @@
-"""What was found out about a folder: ``curation.csv``, ``ranking.csv`` (what to annotate next) and ``curation.json``
-for programs, ``report.html`` for people.
-
-The same files, settings and seed give the same bytes.
-"""
+"""What was found out about a folder, as tables and for programs; `page` writes it."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..batch.folder import check_folders
 from ..batch.settings import shown
 from ..core.curation import MEASURES, CurateSettings, Curation, curate
-from ..core.errors import OutputError
-from ..core.files import write_atomically
 from ..core.progress import Work
 from ..io.image_table import FORMULA
 from .scan import Scan, ScanSettings, scanning
 
-REPORTS = ("curation.csv", "ranking.csv", "curation.json", "report.html")
 _RANKED = ("rank", "name", "order", "uncertainty", "group", "most_similar", "distance")
 
 
@@ -200,26 +190,3 @@ def curating(settings: ScanSettings, curation: CurateSettings) -> Work[SetReport
     report = SetReport(scan, (yield from found))
     report.prepare()
     return report
-
-
-def writing(report: SetReport, out: Path) -> Work[None]:
-    """Write the `REPORTS` into a folder; nothing else is touched.
-
-    Raises
-    ------
-    InputError
-        If the folder is that of the images or lies in it.
-    OutputError
-        If they cannot be written.
-    """
-    from .page import page
-
-    check_folders(report.scan.settings.folder, out)
-    told = json.dumps(report.to_dict(), indent=1, allow_nan=False)
-    shown_page = yield from page(report)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make the folder {str(out)!r}: {error.strerror}. Choose another one.") from None
-    for name, text in zip(REPORTS, (report.to_csv(), report.to_ranking(), told, shown_page), strict=True):
-        write_atomically(out / name, text.encode("utf-8", "backslashreplace"))
