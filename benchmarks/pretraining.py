@@ -48,11 +48,13 @@ WAYS: dict[str, tuple[dict[str, object] | None, dict[str, object]]] = {
     "untrained": ({"n_steps": 1}, {}),
     "simclr": ({}, {}),
     "dino": ({"objective": "dino"}, {}),
+    "swav": ({"objective": "swav"}, {}),
     "unpublished": ({"network": "tf_efficientnet_lite0", "n_steps": 1}, {}),
     "published": ({"network": "tf_efficientnet_lite0", "n_steps": 0}, {}),
     "unet cold": (None, {"network": "unet", "width": 16}),
     "unet simclr": ({"network": "unet", "width": 16}, {"network": "unet"}),
     "unet dino": ({"network": "unet", "width": 16, "objective": "dino"}, {"network": "unet"}),
+    "unet swav": ({"network": "unet", "width": 16, "objective": "swav"}, {"network": "unet"}),
 }
 
 

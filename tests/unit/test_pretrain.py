@@ -16,7 +16,7 @@ from napari_pu_segment.cli.main import app
 from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.curation.embed import through
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.losses.contrastive import nt_xent, self_distillation
+from napari_pu_segment.core.losses.contrastive import equal_shares, nt_xent, self_distillation, swapped_prediction
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.networks import Encoder, NetworkSpec, build_network
@@ -86,6 +86,34 @@ def test_self_distillation_by_hand():
     assert float(centred) == pytest.approx(-0.5 * math.log(0.75) - 0.5 * math.log(0.25))
 
 
+def test_prototypes_get_equal_shares_by_hand():
+    scores = 0.05 * torch.tensor([[4.0, 1.0], [1.0, 1.0]]).log()
+    # columns of 5 and 2 are divided by their sums, then rows of 1.3 and 0.7
+    once = [[0.8 / 1.3, 0.5 / 1.3], [0.2 / 0.7, 0.5 / 0.7]]
+    np.testing.assert_allclose(equal_shares(scores, rounds=1), once, rtol=1e-5)
+    # at the end the odds of odds are still 4, and p^2 / (1 - p)^2 = 4 has p = 2/3
+    np.testing.assert_allclose(equal_shares(scores, rounds=50), [[2 / 3, 1 / 3], [1 / 3, 2 / 3]], rtol=1e-5)
+    alike = torch.tensor([[0.4, 0.1], [0.5, 0.2], [0.3, 0.0]])  # all would be the first prototype's
+    assert (alike.argmax(1) == 0).all()
+    np.testing.assert_allclose(equal_shares(alike), torch.full((3, 2), 0.5), rtol=1e-5)
+    shares = equal_shares(torch.tensor([[1.0, -1.0], [1.0, -0.9], [0.9, -1.0]]), rounds=200)
+    np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(shares.sum(0), 1.5, rtol=1e-3)
+
+
+def test_swapped_prediction_by_hand():
+    none = torch.zeros(2, 2)
+    sure = 0.1 * math.log(3) * torch.eye(2)  # says 3/4 and 1/4; its code, of exp(s / 0.05) = 9, is 9/10 and 1/10
+    assert float(swapped_prediction(none, none, 0.1)) == pytest.approx(math.log(2))
+    agreeing = -0.9 * math.log(0.75) - 0.1 * math.log(0.25)
+    assert float(swapped_prediction(sure, sure, 0.1)) == pytest.approx(agreeing, rel=1e-5)
+    first = none.clone().requires_grad_()
+    loss = swapped_prediction(first, sure, 0.1)
+    assert loss.item() == pytest.approx((math.log(2) - 0.5 * math.log(0.75) - 0.5 * math.log(0.25)) / 2, rel=1e-5)
+    loss.backward()  # of half a cross entropy, over 2 places: (says - code) / 4 t; nothing through its own code
+    np.testing.assert_allclose(first.grad, [[-1.0, 1.0], [1.0, -1.0]], rtol=1e-4)
+
+
 @pytest.mark.parametrize("sides", [(16, 16), (4, 16, 16)])
 def test_places_of_two_views_are_the_same_and_lie_elsewhere_in_them(sides, monkeypatch):
     shape = views.crop_sides(sides)
@@ -152,12 +180,14 @@ def test_an_objective_is_learnt_and_a_seed_gives_the_same(objective, monkeypatch
         work = METHODS["pretrain"].train([Sample(image) for image in images], settings)
         return run(work, lambda p: said.append(p.risk) if p.risk is not None else None)
 
-    first = trained(80)
+    first = trained(200 if objective == "swav" else 80)
     if objective == "simclr":  # of 2 x 32 rows, by chance log(63)
         assert np.mean(said[:10]) > 0.95 * math.log(63)
         assert np.mean(said[-20:]) < 0.94 * math.log(63)
-    else:  # of 64 answers; all places alike would be log(64)
+    else:  # of 64 answers or prototypes; all places alike would be log(64)
         assert np.mean(said[-10:]) < 0.96 * math.log(64)
+        if objective == "swav":  # at first, views agree less than that
+            assert np.mean(said[:10]) > math.log(64)
     assert first.is_encoder
     assert first.card.statistics == "image"
     hashes = [trained(5, seed).card.tensors_sha256 for seed in (0, 0, 1)]
@@ -260,11 +290,12 @@ def test_nothing_beyond_the_halo_of_an_encoder_matters(ndim):
         assert not torch.allclose(network.maps(near)[at], before[at], atol=1e-4)
 
 
-def test_volumes():
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_volumes(objective):
     volume = np.stack([disks((40, 44), seed=seed)[0][0] for seed in range(6)])[None]
     codes = np.zeros(volume.shape[1:], np.uint8)
     codes[3, 18:22, 18:22], codes[3, 4:6, 30:40] = 1, 2
-    encoder = pretrained(2, [volume], dimensions="volume")
+    encoder = pretrained(2, [volume], dimensions="volume", objective=objective)
     model = train([Sample(volume, codes)], QUICK.changed({"dimensions": "volume", "n_steps": 5}), start=encoder)
     assert model.card.network.ndim == 3
     whole = run(map_tiles(model, volume))
@@ -304,9 +335,10 @@ def test_a_limit_of_time_ends_the_training():
     assert pretrained(100_000, max_minutes=1e-3).card.settings["max_minutes"] == 1e-3
 
 
-def test_a_training_that_was_cancelled_goes_on_to_the_same_bytes(tmp_path):
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_training_that_was_cancelled_goes_on_to_the_same_bytes(objective, tmp_path):
     samples, path = [Sample(disks(seed=1)[0])], tmp_path / "x"
-    settings = PretrainSettings(n_steps=12, threads=1, objective="dino")
+    settings = PretrainSettings(n_steps=12, threads=1, objective=objective)
     whole = run(METHODS["pretrain"].train(samples, settings))
     work = METHODS["pretrain"].train(samples, settings, checkpoint=path)
     progress = next(p for p in work if p.message == "Learning features")

@@ -55,3 +55,53 @@ def self_distillation(
     """
     wanted = torch.softmax((teacher.detach() - centre) / sharpness[1], 1)
     return -(wanted * functional.log_softmax(student / sharpness[0], 1)).sum(1).mean()
+
+
+def swapped_prediction(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Cross entropy of what each view says with the code of the other (Caron et al. 2020, arXiv:2006.09882, eq. 1, 2).
+
+    ``-1 / 2 mean_i sum_k (q2_ik log softmax(first / t)_ik + q1_ik log softmax(second / t)_ik)``, where the codes q1 and
+    q2 are `equal_shares` of the views' own scores: no gradient goes through them.
+
+    Parameters
+    ----------
+    first, second : Tensor, (N, K)
+        Cosines of a place's vector with K prototypes; row i of both is of the same place.
+    temperature : float
+        t.
+
+    Returns
+    -------
+    Tensor, ()
+    """
+    said = [functional.log_softmax(scores / temperature, 1) for scores in (first, second)]
+    codes = [equal_shares(scores.detach()) for scores in (second, first)]
+    parts = [-(code * one).sum(1).mean() for code, one in zip(codes, said, strict=True)]
+    return (parts[0] + parts[1]) / 2
+
+
+@torch.no_grad()
+def equal_shares(scores: torch.Tensor, epsilon: float = 0.05, rounds: int = 3) -> torch.Tensor:
+    """Codes of places, of which every prototype gets the same share (Sinkhorn, Knopp 1967; as in Caron et al. 2020).
+
+    ``diag(u) exp(scores / epsilon) diag(v)``, where u and v are found by turns: all columns are brought to the sum
+    N / K, then all rows to 1. Without it, one prototype for all places would be agreed upon.
+
+    Parameters
+    ----------
+    scores : Tensor, (N, K)
+        Cosines, -1..1.
+    epsilon : float
+        How soft the codes are.
+    rounds : int
+        How often; the columns' sums are near to N / K then, the rows' exact.
+
+    Returns
+    -------
+    Tensor, (N, K), 0..1
+    """
+    shares = torch.exp((scores - scores.max()) / epsilon)
+    for _ in range(rounds):
+        shares = shares / shares.sum(0) * (len(scores) / scores.shape[1])
+        shares = shares / shares.sum(1, keepdim=True)
+    return shares

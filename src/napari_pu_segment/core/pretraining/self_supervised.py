@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..losses.contrastive import nt_xent, self_distillation
+from ..losses.contrastive import nt_xent, self_distillation, swapped_prediction
 from ..networks import Encoder, Network
 from .views import at_places
 
 _HIDDEN, _WORDS = 64, 32
-_ANSWERS = 64  # of self-distillation
-_TEMPERATURE = 0.2
+_ANSWERS = 64  # of self-distillation, and prototypes: fewer than the places of a step
+_TEMPERATURE, _SWAPPED_TEMPERATURE = 0.2, 0.1
 _KEPT, _CENTRE_KEPT = 0.98, 0.9  # of the teacher, and of the centre, after a step
 
 
@@ -56,17 +56,27 @@ class SimClr(Learner):
 
 
 class _Speaker(nn.Module):
-    """An encoder and a head whose answers are cosines, of a place's vector with one direction for each answer."""
+    """An encoder and a head whose answers are cosines, of a place's vector with one direction for each answer.
 
-    def __init__(self, encoder: Encoder) -> None:
+    Parameters
+    ----------
+    encoder : Encoder
+    standardised : bool
+        Whether the head's hidden numbers are brought to mean 0 and variance 1 over the places of a view.
+    """
+
+    def __init__(self, encoder: Encoder, *, standardised: bool = False) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self._standardised = encoder, standardised
         self.first, self.second = nn.Linear(encoder.n_traits, _HIDDEN), nn.Linear(_HIDDEN, _WORDS)
         self.directions = nn.Linear(_WORDS, _ANSWERS, bias=False)
 
     def forward(self, view: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Answers (N P, K) about places (N, P) of a view (N, C, ...)."""
-        vector = self.second(torch.relu(self.first(at_places(self.encoder.traits(view), places))))
+        hidden = self.first(at_places(self.encoder.traits(view), places))
+        if self._standardised:
+            hidden = functional.batch_norm(hidden, None, None, training=True)
+        vector = self.second(torch.relu(hidden))
         directions = functional.normalize(self.directions.weight, dim=1)
         return functional.normalize(vector, dim=1) @ directions.T
 
@@ -101,6 +111,23 @@ class Dino(Learner):
         self.begun.fill_(1)
 
 
+class Swav(Learner):
+    """Caron et al. 2020: one view of a place tells which prototypes the other one was given, all used as often.
+
+    As there, the head has a batch norm: without it, vectors that were alike at the beginning came to be as far from all
+    prototypes, and nothing was learnt from smooth textures.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(encoder)
+        self.speaker = _Speaker(encoder, standardised=True)
+
+    def loss(self, views: list[torch.Tensor], places: list[torch.Tensor]) -> torch.Tensor:
+        """See `Learner.loss`."""
+        first, second = (self.speaker(view, place) for view, place in zip(views, places, strict=True))
+        return swapped_prediction(first, second, _SWAPPED_TEMPERATURE)
+
+
 @dataclass(frozen=True)
 class Objective:
     """One row of the table of objectives."""
@@ -113,4 +140,5 @@ class Objective:
 OBJECTIVES: dict[str, Objective] = {
     "simclr": Objective("Contrast of places (SimCLR)", SimClr, "Chen et al. 2020, arXiv:2002.05709"),
     "dino": Objective("Self-distillation (DINO)", Dino, "Caron et al. 2021, arXiv:2104.14294"),
+    "swav": Objective("Swapped prototypes (SwAV)", Swav, "Caron et al. 2020, arXiv:2006.09882"),
 }
