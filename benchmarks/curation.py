@@ -15,7 +15,8 @@ tiles. Blurred tiles with their noise put back are counted on their own.
 
 masks: tiles of one case with 3 to 97 % objects; one in twenty has a wrong mask: that of another tile, shifted by an
 eighth, 60 % of its objects missing, dilated by 6 px, inverted, or empty; a mask that is as good as before (Dice over
-0.8) is made wrong in another way. AUC of the suspicion.
+0.8) is made wrong in another way. AUC of the suspicion; the share of wrong masks that is named, and of right ones, with
+wrong ones among them and without.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -51,7 +52,7 @@ from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.corrupt import CorruptSettings, corrupt
 from napari_pu_segment.core.curation import CurateSettings, curate, looking, looking_at_mask
 from napari_pu_segment.core.curation.quality import oddity
-from napari_pu_segment.core.curation.suspects import suspects
+from napari_pu_segment.core.curation.suspects import standing_out, suspects
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.image_set import ScanSettings, scanning
@@ -192,17 +193,33 @@ def masks(cases: Path, n_seeds: int) -> Iterator[Row]:
         for seed in range(n_seeds):
             rng = np.random.default_rng([seed, number])
             given, kinds = [np.asarray(tile.truth) for tile in tiles], dict[int, str]()
+            yield from _named(case, seed, _suspicion(tiles, given, seed), kinds)
             for i in map(int, rng.permutation(len(tiles))[: max(1, round(len(tiles) / 20))]):
                 for kind in rng.permutation(WRONG):
                     made = wrong_mask(kind, given[i], tiles, rng)
                     if scores(made, given[i])["dice"] <= 0.8:
                         given[i], kinds[i] = made, str(kind)
                         break
-            seen = [looking_at_mask(t.image, m, seed=i) for i, (t, m) in enumerate(zip(tiles, given, strict=True))]
-            found = run(suspects(seen, [], seed))
+            found = _suspicion(tiles, given, seed)
             good = [found[i] for i in range(len(tiles)) if i not in kinds]
             for kind in ("all", *sorted(set(kinds.values()))):
                 yield _auc("masks", case, kind, seed, good, [found[i] for i, k in kinds.items() if kind in ("all", k)])
+            yield from _named(case, seed, found, kinds)
+
+
+def _suspicion(tiles: Sequence[Tile], given: Sequence[np.ndarray], seed: int) -> np.ndarray:
+    pairs = zip(tiles, given, strict=True)
+    seen = [looking_at_mask(tile.image, mask, seed=i) for i, (tile, mask) in enumerate(pairs)]
+    return run(suspects(seen, [], seed))
+
+
+def _named(case: str, seed: int, found: np.ndarray, wrong: Collection[int]) -> Iterator[Row]:
+    """Which shares of wrong and of right masks are named."""
+    named, right = set(standing_out(found, CurateSettings().odd_from)), set(range(len(found))) - set(wrong)
+    told = {"part": "masks", "case": case, "seed": seed, "figure": "named"}
+    for kind, mine in {"wrong": set(wrong), "right" if wrong else "right, none wrong": right}.items():
+        if mine:
+            yield {**told, "kind": kind, "n": len(mine), "value": len(named & mine) / len(mine)}
 
 
 def _auc(part: str, case: str, kind: str, seed: int, good: Sequence[float], bad: Sequence[float]) -> Row:

@@ -10,6 +10,7 @@ import pytest
 from scipy import ndimage
 
 from napari_pu_segment.core.curation import CurateSettings, Look, agreement, curate, looking, looking_at_mask, natural
+from napari_pu_segment.core.curation import suspects as suspects_of
 from napari_pu_segment.core.curation.curate import UNLIKE
 from napari_pu_segment.core.curation.duplicates import SYMMETRIES, joined, near_pairs, same
 from napari_pu_segment.core.curation.embed import Box, Embeddings, embed, filter_statistics
@@ -17,9 +18,9 @@ from napari_pu_segment.core.curation.groups import balancing, class_weights, dra
 from napari_pu_segment.core.curation.look import bands, shrinking, windows_of
 from napari_pu_segment.core.curation.order import ORDERS, next_images
 from napari_pu_segment.core.curation.quality import drifts, findings, measure
-from napari_pu_segment.core.curation.suspects import suspects
+from napari_pu_segment.core.curation.suspects import Masked, standing_out, suspects
 from napari_pu_segment.core.errors import InputError
-from napari_pu_segment.core.progress import run
+from napari_pu_segment.core.progress import Progress, run
 from napari_pu_segment.core.robust import modified_z
 from napari_pu_segment.io import write_image
 from napari_pu_segment.io.lazy import LazyImage
@@ -324,6 +325,36 @@ def test_wrong_masks_are_the_most_suspect():
     assert np.array_equal(found, run(suspects([*seen, None], [], 0)), equal_nan=True)
     assert np.isnan(run(suspects(seen[:9], [], 0))).all()  # too few to tell
     assert np.isnan(run(suspects([seen[21]] * 12, [], 0))).all()  # one class only
+
+
+def test_a_picture_that_is_hard_to_tell_is_no_fault_of_its_mask(monkeypatch):
+    class Forest:
+        classes_ = np.array([0, 1])
+
+        def predict_proba(self, rows):
+            return np.stack([1 - rows[:, 0], rows[:, 0]], axis=1)
+
+    def forest(*_):
+        yield Progress(0, 1, "")
+        return Forest()
+
+    def one(probabilities, labels):
+        return Masked(np.array(probabilities, np.float32)[:, None], np.array(labels), {0: 2, 1: 2})
+
+    monkeypatch.setattr(suspects_of, "_forest", forest)
+    clear, hard, missing = ([0.5, 0.5, 0, 0], [1, 1, 0, 0]), ([0.5] * 4, [1, 1, 0, 0]), ([0.5] * 4, [0] * 4)
+    found = run(suspects([*[one(*clear)] * 10, one(*hard), one(*missing)], [], 0))
+    # 0.5 is the mean of p over all labelled 1, so that each such pixel is told to be 1, and half of them should not be
+    assert found[:10] == pytest.approx(-0.25)  # two such pixels of four, none of them wrong
+    assert found[10] == pytest.approx(0.5 - 0.5)  # two of four are wrong, as many as expected
+    assert found[11] == pytest.approx(1 - 0.5)  # all are
+
+
+def test_a_suspicion_that_is_not_worth_a_look():
+    careful = np.r_[np.linspace(0, 0.01, 30), 0.04]
+    assert modified_z(careful)[30] > 8
+    assert standing_out(careful, 3.5) == []
+    assert standing_out(np.r_[careful, 0.06], 3.5) == [31]
 
 
 def test_a_wrong_mask_does_not_vouch_for_its_copy():

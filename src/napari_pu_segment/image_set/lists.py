@@ -81,7 +81,7 @@ def words_of(report: SetReport, i: int) -> str:
     if row["uncertainty"] is not None:
         parts.append(f"uncertainty {row['uncertainty']:.2f}")
     if row.get("suspicion") is not None:
-        parts.append(f"{100 * row['suspicion']:.0f} % of its mask doubted")
+        parts.append(f"{100 * max(row['suspicion'], 0):.0f} % of its mask doubted")
     return f"{row['name']}: {'; '.join(parts)}."
 
 

@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..batch.folder import check_folders
 from ..batch.page import document, safe
 from ..batch.pictures import SIDE_PX, histogram, thumbnail
@@ -166,7 +168,7 @@ def _masks(report: SetReport) -> Part | None:
     rows = "".join(f"<tr><td>class {c}</td><td>{100 * share:.2f} %</td></tr>" for c, share in shares.items())
     empty = {c: int((found.fractions[:, at] == 0).sum()) for at, c in enumerate(found.classes)}
     lacking = "; ".join(f"{n} without class {c}" for c, n in empty.items() if n)
-    spread = histogram(list(found.suspicion[found.suspicion >= 0]), "Suspicion")
+    spread = histogram(list(found.suspicion[np.isfinite(found.suspicion)]), "Suspicion")
     figures = [(i, f"<b>{100 * found.suspicion[i]:.0f} %</b> of the labels doubted") for i in found.suspected()]
     more, some = _first(figures)
     words = (

@@ -20,10 +20,9 @@ from .groups import GROUPERS, Group, balancing, class_weights, drawn, grouping, 
 from .look import Look
 from .order import ORDERS, next_images
 from .quality import Drift, drifts, findings, oddity
-from .suspects import Masked, suspects
+from .suspects import Masked, standing_out, suspects
 
 UNLIKE = "unlike the others"
-_HALF_NORMAL_90 = 1.6449  # the 90th percentile of the size of normal values, in standard deviations
 _UNFIT = {"empty", "saturated", "blurred", "other channels", UNLIKE}  # findings of images not worth a person's time
 
 
@@ -131,20 +130,9 @@ class Curation:
     def suspected(self) -> list[int]:
         """Images whose masks stand apart from the others in their suspicion, the most suspect first.
 
-        By its `modified_z`. Where most are not suspect at all, the mean deviation is the unit of that, and a few
-        inverted masks would hide all others: there the 90th percentile, divided by that of a half-normal distribution,
-        is the unit, if it is not 0, too.
+        See `suspects.standing_out`.
         """
-        if self.suspicion is None:
-            return []
-        known = np.flatnonzero(np.isfinite(self.suspicion))
-        values = self.suspicion[known]
-        z = modified_z(values)
-        if z.any() and not np.median(values):
-            unit = np.quantile(values, 0.9) / _HALF_NORMAL_90
-            z = values / unit if unit else z
-        apart = known[z > self.settings.odd_from]
-        return [int(i) for i in apart[np.argsort(-self.suspicion[apart], kind="stable")]]
+        return [] if self.suspicion is None else standing_out(self.suspicion, self.settings.odd_from)
 
 
 def curate(

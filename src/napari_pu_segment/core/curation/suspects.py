@@ -12,6 +12,7 @@ import torch
 from ..errors import InputError
 from ..filters import compute
 from ..progress import Progress, Work
+from ..robust import modified_z
 from ..samples import Array
 from .look import finite, middle, windows_of
 
@@ -19,6 +20,8 @@ _FILTERS, _SIGMAS_PX = ("gaussian", "gradient", "hessian"), (0.7, 1.6, 3.5, 7.0)
 _N_FOLDS, _N_TREES = 5, 24
 _ROWS = 40_000  # pixels that a forest learns from
 _LEAST_IMAGES = 10
+_LEAST = 0.05  # of a mask; where all are drawn with care, an outline that is a pixel off stands apart, too
+_HALF_NORMAL_90 = 1.6449  # the 90th percentile of the size of normal values, in standard deviations
 MOST_CLASSES = 16
 
 
@@ -89,13 +92,16 @@ def _maps(channels: np.ndarray) -> np.ndarray:
 
 
 def suspects(masked: Sequence[Masked | None], alike: Sequence[Sequence[int]], seed: int) -> Work[np.ndarray]:
-    """How suspect each mask is: the fraction of its pixels whose label is confidently another one.
+    """How suspect each mask is: the fraction of its pixels whose label is confidently another one, beyond what is due.
 
     Confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068), pixel by pixel, summed up by image. Random
     forests (Breiman 2001) are trained on four fifths of the images and asked about the last fifth, in turn, so that no
     image is judged by a forest that saw its mask, or that of its duplicate. With p_k the forest's probability of class
     k, and t_k the mean of p_k over all pixels labelled k, a pixel's class is the most probable of those with
     p_k >= t_k; it is suspect where there is one, and it is not its label.
+
+    Where t_k is low, a pixel counts as confidently of class k though the forest itself expects 1 - p_k of such pixels
+    to be something else. This is taken off: a picture that is hard to tell is no fault of its mask.
 
     Parameters
     ----------
@@ -107,7 +113,8 @@ def suspects(masked: Sequence[Masked | None], alike: Sequence[Sequence[int]], se
 
     Returns
     -------
-    ndarray, (N,), 0..1
+    ndarray, (N,), -1..1
+        Below 0 where mask and forest agree better than the forest expects.
         NaN where it cannot be told: no mask, fewer than ten masks, or one class only.
     """
     found = np.full(len(masked), np.nan)
@@ -130,10 +137,35 @@ def suspects(masked: Sequence[Masked | None], alike: Sequence[Sequence[int]], se
         labels = np.concatenate([np.searchsorted(names, _of(masked, i).classes) for i in asked])
         least = np.array([p[labels == k, k].mean() if (labels == k).any() else np.inf for k in range(len(names))])
         confident = np.where(p >= least, p, -1)
-        wrong = (confident.max(1) >= 0) & (confident.argmax(1) != labels)
+        sure = confident.max(1) >= 0
+        beyond = np.where(sure, (confident.argmax(1) != labels) - (1 - confident.max(1)), 0)
         ends = np.cumsum([len(one) for one in asked.values()])[:-1]
-        found[list(asked)] = [part.mean() for part in np.split(wrong, ends)]
+        found[list(asked)] = [part.mean() for part in np.split(beyond, ends)]
     return found
+
+
+def standing_out(suspicion: np.ndarray, limit: float) -> list[int]:
+    """Masks that stand apart from the others in their suspicion, the most suspect first.
+
+    By its `modified_z`. Where that of most is 0, the mean deviation is the unit of that, and a few inverted masks would
+    hide all others: there the 90th percentile, divided by that of a half-normal distribution, is the unit, if it is not
+    0, too. A suspicion of less than 0.05 is not worth a look.
+
+    Parameters
+    ----------
+    suspicion : ndarray, (N,)
+        See `suspects`; NaN where it is not known.
+    limit : float
+        In robust standard deviations.
+    """
+    known = np.flatnonzero(np.isfinite(suspicion))
+    values = suspicion[known]
+    z = modified_z(values)
+    if z.any() and not np.median(values):
+        unit = np.quantile(values, 0.9) / _HALF_NORMAL_90
+        z = values / unit if unit > 0 else z
+    apart = known[(z > limit) & (values >= _LEAST)]
+    return [int(i) for i in apart[np.argsort(-suspicion[apart], kind="stable")]]
 
 
 def _of(masked: Sequence[Masked | None], index: int) -> Masked:
