@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import sep
-from scipy import ndimage
 
 from napari_pu_segment.core.classes import threshold_mask
 from napari_pu_segment.core.clustering.settings import ClusterSettings
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.objects import ObjectSettings, find_objects
+from napari_pu_segment.core.objects.detections import around, matches, middles
 from napari_pu_segment.core.pipeline import predict
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
@@ -75,9 +75,7 @@ def of_clusters(images: Sequence[np.ndarray], seed: int) -> Places:
     def places(number: int, threshold: float) -> np.ndarray:
         probability = probabilities[number]
         objects = run(find_objects(threshold_mask(probability, threshold), OBJECTS, probability=probability))
-        names = np.unique(objects[objects > 0])
-        weights = np.where(objects > 0, probability, 0)
-        return np.array(ndimage.center_of_mass(weights, objects, names)).reshape(-1, 2)
+        return middles(objects, probability)
 
     return places
 
@@ -86,11 +84,9 @@ def judge(places: Places, threshold: float, truths: Sequence[np.ndarray]) -> tup
     """Completeness, purity and number of detections, over all images."""
     n_found = n_detections = 0
     for number, truth in enumerate(truths):
-        near = np.where(truth > 0, truth, ndimage.grey_dilation(truth, size=3))
-        at = np.clip(np.round(places(number, threshold)).astype(int), 0, np.array(truth.shape) - 1)
-        hits = near[tuple(at.T)]
-        n_found += len(np.unique(hits[hits > 0]))
-        n_detections += len(at)
+        found = places(number, threshold)
+        n_found += matches(found, around(truth))
+        n_detections += len(found)
     n_sources = sum(len(np.unique(truth)) - 1 for truth in truths)
     return n_found / n_sources, n_found / max(n_detections, 1), n_detections
 

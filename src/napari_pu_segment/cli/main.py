@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from .batch import batch
 from .classify import classify
 from .corrupt import corrupt
 from .curate import curate
+from .evaluate import evaluate
 from .measure import measure
 from .predict import predict, refine
 from .pretrain import pretrain
@@ -94,35 +94,7 @@ def replay(
     run_replay(card, image, out, force=force, as_json=as_json)
 
 
-@app.command()
-@guarded
-def evaluate(
-    prediction: Annotated[Path, typer.Argument(metavar="PREDICTION", help="Mask (non-zero).", show_default=False)],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Mask (non-zero).", show_default=False)],
-    valid: Annotated[Path | None, typer.Option(metavar="VALID", help="Mask of the pixels that count.")] = None,
-    classes: Annotated[
-        bool, typer.Option("--classes", help="Compare the numbers of classes 0 (background), 1, 2 ... with each other.")
-    ] = False,
-    probability: Annotated[
-        Path | None, typer.Option(metavar="PROBABILITY", help="Tell how well this ranks the pixels, too.")
-    ] = None,
-) -> None:
-    """Compare a mask with the truth; prints JSON."""
-    from ..core.metrics import average_precision, scores, scores_of_classes
-    from ..io import read_mask, read_numbers, read_probability
-
-    if classes and probability is not None:
-        raise InputError("--probability is of one class; leave it out with --classes.")
-    left_out = [read_mask(valid)] if valid else []
-    if classes:
-        told = scores_of_classes(read_numbers(prediction), read_numbers(truth), *left_out)
-    else:
-        told = dict(scores(read_mask(prediction), read_mask(truth), *left_out))
-    if probability is not None:
-        told["average_precision"] = average_precision(read_probability(probability), read_mask(truth), *left_out)
-    typer.echo(json.dumps(told))
-
-
+app.command()(evaluate)
 app.command()(measure)
 app.command(cls=ManyValues)(classify)
 app.command()(corrupt)

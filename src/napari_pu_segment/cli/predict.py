@@ -17,6 +17,7 @@ from .support import FILES, check_counts, check_output, drive, guarded, make_fol
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..core.classes import Thresholds
     from ..core.crf import CrfSettings
     from ..core.model import Model
     from ..core.pipeline import Summary
@@ -58,6 +59,9 @@ def predict(
     format_: Annotated[
         Format, typer.Option("--format", help="Of the results; auto: OME-Zarr for OME-Zarr images, else TIFF.")
     ] = Format.auto,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Also write sensitivity and purity by threshold, estimated, as CSV.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Segment images: write a probability, a mask and, with --refine, a refined mask of each."""
@@ -68,6 +72,8 @@ def predict(
     kinds, targets = KINDS[: 3 if refine else 2], []
     for image, stem in zip(images, output_stems(images), strict=True):
         targets.append({kind: out / f"{stem}_{kind}{format_.suffix(image)}" for kind in kinds})
+        if curve:
+            targets[-1]["curve"] = out / f"{stem}_curve.csv"
         for path in targets[-1].values():
             check_output(path, [model, *images, *left_out])
     from ..core.crf import CrfSettings
@@ -114,11 +120,23 @@ def _predict(
         )
         return drive(done, path.name)
 
-    summary = written(file, paths, work, model.classes)
+    images = {kind: output for kind, output in paths.items() if kind in KINDS}
+    summary = written(file, images, work, model.classes)
+    if "curve" in paths:
+        _estimate(model, paths, labels, summary.threshold)
     fraction = summary.positive_fraction if summary.refined_fraction is None else summary.refined_fraction
     outputs = {kind: str(output) for kind, output in paths.items()}
     told = {"positive_fraction": fraction, "refined_by": summary.refined_by, "warnings": warnings}
     return {"image": str(path), **outputs, **told}
+
+
+def _estimate(model: Model, paths: Mapping[str, Path], labels: Any, threshold: Thresholds) -> None:
+    """Write the curve of sensitivity and purity of a result that was written."""
+    from ..io import read_numbers, read_probability
+    from .curve import write_estimated
+
+    probability, mask = read_probability(paths["probability"]), read_numbers(paths["mask"])
+    write_estimated(paths["curve"], probability, mask, labels, threshold, model.threshold, model.classes)
 
 
 def written(file: ImageFile, paths: Mapping[str, Path], work: Any, classes: Sequence[str] = ()) -> Any:

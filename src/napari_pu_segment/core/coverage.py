@@ -58,8 +58,7 @@ class Coverage:
 
     def coverage_at(self, threshold: float) -> float:
         """Fraction of the pixels whose probability reaches a threshold, up to the width of a bin."""
-        position = float(_position(np.float64(threshold)))
-        return float(self._fractions[math.ceil(position - _EDGE) if threshold < 1 else N_BINS - 1])
+        return float(self._fractions[first_bin(threshold)])
 
     def threshold_at(self, coverage: float) -> float:
         """The threshold, in [0, 1], that covers as nearly as can be a fraction `coverage` of the pixels.
@@ -130,7 +129,7 @@ def measure_coverage(
     counts = {code: np.zeros(N_BINS, np.int64) for code in (None, POSITIVE, NEGATIVE)}
     touched: list[np.ndarray] = []
     untouched: list[np.ndarray] = []
-    blocks, ticker = list(_blocks(probability.shape)), Ticker()
+    blocks, ticker = list(pieces(probability.shape)), Ticker()
     for i, block in enumerate(blocks):
         if ticker.due():
             yield Progress(i, len(blocks), "Measuring the area")
@@ -173,6 +172,12 @@ def bins_of(probability: np.ndarray) -> np.ndarray:
     return np.clip(np.floor(_position(probability) + _EDGE), 0, N_BINS - 1).astype(np.int32)
 
 
+def first_bin(threshold: float) -> int:
+    """The lowest bin whose pixels all reach a threshold, up to the width of a bin; 0..N_BINS."""
+    position = float(_position(np.float64(threshold)))
+    return math.ceil(position - _EDGE) if threshold < 1 else N_BINS - 1
+
+
 def threshold_of(index: int) -> float:
     """The lowest probability of a bin; 0 for the first."""
     return 0.0 if index <= 0 else probability_of(_score(index))
@@ -209,8 +214,8 @@ def _parts(mask: np.ndarray, codes: np.ndarray | None, joined: np.ndarray) -> tu
     return sizes, painted[1:]
 
 
-def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Blocks of at most `_BLOCK_PX` pixels that tile a shape: few, and as cubic as may be."""
+def pieces(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Blocks of at most 2^20 pixels that tile a shape: few, and as cubic as may be."""
     todo = [tuple(slice(0, side) for side in shape)]
     while todo:
         block = todo.pop()

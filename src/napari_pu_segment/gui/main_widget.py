@@ -191,6 +191,7 @@ class MainWidget(QWidget):
         self.cancel_button.clicked.connect(session.cancel)
         self.objects_panel.found.connect(self.record_panel.recorder.note_objects)
         self.objects_panel.found.connect(self.classify_panel.take)
+        self.result_panel.curve_box.object_settings = self.objects_panel.form.value
         self.classify_panel.classified.connect(self.objects_panel.show_table)
         self.classify_panel.follow(self.objects_panel.table_view, self.objects_panel.model)
         self._patience.timeout.connect(lambda: self._show_bar(session.runner.current is not None))

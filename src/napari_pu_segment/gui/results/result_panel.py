@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pu_segment.core.classes import of_class
-from napari_pu_segment.core.coverage import Coverage, measure_coverage
+from napari_pu_segment.core.coverage import Coverage
+from napari_pu_segment.core.curve import Curve
 from napari_pu_segment.core.model import Model
 
 from ..numbers import significant
@@ -29,6 +31,7 @@ from ..parts.settings_form import LARGEST_INT
 from ..session import Result, Session
 from .accept_button import AcceptButton
 from .class_combo import ClassCombo
+from .curve_box import CurveBox, measured
 from .extras import Extras
 from .keep_button import KeepButton
 from .one_class import seen
@@ -64,7 +67,7 @@ class ResultPanel(QWidget):
         self.area_slider, self.area_box = _slider(), _box(100)
         self.objects_box = QSpinBox()
         self.objects_label = QLabel()
-        self.extras = Extras(session)
+        self.extras, self.curve_box = Extras(session), CurveBox(session)
         self.refine_box = RefineBox(session)
         self.accept_button, self.keep_button = AcceptButton(session), KeepButton(session)
         # A drag of a slider or a burst of edits refines once, at its end.
@@ -133,6 +136,7 @@ class ResultPanel(QWidget):
         objects = _row(QLabel("About"), self.objects_box, self.objects_label)
         objects.setStretch(2, 1)
         rows.addLayout(objects)
+        rows.addWidget(self.curve_box)
         rows.addWidget(self.extras)
         layout.addWidget(self.mask_group)
         layout.addWidget(self.refine_box)
@@ -140,7 +144,8 @@ class ResultPanel(QWidget):
         layout.addWidget(self.keep_button)
 
     def _connect(self) -> None:
-        self.histogram.moved.connect(lambda value: self._choose(self.histogram, value))
+        for plot in (self.histogram, self.curve_box.plot):
+            plot.moved.connect(partial(self._choose, plot))
         self.threshold_slider.valueChanged.connect(
             lambda step: self._choose(self.threshold_slider, self.histogram.probability_at(step / SLIDER_STEPS))
         )
@@ -196,15 +201,14 @@ class ResultPanel(QWidget):
         key = _key(result, self.class_combo.index)
         if not result.preview and not (len(key) == len(self._measured) and all(map(_same, key, self._measured))):
             self._measured = key
-            segmentation, sample = one.segmentation, one.sample
-            work = measure_coverage(segmentation.probability, segmentation.mask, sample.labels, axes=sample.axes)
-            self._session.aside(work, "Measuring the area", self._on_coverage)
+            self._session.aside(measured(result, self.class_combo.index), "Measuring the area", self._on_measured)
         self._refresh()
 
-    def _on_coverage(self, coverage: Coverage) -> None:
-        self._coverage = coverage
+    def _on_measured(self, found: tuple[Result, Coverage, Curve, int]) -> None:
+        coverage = self._coverage = found[1]
         self.histogram.set_value(coverage)
         self.extras.set_value(coverage)
+        self.curve_box.set_value(*found)
         if self._session.result is not None:
             self._show_threshold(
                 of_class(self._session.result.segmentation.threshold, self.class_combo.index)
@@ -219,6 +223,7 @@ class ResultPanel(QWidget):
         self._set(self.threshold_slider, round(self.histogram.share_of(threshold) * SLIDER_STEPS))
         self._set(self.threshold_box, shown)
         self.histogram.set_threshold(threshold)
+        self.curve_box.set_threshold(threshold)
 
     def _refresh(self) -> None:
         """Bring area and number of objects up to date with the result."""
