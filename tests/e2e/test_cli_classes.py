@@ -44,8 +44,10 @@ def model(files, cli):
 
 
 def test_from_strokes_to_dice(files, cli, model, tmp_path):
-    done = cli("predict", model, files / "x.tif", "--refine", "--json", "--out", tmp_path)
+    done = cli("predict", model, files / "x.tif", "--refine", "--json", "--curve", "--out", tmp_path)
     assert json.loads(done.out)["threshold"] == [0.5, 0.5, 0.5]
+    lines = (tmp_path / "x_curve.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[::201]] == ["class", "dark", "bright", "fine"]
     found = read_image(tmp_path / "x_probability.tif")
     assert (found.image.shape, found.channel_names) == ((3, 64, 64), ("dark", "bright", "fine"))
     assert found.pixel_size == (0.5, 0.5)

@@ -81,6 +81,10 @@ def test_what_does_not_fit_is_told(scene, model, cli, tmp_path):
     done = cli("evaluate", mask, mask, "--classes", "--probability", chances, "--curve", tmp_path / "c.csv")
     assert done.code == 1
     assert "several classes" in done.err
+    for more in (("--objects",), ("--curve", tmp_path / "c.csv", "--set", "min_size_px=5")):
+        done = cli("evaluate", mask, scene / "truth.png", "--probability", chances, *more)
+        assert done.code == 1
+        assert "--objects" in done.err
     assert not (tmp_path / "c.csv").exists()
     done = cli("evaluate", mask, scene / "truth.png", "--probability", chances, "--curve", chances)
     assert done.code == 1

@@ -43,6 +43,8 @@ def evaluate(
 
     if classes and probability is not None and curve is None:
         raise InputError("--probability is of one class; leave it out with --classes.")
+    if (objects and curve is None) or (changes and not objects):
+        raise InputError("--set says how --objects are found, and these are of the curve: add --objects and --curve.")
     if curve is not None:
         if probability is None:
             raise InputError("--curve needs the probabilities: add --probability.")
