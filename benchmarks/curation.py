@@ -11,7 +11,7 @@ with planted ones; seconds are those of looking at all files and comparing them.
 outliers: up to 56 tiles of one case or generator, and two of each kind: blurred (sigma 2 to 4 px), empty (the darkest
 tenth's level with the tile's noise), saturated (20 to 40 % of the pixels at the end of the range), and of another case,
 brought to the same range, type and channels. The area under the ROC curve (AUC) of the oddity of odd ones against the
-tiles. Blurred tiles with their noise put back are counted on their own.
+tiles. Blurred tiles with their noise put back are counted on their own. And which share of each is called blurred.
 
 masks: tiles of one case with 3 to 97 % objects; one in twenty has a wrong mask: that of another tile, shifted by an
 eighth, 60 % of its objects missing, dilated by 6 px, inverted, or empty; a mask that is as good as before (Dice over
@@ -51,7 +51,7 @@ from benchmarks.curation_tiles import (
 from napari_pu_segment.core.compute.runtime import set_threads
 from napari_pu_segment.core.corrupt import CorruptSettings, corrupt
 from napari_pu_segment.core.curation import CurateSettings, curate, looking, looking_at_mask
-from napari_pu_segment.core.curation.quality import oddity
+from napari_pu_segment.core.curation.quality import findings, oddity
 from napari_pu_segment.core.curation.suspects import standing_out, suspects
 from napari_pu_segment.core.metrics import scores
 from napari_pu_segment.core.progress import run
@@ -158,11 +158,17 @@ def outliers(cases: Path, n_seeds: int) -> Iterator[Row]:
             kinds = [kind for kind in (*ODD, "blurred_with_noise") for _ in range(2)]
             odd = [odd_one(kept[int(rng.integers(len(kept)))], kind, others, rng) for kind in kinds]
             images = [tile.image for tile in kept] + odd
-            strange = oddity([run(looking(image, "CYX", str(i))) for i, image in enumerate(images)], seed)
+            looks = [run(looking(image, "CYX", str(i))) for i, image in enumerate(images)]
+            strange = oddity(looks, seed)
             good, bad = strange[: len(kept)], strange[len(kept) :]
             for kind in ("all", *ODD, "blurred_with_noise"):
                 mine = [s for s, k in zip(bad, kinds, strict=True) if k == kind or (kind == "all" and k in ODD)]
                 yield _auc("outliers", case, kind, seed, good, mine)
+            words = findings(looks, [range(len(looks))], CurateSettings().odd_from)
+            for kind in ("right", *dict.fromkeys(kinds)):
+                told = ["blurred" in w for w, k in zip(words, ["right"] * len(kept) + kinds, strict=True) if k == kind]
+                row = {"part": "outliers", "case": case, "kind": kind, "seed": seed, "n": len(told)}
+                yield {**row, "figure": "called blurred", "value": sum(told) / len(told)}
 
 
 def wrong_mask(kind: str, truth: np.ndarray, others: Sequence[Tile], rng: np.random.Generator) -> np.ndarray:

@@ -114,8 +114,21 @@ def test_measures_by_hand():
     noise = np.random.default_rng(0).normal(size=(1, 128, 128))
     assert measure([noise])["structure"] == pytest.approx(-1.46, abs=0.05)
     assert measure([1e-12 * noise])["structure"] == pytest.approx(measure([noise])["structure"], abs=1e-4)
-    sharp = texture(0, 128).astype(float)
-    assert measure([ndimage.gaussian_filter(sharp, (0, 3, 3))])["sharpness"] < measure([sharp])["sharpness"] - 0.3
+    smooth = texture(0, 256).astype(float)  # by 3 px: mean of g(s)^2 is as s^2 / (9 + s^2)^2
+    blurred = ndimage.gaussian_filter(smooth, (0, 3, 3))
+    assert measure([smooth])["sharpness"] == pytest.approx(np.log(1 / 10 * 13 / 2), abs=0.04)
+    assert measure([blurred])["sharpness"] == pytest.approx(np.log(1 / 19 * 22 / 2), abs=0.04)
+
+
+def test_noise_does_not_make_a_picture_sharp():
+    rng, sharp = np.random.default_rng(0), np.kron(np.indices((8, 8)).sum(0)[None] % 2, np.ones((1, 20, 20)))
+    noise = 0.05 * rng.normal(size=sharp.shape)
+    blurred = ndimage.gaussian_filter(sharp, (0, 4, 4))
+    values = [measure([picture])["sharpness"] for picture in (sharp + noise, blurred + noise, noise)]
+    assert values[1] < values[0] - 0.25
+    assert values[2] > values[1] + 0.3  # nothing but noise is empty, not blurred
+    # of white noise by itself a tenth of the energy is left at each scale
+    assert values[2] == pytest.approx(0.5 * np.log(0.0503 / 0.0178), abs=0.05)
 
 
 def test_what_an_embedder_tells_does_not_depend_on_how_the_picture_lies():
@@ -416,9 +429,11 @@ def test_it_can_be_cancelled_anywhere(plain):
 
 
 def test_odd_shapes_types_and_values():
-    shapes = [(1, 1, 1), (2, 5, 300), (7, 300, 3)]
+    shapes = [(1, 1, 1), (1, 2, 40), (2, 5, 300), (7, 300, 3)]
     for shape in shapes:
-        assert np.isfinite(look(np.random.default_rng(0).random(shape)).row).all()
+        seen = look(np.random.default_rng(0).random(shape))
+        assert np.isfinite(seen.row).all()
+        assert np.isfinite(list(seen.measures.values())).all()
     holes = texture(0).astype(np.float32)
     holes[0, :20] = np.nan
     holes[0, 30, 30] = np.inf
