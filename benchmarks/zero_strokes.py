@@ -4,7 +4,8 @@
 
 FOLDER holds cases with images/ and truth/. Every image is on its own: what is found in it knows no other. No way knows
 the truth, nor which side of a threshold is meant: it is the smaller one, for all of them. `accepted` are strokes made
-of the surest parts of what `cluster` found, learnt from by positive-unlabelled training with its defaults.
+of the surest parts of what `cluster` found, learnt from by positive-unlabelled training with its defaults. `encoder`
+looks for clusters through an encoder that learnt from this image alone, by 300 steps of SimCLR.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from sklearn.cluster import KMeans
 from napari_pu_segment.core.clustering.proposal import sure_strokes
 from napari_pu_segment.core.clustering.settings import ClusterSettings
 from napari_pu_segment.core.methods import METHODS
+from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.pipeline import predict
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
 from napari_pu_segment.core.progress import run
 from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.core.training.pu_settings import PuSettings
@@ -51,10 +54,16 @@ def k_means(image: np.ndarray, seed: int) -> np.ndarray:
     return smaller(found.predict(rows).reshape(image.shape[1:]) == 1)
 
 
-def clustered(image: np.ndarray, seed: int, **settings: object) -> np.ndarray:
+def clustered(image: np.ndarray, seed: int, encoder: Model | None = None, **settings: object) -> np.ndarray:
     """The probability that the method `cluster` gives."""
     chosen = ClusterSettings(threads=1, seed=seed).changed(settings)
-    return predict(run(METHODS["cluster"].train([Sample(image)], chosen)), image)
+    return predict(run(METHODS["cluster"].train([Sample(image)], chosen, start=encoder)), image)
+
+
+def through_encoder(image: np.ndarray, seed: int) -> np.ndarray:
+    """Clusters looked for through an encoder of the image."""
+    settings = PretrainSettings(threads=1, seed=seed, n_steps=300)
+    return clustered(image, seed, run(METHODS["pretrain"].train([Sample(image)], settings))) >= 0.5
 
 
 def accepted(image: np.ndarray, seed: int) -> np.ndarray:
@@ -70,11 +79,13 @@ WAYS: dict[str, Way] = {
     "cluster": lambda image, seed: clustered(image, seed) >= 0.5,
     "cluster k_means": lambda image, seed: clustered(image, seed, clusterer="k_means") >= 0.5,
     **{
-        f"autoencoder {loss}": lambda image, seed, loss=loss: (  # type: ignore[misc]
-            clustered(image, seed, network="autoencoder", latent_loss=loss) >= 0.5
+        f"{network} {loss}": lambda image, seed, network=network, loss=loss: (  # type: ignore[misc]
+            clustered(image, seed, network=network, latent_loss=loss) >= 0.5
         )
+        for network in ("autoencoder", "hypercolumns")
         for loss in ("none", "kl", "two_peaks", "weighted_peaks")
     },
+    "encoder": through_encoder,
     "accepted": accepted,
 }
 

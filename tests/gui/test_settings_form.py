@@ -251,3 +251,17 @@ def test_a_setting_without_effect_is_disabled_and_says_when_it_has_one(qtbot):
     form.set_value(PuSettings(class_prior=0.4))
     assert not fixed.isEnabled()
     assert form.value().class_prior == 0.4
+
+
+def test_one_of_several_values_gives_a_setting_its_effect(qtbot):
+    form = SettingsForm(METHODS["cluster"].settings)
+    qtbot.addWidget(form)
+    network, steps = form.findChild(QComboBox, "network"), form.findChild(QWidget, "n_steps")
+    assert (form.value().network, steps.isEnabled()) == ("bank", False)
+    assert "only where Features is set to Autoencoder or Hypercolumns (autoencoder)." in steps.toolTip()
+    for name in ("autoencoder", "hypercolumns"):
+        network.setCurrentIndex(network.findData(name))
+        assert steps.isEnabled()
+        assert "only where" not in steps.toolTip()
+        network.setCurrentIndex(network.findData("bank"))
+        assert not steps.isEnabled()

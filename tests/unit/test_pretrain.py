@@ -13,6 +13,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from napari_pu_segment.cli.main import app
+from napari_pu_segment.core.clustering.settings import ClusterSettings
 from napari_pu_segment.core.compute.tiles import map_tiles
 from napari_pu_segment.core.curation.embed import through
 from napari_pu_segment.core.errors import InputError
@@ -233,6 +234,27 @@ def test_a_model_looks_through_the_encoder(encoder, seeing, tmp_path):
     assert further.card.network == spec
     assert encoder_of(further).card.tensors_sha256 == encoder.card.tensors_sha256
     assert encoder_of(train([sample], QUICK)) is None
+
+
+def test_clusters_are_looked_for_through_the_encoder(encoder, tmp_path):
+    (image, truth), file = disks(), tmp_path / "clusters.safetensors"
+    settings = ClusterSettings(threads=1)
+    alone, model = (train([Sample(image)], settings, start=one) for one in (None, encoder))
+    assert (alone.card.network.encoder, alone.network.encoder) == (None, None)
+    assert model.card.network.encoder.sha256 == encoder.card.tensors_sha256
+    assert model.network.mixture.whiten.weight.shape[1] == alone.network.mixture.whiten.weight.shape[1] + 4
+    assert model.network.mixture.whiten.weight[:, -4:].abs().max() > 0.01
+    same = model.network.encoder.state_dict()
+    assert all(torch.equal(same[key], one) for key, one in encoder.network.state_dict().items())
+    whole = predict(model, image)
+    assert dice(whole >= 0.5, truth) > 0.8
+    save_model(model, file)
+    np.testing.assert_array_equal(run(map_tiles(load_model(file), image, tile_px=37))[0], whole)
+    again = train([Sample(image)], settings.changed({"objects": "darkest"}), start=model)
+    assert torch.equal(again.network.mixture.whiten.weight, model.network.mixture.whiten.weight)
+    assert not torch.equal(again.network.mixture.objects, model.network.mixture.objects)
+    with pytest.raises(InputError, match="'pixel' and 'bank' and its own kind, not 'autoencoder'"):
+        train([Sample(image)], settings.changed({"network": "autoencoder"}), start=encoder)
 
 
 def test_every_class_looks_through_the_encoder(encoder):

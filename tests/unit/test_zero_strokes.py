@@ -238,3 +238,24 @@ def test_networks_of_older_models_have_no_clusters():
     spec = NetworkSpec(name="pixel", in_channels=1, ndim=2, width=8, filters=("gaussian",), sigmas_px=(1.0,))
     assert spec.clusters == 0
     assert "mixture.constants" not in build_network(spec).state_dict()
+
+
+def test_a_hypercolumn_holds_every_level_at_its_place():
+    spec = NetworkSpec(name="hypercolumns", in_channels=2, ndim=2, width=4, clusters=2)
+    network = build_network(spec, 0)
+    x = torch.rand(1, 2, 16, 24, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found, (full, half, quarter, code) = network.stem(x), network.encoder.levels(x)
+        code_alone = build_network(spec.model_copy(update={"name": "autoencoder"}), 0).stem(x)
+    assert found.shape == (1, 2 + 3 * 4 + 4, 16, 24)
+    assert torch.equal(found[:, :2], x)
+    assert torch.equal(found[:, 2:6], full)
+    for maps, level, factor in ((found[:, 6:10], half, 2), (found[:, 10:14], quarter, 4), (found[:, 14:], code, 4)):
+        # a level's pixels lie in the middle of as many: the mean of the two beside the middle is theirs
+        at = factor * 2 + factor // 2 - 1
+        middle = maps[..., at : at + 2, at : at + 2].mean((2, 3))
+        beside = level[:, : maps.shape[1], 1:4, 1:4]
+        assert maps.shape[2:] == (16, 24)
+        low, high = beside.amin((2, 3)) - 1e-6, beside.amax((2, 3)) + 1e-6
+        assert ((low <= middle) & (middle <= high)).all()
+    assert torch.equal(code_alone, torch.cat([x, found[:, 14:]], 1))

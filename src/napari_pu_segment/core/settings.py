@@ -40,8 +40,12 @@ def slider(low: float, high: float, **kwargs: Any) -> Any:
 
 
 def only_if(*, default: Any, other: Mapping[str, Any], folded: bool = False, **kwargs: Any) -> Any:
-    """A pydantic `Field` that has an effect only where other fields have certain values; forms tell so."""
-    extra: dict[str, Any] = {"only_if": dict(other), **({"advanced": True} if folded else {})}
+    """A pydantic `Field` that has an effect only where other fields have certain values; forms tell so.
+
+    A tuple says that any of its values will do.
+    """
+    rule = {name: list(value) if isinstance(value, tuple) else [value] for name, value in other.items()}
+    extra: dict[str, Any] = {"only_if": rule, **({"advanced": True} if folded else {})}
     return Field(default, json_schema_extra=extra, **kwargs)
 
 

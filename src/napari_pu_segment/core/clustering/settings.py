@@ -14,7 +14,7 @@ from ..training.network_settings import NetworkSettings
 from .clusters import CLUSTERERS, NAMINGS
 
 _PRIORS = {"auto": "Automatic", "fixed": "Fixed"}
-_ENCODER = {"network": "autoencoder"}
+_ENCODER = {"network": ("autoencoder", "hypercolumns")}
 
 
 class ClusterSettings(NetworkSettings):

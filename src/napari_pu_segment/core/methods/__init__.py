@@ -88,6 +88,7 @@ METHODS: dict[str, Method] = {
         makes="probability, mask, refined mask",
         reference="Dempster, Laird, Rubin 1977, JRSS B 39:1; Kingma & Welling 2014, arXiv:1312.6114",
         needs_strokes=False,
+        takes_encoder=True,
     ),
     "pretrain": Method(
         title="Encoder: features from images alone",

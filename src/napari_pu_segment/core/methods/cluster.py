@@ -48,7 +48,7 @@ def train(
         They need no strokes; where there are positive ones, these tell which clusters are objects.
     settings : ClusterSettings
     start : Model, optional
-        Keep this model's clusters, and name them anew.
+        Keep this model's clusters, and name them anew. Or an encoder, whose maps stand beside the filter bank.
     cache : FeatureCache, optional
         Keeps the filter bank's features between trainings.
 
@@ -73,11 +73,11 @@ def train(
     yield Progress(0, 0, "Looking at the images")
     if isinstance(network, EncoderMixture):
         cache = None  # its features change with its weights
-        if start is None:
+        if basis.start is None:
             yield from _learn(network, data, settings, basis)
     sampler = yield from make_sampler(data, network, basis.spec, settings.seed, cache)
     assert isinstance(sampler, PixelSampler)
-    if start is None:
+    if basis.start is None:
         yield from _find(network, sampler, settings)
     network.eval()
     looks = _looks(network, sampler, basis)

@@ -59,7 +59,7 @@ class NetworkRow:
     heeds_planes : bool
         Whether its form for volumes follows `NetworkSpec.plane_px`; where it does not, planes count as pixels.
     bank : bool
-        Whether it sees the filter bank.
+        Whether it sees the filter bank, and beside it the maps of an encoder where there is one.
     published : bool
         Whether it can begin with weights that others have published.
     """
@@ -79,6 +79,10 @@ def _pixel(spec: NetworkSpec) -> PixelNetwork:
     return PixelNetwork(spec, None if spec.encoder is None else build_encoder(spec))
 
 
+def _bank(spec: NetworkSpec) -> BankMixture:
+    return BankMixture(spec, None if spec.encoder is None else build_encoder(spec))
+
+
 NETWORKS: dict[str, NetworkRow] = {
     "pixel": NetworkRow("Filter bank", _pixel, "sigmoid", True, 32, "Arganda-Carreras et al. 2017", True, True),
     "unet": NetworkRow("Residual U-Net", UNet, "logistic", False, 64, "Kerfoot et al. 2018; MONAI", True),
@@ -93,8 +97,16 @@ NETWORKS: dict[str, NetworkRow] = {
 
 # Those that need no labels; no risk is trained on them.
 CLUSTERINGS: dict[str, NetworkRow] = {
-    "bank": NetworkRow("Filter bank", BankMixture, "", False, 4, "Arganda-Carreras et al. 2017", True, True),
+    "bank": NetworkRow("Filter bank", _bank, "", False, 4, "Arganda-Carreras et al. 2017", True, True),
     "autoencoder": NetworkRow("Autoencoder", EncoderMixture, "", False, 8, "Vincent et al. 2010, JMLR 11:3371"),
+    "hypercolumns": NetworkRow(
+        "Hypercolumns (autoencoder)",
+        lambda spec: EncoderMixture(spec, hypercolumn=True),
+        "",
+        False,
+        8,
+        "Hariharan et al. 2015, arXiv:1411.5752",
+    ),
 }
 
 # Those that are trained on images alone, and serve other networks.

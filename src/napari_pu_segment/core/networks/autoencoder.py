@@ -30,11 +30,14 @@ class Encoder(nn.Module):
         self.code = convolution(n, w, 2 * LATENT, 1)
 
     def levels(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Maps (N, F, ...) at full, half and quarter side; mean and log variance of the code, (N, 2 LATENT, ...)."""
+        """Maps (N, F, ...) at full, half and quarter side; mean and log variance of the code, (N, 2 LATENT, ...).
+
+        The maps are those before their ReLU: what it cuts to 0 tells places apart, too.
+        """
         found = []
         for layer in (self.full, self.middle, self.coarse):
-            x = functional.relu(layer(x))
-            found.append(x)
+            found.append(layer(x))
+            x = functional.relu(found[-1])
         return [*found, self.code(x)]
 
 
@@ -65,7 +68,7 @@ class Autoencoder(Network):
 
     def draw(self, code: torch.Tensor, levels: list[torch.Tensor]) -> torch.Tensor:
         """The image (N, C, ...) of a code (N, LATENT, ...), with help of the encoder's levels."""
-        fine, half, *_ = levels
+        fine, half = (functional.relu(level) for level in levels[:2])
         x = enlarge(functional.relu(self.first(code)), 2)
         x = enlarge(functional.relu(self.second(torch.cat([x, half], 1) if self.skip else x)), 2)
         drawn: torch.Tensor = self.last(torch.cat([x, fine], 1) if self.skip else x)

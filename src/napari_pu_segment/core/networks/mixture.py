@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .autoencoder import LATENT, Encoder
+from . import autoencoder
+from .autoencoder import LATENT
 from .base import NetworkSpec, enlarge
+from .encoder import Encoder
 from .rows import BankNetwork, RowNetwork
 
 MAX_COMPONENTS = 8  # principal components of the features in which clusters are looked for
@@ -100,8 +102,8 @@ class Mixture(nn.Module):
 class BankMixture(BankNetwork):
     """Clusters of the filter bank's features, but for its first maps, the image itself, whose noise tells nothing."""
 
-    def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: NetworkSpec, encoder: Encoder | None = None) -> None:
+        super().__init__(spec, encoder)
         self.n_left_out = spec.in_channels
         n_dims = min(len(self.mean) - self.n_left_out, MAX_COMPONENTS)
         self.mixture = Mixture(len(self.mean), max(spec.clusters, 2), n_dims)
@@ -116,24 +118,35 @@ class BankMixture(BankNetwork):
 
 
 class EncoderMixture(RowNetwork):
-    """Clusters of the intensities and of an autoencoder's code."""
+    """Clusters of the intensities and of an autoencoder's code.
 
-    halo_px = Encoder.halo_px
-    stride_px = Encoder.stride_px
+    Parameters
+    ----------
+    spec : NetworkSpec
+    hypercolumn : bool
+        Whether the finer levels of the autoencoder, too, tell about a place (Hariharan et al. 2015).
+    """
+
+    halo_px = autoencoder.Encoder.halo_px
+    stride_px = autoencoder.Encoder.stride_px
     window_px = 256
     n_left_out = 0
 
-    def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__(spec.in_channels + LATENT)
-        self.encoder = Encoder(spec)
+    def __init__(self, spec: NetworkSpec, *, hypercolumn: bool = False) -> None:
+        super().__init__(spec.in_channels + LATENT + (3 * spec.width if hypercolumn else 0))
+        self.encoder, self._hypercolumn = autoencoder.Encoder(spec), hypercolumn
         self.mixture = Mixture(len(self.mean), max(spec.clusters, 2), min(len(self.mean), MAX_COMPONENTS))
         if spec.ndim == 3:
             self.window_px = 64
 
     def stem(self, x: torch.Tensor) -> torch.Tensor:
-        """The normalised image and its code, enlarged to full side, (N, C + LATENT, [Z,] Y, X), of (N, C, ...)."""
-        code = self.encoder.levels(x)[-1]
-        return torch.cat([x, enlarge(code[:, :LATENT], self.stride_px)], 1)
+        """The normalised image and its code, all at full side, (N, C + LATENT, [Z,] Y, X), of (N, C, ...).
+
+        With a hypercolumn, three levels of as many maps as the encoder is wide lie between the two.
+        """
+        *levels, code = self.encoder.levels(x)
+        finer = [levels[0], enlarge(levels[1], 2), enlarge(levels[2], 4)] if self._hypercolumn else []
+        return torch.cat([x, *finer, enlarge(code[:, :LATENT], self.stride_px)], 1)
 
     def rescale(self, offset: float, factor: float) -> None:
         """See `Mixture.rescale`."""

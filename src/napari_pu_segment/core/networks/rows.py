@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from .. import filters
 from .base import Network, NetworkSpec, Reach
+from .encoder import Encoder
 
 _CHUNK = 2048  # pixels in one matrix product: always the same size, so that its rounding is always the same
 _CLIP = 10.0  # standard deviations; one hot pixel must not outweigh an image
@@ -64,15 +65,35 @@ class RowNetwork(Network):
 
 
 class BankNetwork(RowNetwork):
-    """Whose features are the filter bank (`filters.FILTERS`)."""
+    """Whose features are the filter bank (`filters.FILTERS`), and an encoder's maps where there is one.
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    Parameters
+    ----------
+    spec : NetworkSpec
+    encoder : Encoder, optional
+        It is part of the network, and not trained.
+    """
+
+    def __init__(self, spec: NetworkSpec, encoder: Encoder | None = None) -> None:
         super().__init__(spec.n_features)
         self.filters, self.sigmas_px = spec.filters, spec.sigmas_px
         self.halo_px = filters.halo_px(spec.filters, spec.sigmas_px)
         self.plane_px = spec.plane_px
         self.planes = Reach(filters.halo_px(spec.filters, [sigma / spec.plane_px for sigma in spec.sigmas_px]))
+        self.encoder, self._n_shared = encoder, spec.encoder.n_maps if spec.encoder else 0
+        if encoder is not None:
+            planes, row, _ = encoder.along(3, 0)
+            self.planes = _both(self.planes, planes)
+            both = _both(Reach(self.halo_px), row)
+            self.halo_px, self.stride_px, self.window_px = both.halo_px, both.stride_px, both.window_px
 
     def stem(self, x: torch.Tensor) -> torch.Tensor:
-        """Filter bank (N, F, [Z,] Y, X), float16, of a normalised image (N, C, [Z,] Y, X)."""
-        return filters.compute(x, self.filters, self.sigmas_px, self.plane_px, torch.float16)
+        """Filter bank, float16, and maps of the encoder, (N, F, [Z,] Y, X) of a normalised image (N, C, [Z,] Y, X)."""
+        bank = filters.compute(x, self.filters, self.sigmas_px, self.plane_px, torch.float16)
+        return bank if self.encoder is None else torch.cat([bank, self.encoder.maps(x)[:, : self._n_shared]], 1)
+
+
+def _both(bank: Reach, encoder: Reach) -> Reach:
+    """What both ask of a tile along an axis."""
+    halo = -(-max(bank.halo_px, encoder.halo_px) // encoder.stride_px) * encoder.stride_px
+    return Reach(halo, encoder.stride_px, encoder.window_px)

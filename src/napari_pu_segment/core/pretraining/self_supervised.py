@@ -140,5 +140,5 @@ class Objective:
 OBJECTIVES: dict[str, Objective] = {
     "simclr": Objective("Contrast of places (SimCLR)", SimClr, "Chen et al. 2020, arXiv:2002.05709"),
     "dino": Objective("Self-distillation (DINO)", Dino, "Caron et al. 2021, arXiv:2104.14294"),
-    "swav": Objective("Swapped prototypes (SwAV)", Swav, "Caron et al. 2020, arXiv:2006.09882"),
+    "swav": Objective("Prototypes (SwAV)", Swav, "Caron et al. 2020, arXiv:2006.09882"),
 }

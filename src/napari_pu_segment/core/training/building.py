@@ -12,8 +12,18 @@ from ..errors import InputError
 from ..images.doubts import SCALE_LIMIT
 from ..images.intensity import ChannelStats, Statistics, measure
 from ..model import Model
-from ..networks import Encoder, EncoderSpec, Network, NetworkSpec, OneVsRest, build_network, network_row
-from ..networks.pixel import PixelNetwork
+from ..networks import (
+    CLUSTERINGS,
+    NETWORKS,
+    Encoder,
+    EncoderSpec,
+    Network,
+    NetworkSpec,
+    OneVsRest,
+    build_network,
+    network_row,
+)
+from ..networks.rows import BankNetwork
 from ..progress import Work
 from ..samples import Sample, common_axes
 from .exposure import exposures_differ
@@ -72,7 +82,7 @@ class Basis:
                 )
             network.load_state_dict(start.network.state_dict())
         elif self.encoder is not None:
-            own = network.encoder if isinstance(network, PixelNetwork) else network
+            own = network.encoder if isinstance(network, BankNetwork) else network
             assert own is not None
             own.load_state_dict(self.encoder.state_dict())
         return network.to(choose_device(self.settings.device))
@@ -144,9 +154,10 @@ def _through(spec: NetworkSpec, encoder: Model) -> NetworkSpec:
         )
     if spec.name == own.name:
         return spec.model_copy(update={"width": own.width, "plane_px": own.plane_px})
-    if spec.name != "pixel":
+    if not network_row(spec.name).bank:
+        served = " and ".join(repr(name) for name, row in {**NETWORKS, **CLUSTERINGS}.items() if row.bank)
         raise InputError(
-            f"The encoder is a {own.name!r} network; it serves the network 'pixel' and its own kind, not "
+            f"The encoder is a {own.name!r} network; it serves the networks {served} and its own kind, not "
             f"{spec.name!r}. Choose another network, or none of these encoders."
         )
     seen = EncoderSpec(

@@ -67,7 +67,7 @@ class SettingsForm(QWidget, Generic[SettingsT]):
         super().__init__(parent)
         self._kind = kind
         self._rows: dict[str, Any] = {}
-        self._rules: dict[str, dict[str, Any]] = {}
+        self._rules: dict[str, dict[str, list[Any]]] = {}
         basic, folded = QFormLayout(), QFormLayout()
         own = [name for name in kind.model_fields if name in kind.__annotations__]  # before what the parents bring
         for name, field in sorted(kind.model_fields.items(), key=lambda item: item[0] not in own):
@@ -122,9 +122,12 @@ class SettingsForm(QWidget, Generic[SettingsT]):
         """Only what has an effect can be edited; see `core.settings.only_if`."""
         for name, rule in self._rules.items():
             row, field = self._rows[name], self._kind.model_fields[name]
-            met = all(_get(self._rows[other]) == value for other, value in rule.items())
+            met = all(_get(self._rows[other]) in values for other, values in rule.items())
             titles = {other: self._kind.model_fields[other].title for other in rule}
-            why = ", ".join(f"{titles[other]} is set to {_shown(self._rows[other], rule[other])}" for other in rule)
+            why = ", ".join(
+                f"{titles[other]} is set to {' or '.join(_shown(self._rows[other], value) for value in values)}"
+                for other, values in rule.items()
+            )
             row.setEnabled(met)
             row.setToolTip(field.description if met else f"{field.description} It has an effect only where {why}.")
 
