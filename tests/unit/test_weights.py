@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
@@ -17,7 +18,7 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import load_model, save_model
 from napari_pu_segment.core.networks import ENCODERS, NetworkSpec, build_network
-from napari_pu_segment.core.networks.efficientnet import EfficientNetLite
+from napari_pu_segment.core.networks.published import Published
 from napari_pu_segment.core.pipeline import train
 from napari_pu_segment.core.pretraining import views
 from napari_pu_segment.core.pretraining.settings import PretrainSettings
@@ -31,6 +32,7 @@ from tests.helpers import disk_sample, disks
 
 NAMES = [name for name, row in ENCODERS.items() if row.published]
 TF = "tf_efficientnet_lite0"
+RESNET = "resnet18_stages"
 QUICK = PuSettings(n_steps=20, prior="fixed", class_prior=0.2, threads=1)
 
 
@@ -52,7 +54,7 @@ def tensors_of(name, width=8, seed=0):
 
 def network_of(name, in_channels=1, width=8):
     network = build_network(NetworkSpec(name=name, in_channels=in_channels, ndim=2, width=width), 0).eval()
-    assert isinstance(network, EfficientNetLite)
+    assert isinstance(network, Published)
     return network
 
 
@@ -76,6 +78,10 @@ def test_names_and_shapes_are_those_of_timm():
     assert shapes["blocks.2.1.conv_pwl.weight"] == (40, 240, 1, 1)
     assert shapes["blocks.2.1.bn3.running_mean"] == (40,)
     assert len(shapes) == 5 * (1 + 2 + 4 * 3)
+    shapes = wanted(RESNET)
+    assert shapes["conv1.weight"] == (64, 3, 7, 7)
+    assert shapes["layer2.0.downsample.1.running_mean"] == (128,)
+    assert len(shapes) == 5 * (1 + 4 + 5)
 
 
 def published_stages(name, tensors, x):
@@ -107,7 +113,7 @@ def published_stages(name, tensors, x):
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["efficientnet_lite0", TF])
 def test_stages_are_those_of_the_published_network(name):
     tensors, network, seen = tensors_of(name), network_of(name, 3), []
     for stage in network.blocks:
@@ -123,6 +129,47 @@ def test_stages_are_those_of_the_published_network(name):
     assert [tuple(one.shape[1:]) for one in seen] == [(4, 32, 32), (6, 16, 16), (10, 8, 8)]
     for ours, theirs in zip(seen, stages, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
+
+
+def test_stages_of_resnet_are_those_of_an_independent_one():
+    from monai.networks.nets import resnet18
+
+    theirs = resnet18(spatial_dims=2, n_input_channels=3, conv1_t_stride=2, shortcut_type="B", feed_forward=False)
+    tensors, network, seen = tensors_of(RESNET, 64), network_of(RESNET, 3, 64), []
+    own = theirs.state_dict()
+    assert set(wanted(RESNET)) <= set(own)
+    theirs.load_state_dict({**{key: tensors.get(key, one) for key, one in own.items()}, **_no_offset(own)})
+    theirs.eval()
+    x = torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(1))
+    mean, std = (torch.tensor(one)[:, None, None] for one in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    for layer in (network.layer1, network.layer2):
+        layer.register_forward_hook(lambda module, given, made: seen.append(made))
+    with torch.inference_mode():
+        stem = theirs.act(theirs.bn1(theirs.conv1((x - mean) / std)))
+        first = theirs.layer1(theirs.maxpool(stem))
+        stages = [stem, first, theirs.layer2(first)]
+        network.take(tensors)
+        traits = network.traits(x)
+    assert traits.shape == (2, network.n_traits, 64, 48)
+    assert network.n_traits == 64 + 64 + 128
+    assert float(stages[2].std()) > 0.1
+    # a place of the stem's grid is an even pixel, and between it and the next one lie three quarters of the way
+    for ours, expected in zip([traits[:, :64, ::2, ::2], *seen], [between(stem), *stages[1:]], strict=True):
+        scale = float(expected.abs().max())
+        torch.testing.assert_close(ours / scale, expected / scale, atol=1e-5, rtol=1e-5)
+
+
+def _no_offset(own):
+    return {key: torch.zeros_like(one) for key, one in own.items() if key.endswith("downsample.0.bias")}
+
+
+def between(maps):
+    """Maps of half the side as they are enlarged to even pixels: a quarter of the neighbour before, but at the edge."""
+    for axis in (2, 3):
+        n = maps.shape[axis]
+        before = maps.narrow(axis, 0, n).index_select(axis, torch.arange(n).sub(1).clamp_min(0))
+        maps = 0.75 * maps + 0.25 * before
+    return maps
 
 
 def test_a_grey_image_looks_the_same_in_any_number_of_channels():
@@ -141,15 +188,18 @@ def test_a_grey_image_looks_the_same_in_any_number_of_channels():
 @pytest.mark.parametrize("name", NAMES)
 def test_traits_tell_of_their_own_place_and_of_nothing_beyond_the_halo(name):
     network = network_of(name)
+    widths = [8, 8, 16] if name == RESNET else [4, 6, 10]
+    if name == RESNET:
+        network.pool = nn.AvgPool2d(3, 2, 1)  # of the same places; a maximum has no centre of gravity
     with torch.no_grad():
         for parameter in network.parameters():  # nothing saturates, all weights alike: a place's centre of gravity
             parameter.fill_(0.02 if parameter.ndim > 1 else 0.1)
     side, halo = 192, network.halo_px
     for at in (96, 99):
-        x = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        x = (torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(1)) + 0.5).requires_grad_()
         traits = network.traits(x)[0, :, at, at]
-        assert len(traits) == network.n_traits == 4 + 6 + 10
-        for trait in (traits[0], traits[5], traits[15]):
+        assert len(traits) == network.n_traits == sum(widths)
+        for trait in (traits[0], traits[widths[0]], traits[-1]):
             weight = torch.autograd.grad(trait, x, retain_graph=True)[0][0, 0].abs().numpy()
             rows = weight.sum(1)
             assert rows.sum() > 0
@@ -228,10 +278,12 @@ def test_other_tensors_are_refused(tmp_path, fault, words):
 
 
 def test_what_are_no_weights_is_refused(file, tmp_path):
-    with pytest.raises(InputError, match="Choose one of: efficientnet_lite0, tf_efficientnet_lite0"):
+    with pytest.raises(InputError, match="Choose one of: efficientnet_lite0, tf_efficientnet_lite0, resnet18_stages"):
         read_weights(file, "small", 8)
     with pytest.raises(InputError, match="must be numbers of shape"):
         read_weights(file, TF)
+    with pytest.raises(InputError, match=r"not those of 'resnet18_stages': 'conv1\.weight' must be numbers of shape"):
+        read_weights(file, RESNET, 8)
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_weights(tmp_path / "absent", TF, 8)
     with pytest.raises(InputError, match="are no file"):

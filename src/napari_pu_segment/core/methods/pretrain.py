@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..losses.pu import Risk
 from ..model import Model
 from ..networks import Encoder, built
-from ..networks.efficientnet import EfficientNetLite
+from ..networks.published import Published
 from ..pretraining.self_supervised import OBJECTIVES
 from ..pretraining.settings import PretrainSettings
 from ..pretraining.views import Views, crop_sides, draw_crops
@@ -93,7 +93,7 @@ def train(
     if basis.encoder is not None:
         network.load_state_dict(basis.encoder.state_dict())
     if weights is not None:
-        assert isinstance(network, EfficientNetLite)
+        assert isinstance(network, Published)
         network.take(weights.tensors)
         basis = replace(basis, weights=weights.origin)
 

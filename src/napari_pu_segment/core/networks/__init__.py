@@ -17,6 +17,7 @@ from .mixture import BankMixture, EncoderMixture
 from .one_vs_rest import OneVsRest
 from .pipeline import PipelineNetwork
 from .pixel import PixelNetwork
+from .resnet import ResNetStages
 from .unet import UNet
 
 __all__ = [
@@ -124,6 +125,9 @@ ENCODERS: dict[str, NetworkRow] = {
         32,
         "Tan & Le 2019, arXiv:1905.11946",
         published=True,
+    ),
+    "resnet18_stages": NetworkRow(
+        "ResNet-18, two stages", ResNetStages, "", False, 64, "He et al. 2015, arXiv:1512.03385", published=True
     ),
 }
 

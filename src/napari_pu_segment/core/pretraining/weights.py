@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from ..card import Origin
 from ..errors import InputError, pick
 from ..networks import ENCODERS, NetworkSpec
-from ..networks.efficientnet import EfficientNetLite
+from ..networks.published import Published
 
 MAX_BYTES = 2**30
 _FLOATS = {"F16", "BF16", "F32", "F64"}
@@ -86,5 +86,5 @@ def wanted(network: str, width: int = 0) -> dict[str, tuple[int, ...]]:
         raise InputError(f"The encoder {network!r} takes no published weights. Choose one of: {known}.")
     with torch.device("meta"):
         built = row.build(NetworkSpec(name=network, in_channels=3, ndim=2, width=max(width, 4) if width else row.width))
-    assert isinstance(built, EfficientNetLite)
+    assert isinstance(built, Published)
     return built.published()
