@@ -66,10 +66,18 @@ def test_a_curve_of_each_class(cli, tmp_path):
     assert (done.code, done.err) == (0, "")
     assert json.loads(done.out)["mean_dice"] == 1
     rows = table(tmp_path / "c.csv")
-    assert [row["class"] for row in rows] == ["1"] * 201 + ["2"] * 201
+    assert [row["class"] for row in rows] == ["1"] * 203 + ["2"] * 203
     second = [row for row in rows if row["class"] == "2"]
     assert at(second, 0.39, "pixels")["sensitivity"] == "1"  # 0.4 against 0.55 of the background is 0.42
     assert at(second, 0.44, "pixels")["sensitivity"] == "0"
+    write_image(tmp_path / "second.tif", np.where(truth == 2, truth, 0).astype(np.uint8))
+    given = (*given[:2], tmp_path / "second.tif", *given[3:], "--probability", tmp_path / "chances.npy")
+    assert cli(*given).code == 0
+    assert table(tmp_path / "c.csv") == second, "the truth has nothing of class 1"
+    (tmp_path / "c.csv").unlink()
+    write_image(tmp_path / "second.tif", np.zeros_like(truth))
+    assert "no object" in cli(*given).err
+    assert not (tmp_path / "c.csv").exists()
 
 
 def test_what_does_not_fit_is_told(scene, model, cli, tmp_path):

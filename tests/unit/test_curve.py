@@ -106,6 +106,47 @@ def test_objects_of_each_frame_are_their_own(sources):
     assert curve.at(0.6) == pytest.approx((4 / 6, 4 / 12))
 
 
+def test_objects_of_each_plane_are_their_own_unless_they_go_through(sources):
+    truth, probability = np.zeros((3, 12, 12), np.int32), np.full((3, 12, 12), 0.01, np.float32)
+    truth[:, 4:7, 4:7] = [[[1]], [[1]], [[2]]]
+    probability[:, 4:7, 7:8] = 0.9  # in each plane a middle one pixel beside the object
+    probability[1, 9, 9] = 0.9  # nothing is near it
+    coverage, settings = coverage_of(probability), ObjectSettings(min_size_px=1)
+    assert run(object_curve(probability, truth, coverage, settings)).at(0.6) == pytest.approx((3 / 3, 3 / 4))
+    through = settings.changed({"planewise": False})
+    found = run(object_curve(probability, truth, coverage, through)).at(0.6)
+    assert found == pytest.approx((1 / 2, 1 / 2))  # one object through all planes, and the speck
+
+
+def test_at_the_ends_everything_is_found_and_what_is_sure():
+    probability = np.full((100, 100), 1e-12, np.float32)  # far below what is drawn
+    probability[:10], probability[10:20] = 0.9, 1
+    truth = np.zeros((100, 100), np.uint8)
+    truth[10:30] = 1
+    curve = run(pixel_curve(probability, truth, coverage_of(probability)))
+    assert curve.at(0.5) == (1 / 2, 1 / 2)
+    assert curve.at(0) == (1, 1 / 5)
+    assert curve.at(1) == (1 / 2, 1)
+
+
+def test_a_truth_without_background():
+    probability = np.array([[0.9, 0.9, 0.1, 0.1]] * 2, np.float32)
+    whole = run(object_curve(probability, np.ones((2, 4)), coverage_of(probability), ObjectSettings(min_size_px=1)))
+    assert whole.at(0.5) == (1, 1)
+    halves = np.array([[5, 5, 9, 9]] * 2)
+    found = run(object_curve(probability, halves, coverage_of(probability), ObjectSettings(min_size_px=1)))
+    assert found.at(0.5) == (1 / 2, 1)
+    assert run(pixel_curve(probability, np.ones((2, 4)), coverage_of(probability))).at(0.5) == (1 / 2, 1)
+
+
+def test_pixels_of_just_the_threshold_are_in_the_mask():
+    probability = np.array([[0.5, 0.5, 0.1, 0.1]], np.float32)  # as votes of trees are
+    coverage = coverage_of(probability)
+    assert coverage.coverage_at(0.5) == threshold_mask(probability, 0.5).mean() == 0.5
+    curve = estimated_curve(coverage, 0.5)  # odds of 1 and 1/9 come to 3 and 1/3, so that half of all are objects
+    assert curve.at(0.3) == pytest.approx((0.75, 0.75), abs=BIN)
+
+
 def test_a_middle_one_pixel_beside_finds():
     truth = np.zeros((9, 9), np.int32)
     truth[4, 4] = 3

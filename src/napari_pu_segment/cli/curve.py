@@ -81,7 +81,7 @@ def write_measured(
     import numpy as np
 
     from ..core.classes import thresholds_of
-    from ..core.curve import check_truth, curve_table
+    from ..core.curve import check_truth, curve_table, no_object
     from ..core.samples import IGNORE
     from ..io import read_probability
 
@@ -93,13 +93,18 @@ def write_measured(
         )
     limits = thresholds_of(0.5, len(chances)) if stacked else 0.5
     labels = None if valid is None else np.where(np.asarray(valid), 0, IGNORE).astype(np.uint8)
+    numbers = np.unique(true if labels is None else true[labels != IGNORE])
     curves: list[Curve] = []
     names: list[str] = []
     for index, one in enumerate(_each(chances, limits)):
+        if stacked and index + 1 not in numbers:
+            continue  # nothing of that class can be found or missed
         check_truth(one, true)
         found = _measured(one, true == index + 1 if stacked else true, labels, settings, file, path.name)
         curves += found
         names += [str(index + 1)] * len(found)
+    if not curves:
+        raise no_object()
     make_folder(path.parent)
     curve_table(curves, names if stacked else ()).write_csv(path)
 

@@ -167,15 +167,14 @@ def typical_size(touched: np.ndarray, untouched: np.ndarray) -> float:
     return float(sizes[np.searchsorted(area, area[-1] / 2)])
 
 
-def bins_of(probability: np.ndarray) -> np.ndarray:
+def bins_of(probability: np.ndarray | np.float64) -> np.ndarray:
     """Bin of each probability, int32 of the same shape."""
     return np.clip(np.floor(_position(probability) + _EDGE), 0, N_BINS - 1).astype(np.int32)
 
 
 def first_bin(threshold: float) -> int:
-    """The lowest bin whose pixels all reach a threshold, up to the width of a bin; 0..N_BINS."""
-    position = float(_position(np.float64(threshold)))
-    return math.ceil(position - _EDGE) if threshold < 1 else N_BINS - 1
+    """The lowest bin with pixels that reach a threshold, up to the width of a bin; 0..N_BINS - 1."""
+    return int(bins_of(np.float64(threshold)))
 
 
 def threshold_of(index: int) -> float:

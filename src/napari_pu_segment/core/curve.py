@@ -76,7 +76,7 @@ def estimated_curve(coverage: Coverage, threshold: float) -> Curve:
     Returns
     -------
     Curve
-        Of `N_POINTS` thresholds.
+        Of 0, `N_POINTS` thresholds in equal steps of the score, and 1.
     """
     bins = np.flatnonzero(coverage.pixels)
     counts = coverage.pixels[bins].astype(np.float64)
@@ -112,7 +112,7 @@ def pixel_curve(probability: Array, truth: Array, coverage: Coverage, labels: Ar
     Returns
     -------
     Curve
-        Of `N_POINTS` thresholds.
+        Of 0, `N_POINTS` thresholds in equal steps of the score, and 1.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def curve_table(curves: Sequence[Curve], classes: Sequence[str] = ()) -> Table:
 
 def _of_histograms(coverage: Coverage, objects: np.ndarray, source: Source) -> Curve:
     """The curve from how many pixels of objects there are by score, (N_BINS,), among those of the coverage."""
-    thresholds = thresholds_over(coverage)
+    thresholds = np.array([0, *thresholds_over(coverage), 1])
     at = [first_bin(threshold) for threshold in thresholds]
     found, covered = (np.append(np.cumsum(counts[::-1])[::-1], 0)[at] for counts in (objects, coverage.pixels))
     total = objects.sum()

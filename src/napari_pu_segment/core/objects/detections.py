@@ -9,7 +9,7 @@ from ..classes import threshold_mask
 from ..coverage import Coverage
 from ..curve import Curve, check_truth, no_object, thresholds_over
 from ..progress import Work, shifted
-from ..samples import IGNORE, alone, checked_axes, neighbours
+from ..samples import IGNORE, alone, checked_axes
 from . import ObjectSettings, find_objects
 
 N_SCORES, N_AREAS = 11, 12  # thresholds that are tried
@@ -62,7 +62,8 @@ def object_curve(
     ignored = None if labels is None else labels == IGNORE
     axes = checked_axes(axes, (1, *probability.shape), "The probability")
     true = yield from _true_objects(truth, ignored, settings, axes)
-    n_true, near = len(np.unique(true)) - 1, around(true, axes)
+    n_alone = len(alone(axes[1:], true.shape, settings.planewise)[0])
+    n_true, near = int(true.max()), around(true, n_alone)
     thresholds, figures = _tried(coverage), []
     for i, threshold in enumerate(thresholds):
         mask = threshold_mask(probability, float(threshold), labels)
@@ -81,10 +82,17 @@ def middles(objects: np.ndarray, probability: np.ndarray) -> np.ndarray:
     return np.array(ndimage.center_of_mass(weights, objects, names)).reshape(-1, objects.ndim)
 
 
-def around(truth: np.ndarray, axes: str = "") -> np.ndarray:
-    """A label image ([T,] [Z,] Y, X) whose objects are one pixel larger, but not into each other or another time."""
-    beside = neighbours(checked_axes(axes, (1, *truth.shape), "The truth"), diagonal=True)
-    return np.where(truth > 0, truth, ndimage.grey_dilation(truth, footprint=beside))
+def around(truth: np.ndarray, n_alone: int = 0) -> np.ndarray:
+    """A label image whose objects are one pixel larger, but not into each other.
+
+    Parameters
+    ----------
+    truth : ndarray of integers, ([T,] [Z,] Y, X)
+    n_alone : int
+        Along so many of the first axes nothing grows: what differs in them is of another time, or another plane.
+    """
+    size = (1,) * n_alone + (3,) * (truth.ndim - n_alone)
+    return np.where(truth > 0, truth, ndimage.grey_dilation(truth, size=size))
 
 
 def matches(places: np.ndarray, near: np.ndarray) -> int:
