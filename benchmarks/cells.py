@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import napari_pu_segment as pu
 from benchmarks.smears import Smear, smear
 from benchmarks.zero_strokes import clustered, dice, images_of, k_means, otsu
+from napari_pu_segment.core.clustering.clusters import CLUSTERERS
 from napari_pu_segment.core.clustering.proposal import sure_strokes
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.model import Model
@@ -40,6 +41,7 @@ from napari_pu_segment.core.training.pu_settings import PuSettings
 N_IMAGES, N_FEW = 12, 3  # of each diagnosis; labelled ones
 FIND = METHODS["nuclei"].settings(smallest_px=8, largest_px=24)
 DESCRIBED = (("profiles",), ("shapes",), ("intensities",), ("shapes", "intensities"), ("encoder",))
+BEST = ("shapes", "intensities")  # what the other ways to find clusters look at, of exact objects
 Row = dict[str, object]
 
 
@@ -98,13 +100,17 @@ def of_smears(folder: Path, seed: int) -> Iterator[Row]:
     for objects, find in FINDS.items():
         scenes = [scene(one.image, found) for one, found in zip(smears, find(smears, seed), strict=True)]
         true = np.concatenate([true_classes(*pair) for pair in zip(scenes, [one.kinds for one in smears], strict=True)])
-        for describe in DESCRIBED:
-            settings = ClassifySettings(n_classes=3, describe=describe, seed=seed)
-            classes = run(classify(scenes, settings, encoder if "encoder" in describe else None))
+        ways = {" + ".join(describe): {"describe": describe} for describe in DESCRIBED}
+        if objects == "exact":
+            names = [name for name in CLUSTERERS if name != ClassifySettings().clusterer]
+            ways |= {f"{' + '.join(BEST)}, {name}": {"describe": BEST, "clusterer": name} for name in names}
+        for told, changes in ways.items():
+            settings = ClassifySettings(n_classes=3, seed=seed).changed(changes)
+            classes = run(classify(scenes, settings, encoder if "encoder" in settings.describe else None))
             known = true > 0
             scores = class_scores(classes.numbers[known], classes.chances[known], true[known])
             images = of_images(classes.proportions(), diagnoses, seed)
-            way = f"{objects}: {' + '.join(describe)}"
+            way = f"{objects}: {told}"
             yield {"task": "smears", "way": way, "n": len(true), "n_known": int(known.sum()), **scores, **images}
 
 

@@ -33,6 +33,8 @@ WAYS = {
     "default": ClassifySettings(),
     "three classes": ClassifySettings(n_classes=3),
     "gaussians": ClassifySettings(clusterer="gaussians"),
+    "spectral": ClassifySettings(clusterer="spectral"),
+    "dbscan": ClassifySettings(clusterer="dbscan"),
     "profiles and shapes": ClassifySettings(describe=("profiles", "shapes")),
     "shapes and intensities": ClassifySettings(describe=("shapes", "intensities")),
 }

@@ -77,7 +77,10 @@ WAYS: dict[str, Way] = {
     "otsu": otsu,
     "k_means": k_means,
     "cluster": lambda image, seed: clustered(image, seed) >= 0.5,
-    "cluster k_means": lambda image, seed: clustered(image, seed, clusterer="k_means") >= 0.5,
+    **{
+        f"cluster {name}": lambda image, seed, name=name: clustered(image, seed, clusterer=name) >= 0.5  # type: ignore[misc]
+        for name in ("k_means", "spectral", "dbscan")
+    },
     **{
         f"{network} {loss}": lambda image, seed, network=network, loss=loss: (  # type: ignore[misc]
             clustered(image, seed, network=network, latent_loss=loss) >= 0.5

@@ -95,3 +95,19 @@ def test_what_cannot_be_done_is_said_in_one_sentence(files, cli, tmp_path):
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "9 classes want 45 or more" in done.err
     assert not (tmp_path / "a").exists()
+
+
+def test_classes_are_counted(files, cli, tmp_path):
+    image, objects, out = files / "i5.tif", files / "o5.tif", tmp_path / "out"
+    start = ("classify", image, "--objects", objects, "--out", out, "--set", "clusterer=dbscan")
+    done = cli(*start, "--json")
+    assert (done.code, done.err) == (0, "")
+    told = json.loads(done.out)
+    n = len(told["class_counts"])
+    assert told["fits_nowhere"] == n
+    assert sum(told["class_counts"]) == 16
+    assert f"class_{n}_fraction" in rows(out / "images.csv")[0]
+    assert f"of class {n}, which fits nowhere" in cli(*start).out
+    whole = cli("classify", image, "--objects", objects, "--out", out, "--set", "clusterer=spectral", "--json")
+    assert whole.code == 0
+    assert "fits_nowhere" not in json.loads(whole.out)

@@ -107,6 +107,28 @@ def test_classes_come_into_table_layer_and_file(make_viewer, qtbot, tmp_path, mo
     assert panel.button.text() == "Find classes"
 
 
+def test_classes_that_are_counted_are_told_with_what_fits_nowhere(make_viewer, qtbot):
+    viewer = make_viewer()
+    pixels, objects = squares()
+    pixels[4:21, 4:21] = np.linspace(-200, 200, 17)  # the first object is like none of the others
+    image, labels = viewer.add_image(pixels, name="it"), viewer.add_labels(objects, name="mine")
+    widget = MainWidget(viewer)
+    qtbot.addWidget(widget)
+    panel, table = widget.classify_panel, widget.objects_panel
+    said = []
+    widget.session.said.connect(lambda text, failed: said.append((text, failed)))
+    table.measure_layer(labels)
+    qtbot.waitUntil(lambda: not table.running and table.model.rowCount() == 20)
+    panel.form.set_value(panel.form.value().changed({"clusterer": "dbscan", "n_classes": 9}))
+    press(qtbot, panel, panel.button)
+    assert said[-1] == ("20 objects in 2 classes.", False)
+    assert "class 2, which fits nowhere: " in panel.count_label.text()
+    layer = widget.session.book.member(image, "classes").data
+    assert set(np.unique(layer)) == {0, 1, 2}
+    assert layer[12, 12] == 2
+    assert panel.map_plot.n_points() == 20
+
+
 def test_all_open_images_are_classified_together(make_viewer, qtbot, tmp_path, monkeypatch):
     viewer = make_viewer()
     pixels, objects = squares()

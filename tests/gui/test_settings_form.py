@@ -14,10 +14,12 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from napari_pu_segment.core.clustering.clusters import CLUSTERERS
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
+from napari_pu_segment.core.objects.classify import ClassifySettings
 from napari_pu_segment.core.settings import OneOf, Settings, advanced
 from napari_pu_segment.gui.parts.settings_form import NumberBox, SettingsForm, fold
 
@@ -265,3 +267,16 @@ def test_one_of_several_values_gives_a_setting_its_effect(qtbot):
         assert "only where" not in steps.toolTip()
         network.setCurrentIndex(network.findData("bank"))
         assert not steps.isEnabled()
+
+
+def test_a_setting_that_heeds_several_choices_is_grey_for_the_others(qtbot):
+    form = SettingsForm(ClassifySettings)
+    qtbot.addWidget(form)
+    clusterer, number = form.findChild(QComboBox, "clusterer"), form.findChild(QSpinBox, "n_classes")
+    for name in CLUSTERERS:
+        clusterer.setCurrentIndex(clusterer.findData(name))
+        assert number.isEnabled() == (name != "dbscan")
+    words = "only where Clusters is set to Gaussian mixture or K-means or Spectral"
+    assert words in number.toolTip()
+    clusterer.setCurrentIndex(clusterer.findData("spectral"))
+    assert words not in number.toolTip()

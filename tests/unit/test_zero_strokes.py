@@ -154,7 +154,7 @@ def test_the_score_is_the_root_of_the_log_odds():
     mixture = Mixture(1, 2, 1)
     # N(0, 1) of weight 0.8 and N(3, 0.5^2) of weight 0.2, the second is the object
     constants = torch.tensor([math.log(0.8), math.log(0.2) + math.log(2)])
-    mixture.set_clusters(torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, -6.0]), constants)
+    mixture.set_clusters(torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, -6.0]), constants, torch.arange(2))
     mixture.set_objects(torch.tensor([False, True]))
     with torch.inference_mode():
         found = mixture(torch.tensor([[0.0, 3.0]]))[0].tolist()
@@ -171,7 +171,8 @@ def test_the_score_is_the_root_of_the_log_odds():
 def test_one_side_alone():
     mixture = Mixture(1, 2, 1)
     # N(0, 1) and N(0, 4^2) alike: the wide one is the object, above 0 alone
-    mixture.set_clusters(torch.tensor([[1.0], [0.25]]), torch.zeros(2), torch.tensor([0.0, math.log(0.25)]))
+    constants = torch.tensor([0.0, math.log(0.25)])
+    mixture.set_clusters(torch.tensor([[1.0], [0.25]]), torch.zeros(2), constants, torch.arange(2))
     x = torch.tensor([[-4.0, 0.0, 0.5, 4.0]])
     mixture.set_objects(torch.tensor([False, True]))
     with torch.inference_mode():

@@ -164,9 +164,10 @@ def _all_objects(stems: Sequence[str], scenes: Sequence[Scene], found: Classes, 
 def _tell(report: dict[str, Any], found: Classes, out: Path, as_json: bool) -> None:
     counts = [int((found.numbers == k + 1).sum()) for k in range(found.chances.shape[1])]
     if as_json:
-        typer.echo(json.dumps({**report, "class_counts": counts, "out": str(out)}))
+        more = {"fits_nowhere": len(counts)} if found.odd else {}
+        typer.echo(json.dumps({**report, "class_counts": counts, **more, "out": str(out)}))
         return
-    told = ", ".join(f"{n} of class {k}" for k, n in enumerate(counts, 1))
+    told = ", ".join(f"{n} of {title}" for n, title in zip(counts, found.titles, strict=True))
     typer.echo(f"{out / 'objects.csv'}: {len(found.numbers)} objects, {told}")
     for name in ("against_truth", "images_learnt"):
         if name in report:

@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import InputError
-from ..progress import Progress, Work
+from ..progress import Work
+from .components import Components, gaussians, k_means
+from .landmarks import LANDMARKS, dbscan, spectral
 
-_SOFTENING = 1e-3  # added to variances, which are about 1: what is narrower is noise of the sensor or of its rounding
-_ROUNDS = 20  # of five steps each, until a mixture must do
 _EVEN = 0.75  # Otsu's separability of values that are spread evenly; two humps have more
-
-
-@dataclass(frozen=True, eq=False)
-class Components:
-    """K Gaussian components of D dimensions.
-
-    Parameters
-    ----------
-    means : ndarray, (K, D)
-    whitening : ndarray, (K, D, D)
-        x W is whitened: the covariance of component k is (W W^T)^-1.
-    log_weights : ndarray, (K,)
-    """
-
-    means: np.ndarray
-    whitening: np.ndarray
-    log_weights: np.ndarray
-
-    @property
-    def constants(self) -> np.ndarray:
-        """log w_k N(m_k; m_k, S_k) of each component (K,), but for the power of 2 pi that all share."""
-        return np.asarray(self.log_weights + np.linalg.slogdet(self.whitening)[1])
 
 
 @dataclass(frozen=True)
 class ClustererRow:
-    """One way to find clusters: a title, K components of rows (n, D) from K and a seed (long work), and its source."""
+    """One way to find clusters.
+
+    Parameters
+    ----------
+    title : str
+    find : callable
+        Components of rows (n, D), from how many clusters are asked for and a seed (long work).
+    reference : str
+    landmarks : int
+        How many components clusters are joined from; 0 where each cluster is one.
+    counts : bool
+        Whether it finds the number of clusters, too, and does not heed what is asked for.
+    """
 
     title: str
     find: Callable[[np.ndarray, int, int], Work[Components]]
     reference: str
+    landmarks: int = 0
+    counts: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,33 +64,6 @@ class NamingRow:
 
     title: str
     name: Callable[[Looks], np.ndarray]
-
-
-def gaussians(rows: np.ndarray, n_clusters: int, seed: int) -> Work[Components]:
-    """A Gaussian mixture by expectation maximisation, begun from K-means (Dempster, Laird, Rubin 1977)."""
-    from sklearn.mixture import GaussianMixture  # slow to import
-
-    found = GaussianMixture(n_clusters, reg_covar=_SOFTENING, max_iter=5, warm_start=True, random_state=seed)
-    for step in range(_ROUNDS):
-        yield Progress(step, _ROUNDS, "Looking for clusters")
-        with _quietly():
-            found.fit(rows)
-        if found.converged_:
-            break
-    return Components(found.means_, found.precisions_cholesky_, np.log(found.weights_))
-
-
-def k_means(rows: np.ndarray, n_clusters: int, seed: int) -> Work[Components]:
-    """K-means (Lloyd 1982), as Gaussians that all have one variance and the same weight."""
-    from sklearn.cluster import KMeans
-
-    yield Progress(0, 1, "Looking for clusters")
-    with _quietly():
-        found = KMeans(n_clusters, n_init=4, random_state=seed).fit(rows)
-    n_dims = rows.shape[1]
-    deviation = np.sqrt(found.inertia_ / rows.size + _SOFTENING)
-    whitening = np.broadcast_to(np.eye(n_dims) / deviation, (n_clusters, n_dims, n_dims))
-    return Components(found.cluster_centers_, whitening, np.full(n_clusters, -np.log(n_clusters)))
 
 
 def principal(rows: np.ndarray, n_dims: int, seed: int) -> np.ndarray:
@@ -163,20 +126,17 @@ def boundary(scores: np.ndarray) -> float:
     return threshold if eta > _EVEN else 0.0
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """One thread, so that the same seed gives the same bytes; and no warnings that clusters moved until the end."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 CLUSTERERS: dict[str, ClustererRow] = {
     "gaussians": ClustererRow("Gaussian mixture", gaussians, "Dempster, Laird, Rubin 1977, JRSS B 39:1"),
     "k_means": ClustererRow("K-means", k_means, "Lloyd 1982, IEEE TIT 28:129"),
+    "spectral": ClustererRow("Spectral", spectral, "Yan, Huang, Jordan 2009, KDD", LANDMARKS),
+    "dbscan": ClustererRow("DBSCAN", dbscan, "Ester, Kriegel, Sander, Xu 1996, KDD", LANDMARKS, counts=True),
 }
+ASKED = tuple(name for name, row in CLUSTERERS.items() if not row.counts)  # that heed how many are asked for
+CLUSTERERS_TOLD = (
+    "Gaussians differ in size and shape; K-means do not. Spectral clusters may have any form, and are parted where "
+    "they hang together least. DBSCAN counts them itself, by gaps, and puts together what fits nowhere."
+)
 NAMINGS: dict[str, NamingRow] = {
     "auto": NamingRow("Automatic", automatic),
     "dabs": NamingRow("What positive strokes lie on", named),

@@ -11,7 +11,7 @@ from ..losses.vae import LATENT_LOSSES
 from ..networks import CLUSTERINGS
 from ..settings import OneOf, advanced, only_if
 from ..training.network_settings import NetworkSettings
-from .clusters import CLUSTERERS, NAMINGS
+from .clusters import ASKED, CLUSTERERS, CLUSTERERS_TOLD, NAMINGS
 
 _PRIORS = {"auto": "Automatic", "fixed": "Fixed"}
 _ENCODER = {"network": ("autoencoder", "hypercolumns")}
@@ -44,10 +44,16 @@ class ClusterSettings(NetworkSettings):
         description="Objects are brighter than background, or darker: what differs to the other side is none.",
     )
     clusterer: Annotated[str, OneOf(CLUSTERERS)] = advanced(
-        default="gaussians", title="Clusters", description="Gaussians differ in size and shape; K-means do not."
+        default="gaussians", title="Clusters", description=CLUSTERERS_TOLD
     )
-    n_clusters: int = advanced(
-        default=2, ge=2, le=64, title="Number of clusters", description="More of them want to be named by dabs."
+    n_clusters: int = only_if(
+        other={"clusterer": ASKED},
+        folded=True,
+        default=2,
+        ge=2,
+        le=64,
+        title="Number of clusters",
+        description="More of them want to be named by dabs. Spectral ones are 32 at most.",
     )
     filters: Annotated[tuple[Annotated[str, OneOf(FILTERS)], ...], Field(min_length=1)] = advanced(
         default=("gaussian",), title="Filters", description="Of the filter bank."
@@ -99,5 +105,10 @@ class ClusterSettings(NetworkSettings):
 
     @property
     def clusters(self) -> int:
-        """How many clusters the network holds."""
-        return self.n_clusters
+        """How many clusters are asked for; 0 where they are counted."""
+        return 0 if CLUSTERERS[self.clusterer].counts else self.n_clusters
+
+    @property
+    def landmarks(self) -> int:
+        """How many landmarks they are joined from; 0 where each cluster is one Gaussian."""
+        return CLUSTERERS[self.clusterer].landmarks

@@ -125,7 +125,7 @@ def _find(network: BankMixture | EncoderMixture, sampler: PixelSampler, settings
     found = yield from CLUSTERERS[settings.clusterer].find(rows @ directions, settings.n_clusters, settings.seed)
     weight = np.einsum("fd,kde->kef", directions, found.whitening).reshape(-1, rows.shape[1])
     bias = -np.einsum("kd,kde->ke", found.means, found.whitening).reshape(-1)
-    network.mixture.set_clusters(*map(torch.from_numpy, (weight, bias, found.constants)))
+    network.mixture.set_clusters(*map(torch.from_numpy, (weight, bias, found.constants, found.groups)))
 
 
 def _looks(network: BankMixture | EncoderMixture, sampler: PixelSampler, basis: Basis) -> Looks:
@@ -133,7 +133,7 @@ def _looks(network: BankMixture | EncoderMixture, sampler: PixelSampler, basis: 
     batch = sampler.everything(np.random.default_rng(basis.settings.seed))
     with torch.inference_mode():
         x = network.standardised(batch.features.T.to(network.mean.device))
-        shares = network.mixture.log_densities(x).softmax(0).T.cpu().numpy()  # (n, K)
+        shares = network.mixture.shares(x).T.cpu().numpy()  # (n, G)
     n_channels = basis.spec.in_channels
     brightness = batch.features[batch.parts["unlabelled"], :n_channels].mean(1).numpy()
     of_kind = {
@@ -160,7 +160,7 @@ def _name(
     if settings.one_sided:
         with torch.inference_mode():
             x = network.standardised(sampler.unlabelled.T.to(network.mean.device))  # (F, n)
-            shares = mixture.log_densities(x).softmax(0)
+            shares = mixture.shares(x)
             weights = torch.stack([shares[~objects].sum(0), shares[objects].sum(0)])
             weights = weights / weights.sum(1, keepdim=True)
             background, found = (x @ weights.T).T

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from torch import nn
 from torch.nn import functional
 
@@ -41,8 +41,15 @@ class NetworkSpec(BaseModel):
     sigmas_px: Annotated[tuple[Annotated[float, Field(gt=0, le=64)], ...], Field(max_length=16)] = ()
     plane_px: Annotated[float, Field(ge=0.01, le=100)] = 1.0  # distance of planes, in pixels, to a network in 3-D
     clusters: Annotated[int, Field(ge=0, le=64)] = 0  # of a network that needs no labels
+    landmarks: Annotated[int, Field(ge=0, le=256)] = 0  # that clusters are joined from; 0: each is one Gaussian
     encoder: EncoderSpec | None = None
     n_bytes: Annotated[int, Field(ge=0, le=2**28)] = 0  # of the classifiers that a search found
+
+    @model_serializer(mode="wrap")
+    def _serialise(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `landmarks` where there are none, as files were before there could be any."""
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name != "landmarks" or value}
 
     @property
     def n_features(self) -> int:

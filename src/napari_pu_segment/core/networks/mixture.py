@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..errors import ModelFileError
 from . import autoencoder
 from .autoencoder import LATENT
 from .base import NetworkSpec, enlarge
@@ -15,7 +16,7 @@ MAX_COMPONENTS = 8  # principal components of the features in which clusters are
 
 
 class Mixture(nn.Module):
-    """Gaussian components, some of which are objects.
+    """Gaussian components, some of which are objects; a cluster is one of them, or several.
 
     The score is g(log sum over objects of w_k N(x; m_k, S_k) - log sum over the others of w_k N(x; m_k, S_k)) with
     g(s) = sign(s) sqrt|s|: where both are Gaussians alike, it grows with the distance from where they are equally
@@ -28,15 +29,18 @@ class Mixture(nn.Module):
     Parameters
     ----------
     n_features : int
-    n_clusters : int
+    n_components : int
+        K.
     n_dims : int
-        Dimensions D of the clusters.
+        Dimensions D of the components.
+    joined : bool
+        Whether a cluster may be several components.
     """
 
-    def __init__(self, n_features: int, n_clusters: int, n_dims: int) -> None:
+    def __init__(self, n_features: int, n_components: int, n_dims: int, *, joined: bool = False) -> None:
         super().__init__()
-        self.n_clusters = n_clusters
-        self.whiten = nn.Linear(n_features, n_clusters * n_dims)
+        self.n_components = n_components
+        self.whiten = nn.Linear(n_features, n_components * n_dims)
         self.constants: torch.Tensor
         self.objects: torch.Tensor
         self.side: torch.Tensor
@@ -44,8 +48,10 @@ class Mixture(nn.Module):
         self.floor: torch.Tensor
         self.offset: torch.Tensor
         self.factor: torch.Tensor
-        self.register_buffer("constants", torch.zeros(n_clusters))
-        self.register_buffer("objects", torch.arange(n_clusters) == 0)
+        self.groups: torch.Tensor
+        self.register_buffer("constants", torch.zeros(n_components))
+        self.register_buffer("objects", torch.arange(n_components) == 0)
+        self.register_buffer("groups", torch.arange(n_components), persistent=joined)
         self.register_buffer("side", torch.zeros(n_features))
         self.register_buffer("level", -torch.ones(()))
         self.register_buffer("floor", torch.zeros(()))
@@ -55,7 +61,7 @@ class Mixture(nn.Module):
     def log_densities(self, x: torch.Tensor) -> torch.Tensor:
         """log w_k N(x; m_k, S_k) of every component (K, n), but for a common constant, of features (F, n)."""
         white = torch.addmm(self.whiten.bias[:, None], self.whiten.weight, x)
-        parts: torch.Tensor = white.reshape(self.n_clusters, -1, x.shape[1])
+        parts: torch.Tensor = white.reshape(self.n_components, -1, x.shape[1])
         return self.constants[:, None] - parts.square().sum(1) / 2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -66,17 +72,33 @@ class Mixture(nn.Module):
         side = (torch.mv(x.T, self.side)[None] - self.level).clamp(-1, 1)
         return (self.floor + (scores - self.floor) * side - self.offset) * self.factor
 
+    def shares(self, x: torch.Tensor) -> torch.Tensor:
+        """How likely features (F, n) are of each of the G clusters, (G, n)."""
+        likely = self.log_densities(x).softmax(0)
+        return torch.stack([likely[self.groups == k].sum(0) for k in range(self.n_clusters)])
+
+    @property
+    def n_clusters(self) -> int:
+        """G: how many clusters the components make."""
+        return int(self.groups.max()) + 1
+
     @torch.no_grad()
-    def set_clusters(self, weight: torch.Tensor, bias: torch.Tensor, constants: torch.Tensor) -> None:
-        """Take the clusters: the whitening layer, (K D, F) and (K D), and log w_k N(m_k; m_k, S_k), (K,)."""
+    def set_clusters(
+        self, weight: torch.Tensor, bias: torch.Tensor, constants: torch.Tensor, groups: torch.Tensor
+    ) -> None:
+        """Take the components: the whitening layer, (K D, F) and (K D), log w_k N(m_k; m_k, S_k), (K,), and clusters.
+
+        `groups` (K,) says which cluster, 0..G - 1, each of them belongs to.
+        """
         self.whiten.weight.copy_(weight)
         assert self.whiten.bias is not None
         self.whiten.bias.copy_(bias)
         self.constants.copy_(constants)
+        self.groups.copy_(groups)
 
     def set_objects(self, objects: torch.Tensor) -> None:
-        """Say which clusters (K,) are objects, to whatever side; a score of 0 comes to mean as likely as not again."""
-        self.objects.copy_(objects)
+        """Say which clusters (G,) are objects, to whatever side; a score of 0 comes to mean as likely as not again."""
+        self.objects.copy_(objects[self.groups])
         self.side.zero_()
         self.level.fill_(-1)
         self.offset.zero_()
@@ -92,6 +114,12 @@ class Mixture(nn.Module):
         self.side.copy_(side)
         self.level.copy_(side @ background)
 
+    def check(self) -> None:
+        """Refuse clusters that are not numbered 0, 1, 2 ...; raises `ModelFileError`."""
+        found = set(self.groups.tolist())
+        if found != set(range(len(found))):
+            raise ModelFileError("The model file contradicts itself: its clusters are not numbered from 0 on.")
+
     @torch.no_grad()
     def rescale(self, offset: float, factor: float) -> None:
         """Turn every score s into (s - offset) * factor."""
@@ -106,7 +134,11 @@ class BankMixture(BankNetwork):
         super().__init__(spec, encoder)
         self.n_left_out = spec.in_channels
         n_dims = min(len(self.mean) - self.n_left_out, MAX_COMPONENTS)
-        self.mixture = Mixture(len(self.mean), max(spec.clusters, 2), n_dims)
+        self.mixture = _mixture(len(self.mean), spec, n_dims)
+
+    def check(self) -> None:
+        """See `Mixture.check`."""
+        self.mixture.check()
 
     def rescale(self, offset: float, factor: float) -> None:
         """See `Mixture.rescale`."""
@@ -135,7 +167,7 @@ class EncoderMixture(RowNetwork):
     def __init__(self, spec: NetworkSpec, *, hypercolumn: bool = False) -> None:
         super().__init__(spec.in_channels + LATENT + (3 * spec.width if hypercolumn else 0))
         self.encoder, self._hypercolumn = autoencoder.Encoder(spec), hypercolumn
-        self.mixture = Mixture(len(self.mean), max(spec.clusters, 2), min(len(self.mean), MAX_COMPONENTS))
+        self.mixture = _mixture(len(self.mean), spec, min(len(self.mean), MAX_COMPONENTS))
         if spec.ndim == 3:
             self.window_px = 64
 
@@ -148,6 +180,10 @@ class EncoderMixture(RowNetwork):
         finer = [levels[0], enlarge(levels[1], 2), enlarge(levels[2], 4)] if self._hypercolumn else []
         return torch.cat([x, *finer, enlarge(code[:, :LATENT], self.stride_px)], 1)
 
+    def check(self) -> None:
+        """See `Mixture.check`."""
+        self.mixture.check()
+
     def rescale(self, offset: float, factor: float) -> None:
         """See `Mixture.rescale`."""
         self.mixture.rescale(offset, factor)
@@ -155,3 +191,8 @@ class EncoderMixture(RowNetwork):
     def _score(self, x: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = self.mixture(x)
         return scores
+
+
+def _mixture(n_features: int, spec: NetworkSpec, n_dims: int) -> Mixture:
+    n_components = spec.landmarks or max(spec.clusters, 2)
+    return Mixture(n_features, n_components, n_dims, joined=spec.landmarks > 0)

@@ -11,13 +11,13 @@ from numpy.typing import DTypeLike
 from pydantic import Field
 from scipy.special import logsumexp
 
-from ..clustering.clusters import CLUSTERERS, Components, principal
+from ..clustering.clusters import ASKED, CLUSTERERS, CLUSTERERS_TOLD, principal
 from ..errors import InputError
 from ..model import Model
 from ..progress import Progress, Ticker, Work, shifted
 from ..robust import LEAST, modified_z
 from ..samples import Array, check_spatial
-from ..settings import OneOf, Settings, advanced
+from ..settings import OneOf, Settings, advanced, only_if
 from ..table import Table
 from .encoded import map_means
 from .profiles import profile, step_px
@@ -55,19 +55,29 @@ class Classes:
     Parameters
     ----------
     numbers : ndarray of int64, (N,)
-        Their classes, 1..K; class 1 has most objects.
+        Their classes, 1..K; class 1 has most objects, but for what fits nowhere, which is the last.
     chances : ndarray, (N, K)
         How likely each is to be of each class.
     embedding : ndarray, (N, D)
         Near each other where objects are alike.
     counts : tuple of int
         Number of objects of each scene.
+    odd : bool
+        Whether the last class is what fits nowhere.
     """
 
     numbers: np.ndarray
     chances: np.ndarray
     embedding: np.ndarray
     counts: tuple[int, ...]
+    odd: bool = False
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What each class is called, in a sentence."""
+        n_classes = self.chances.shape[1]
+        last = (f"class {n_classes}, which fits nowhere",) if self.odd else ()
+        return (*(f"class {k}" for k in range(1, n_classes + 1 - len(last))), *last)
 
     def of_scenes(self) -> list[np.ndarray]:
         """The classes of the objects of each scene, (n,)."""
@@ -154,14 +164,21 @@ DESCRIPTIONS: dict[str, DescriptionRow] = {
 class ClassifySettings(Settings):
     """Settings of classes of objects without labels."""
 
-    n_classes: int = Field(2, ge=2, le=12, title="Classes", description="How many kinds of objects there are.")
+    n_classes: int = only_if(
+        other={"clusterer": ASKED},
+        default=2,
+        ge=2,
+        le=12,
+        title="Classes",
+        description="How many kinds of objects there are.",
+    )
     describe: Annotated[tuple[Annotated[str, OneOf(DESCRIPTIONS)], ...], Field(min_length=1)] = advanced(
         default=("profiles",),
         title="Told apart by",
         description=f"What is looked at: {', '.join(DESCRIPTIONS)}.",
     )
     clusterer: Annotated[str, OneOf(CLUSTERERS)] = advanced(
-        default="k_means", title="Clusters", description="Gaussians differ in size and shape; K-means do not."
+        default="k_means", title="Clusters", description=CLUSTERERS_TOLD
     )
     seed: int = advanced(default=0, ge=0, le=2**31 - 1, title="Seed", description="Same seed, same result.")
 
@@ -179,11 +196,10 @@ def classify(scenes: Sequence[Scene], settings: ClassifySettings, encoder: Model
         If there are too few objects, or the scenes were not measured alike.
     """
     counts = tuple(len(scene.table) for scene in scenes)
-    least = max(LEAST, 5 * settings.n_classes)
-    if sum(counts) < least:
-        raise InputError(
-            f"There are {sum(counts)} objects; {settings.n_classes} classes want {least} or more. Find more objects."
-        )
+    row = CLUSTERERS[settings.clusterer]
+    wanted = 2 if row.counts else settings.n_classes
+    if sum(counts) < (least := max(LEAST, 5 * wanted)):
+        raise InputError(f"There are {sum(counts)} objects; {wanted} classes want {least} or more. Find more objects.")
     scenes = [scene for scene in scenes if len(scene.table)]
     parts = []
     for name in settings.describe:
@@ -193,16 +209,18 @@ def classify(scenes: Sequence[Scene], settings: ClassifySettings, encoder: Model
         raise InputError("All objects look the same in what is looked at, so there are no classes.")
     rows = rows - rows.mean(0)
     embedding = rows @ principal(rows, min(_DIMENSIONS, *rows.shape), settings.seed)
-    best = None
+    best, odd = None, False
     for attempt in range(_TRIES):
-        found = yield from CLUSTERERS[settings.clusterer].find(embedding, settings.n_classes, settings.seed + attempt)
-        likely = _log_densities(found, embedding)
+        found = yield from row.find(embedding, settings.n_classes, settings.seed + attempt)
+        likely = found.log_densities(embedding)
         if best is None or logsumexp(likely, 1).sum() > logsumexp(best, 1).sum():
-            best = likely
+            best, odd = likely, found.odd
     assert best is not None
-    order = np.argsort(-np.bincount(best.argmax(1), minlength=best.shape[1]), kind="stable")
+    sizes = np.bincount(best.argmax(1), minlength=best.shape[1])
+    sizes[-1] = -1 if odd else sizes[-1]  # what fits nowhere comes last, however much it is
+    order = np.argsort(-sizes, kind="stable")
     chances = np.exp(best - logsumexp(best, 1, keepdims=True))[:, order]
-    return Classes(chances.argmax(1) + 1, chances, embedding, counts)
+    return Classes(chances.argmax(1) + 1, chances, embedding, counts, odd)
 
 
 def with_classes(table: Table, numbers: np.ndarray) -> Table:
@@ -278,9 +296,3 @@ def _places(scene: Scene) -> list[tuple[tuple[int, ...], tuple[float, float], in
     lead = [columns[name] for name in ("frame", "plane", "centroid_z_px") if name in columns]
     rows = zip(columns["centroid_y_px"], columns["centroid_x_px"], columns["label"], *lead, strict=True)
     return [(tuple(round(i) for i in at), (float(y), float(x)), int(label)) for y, x, label, *at in rows]
-
-
-def _log_densities(found: Components, rows: np.ndarray) -> np.ndarray:
-    """log w_k N(x; m_k, S_k) of each row x (N, K), but for the power of 2 pi that all share."""
-    away = np.einsum("nkd,kde->nke", rows[:, None] - found.means, found.whitening)
-    return np.asarray(found.constants - (away**2).sum(2) / 2)

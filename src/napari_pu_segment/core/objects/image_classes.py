@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..clustering.clusters import k_means
+from ..clustering.components import k_means
 from ..errors import InputError
 from ..progress import Progress, Work
 from ..table import Table

@@ -195,6 +195,7 @@ def spec_of(settings: DeepSettings, samples: Sequence[Sample], ndim: int) -> Net
         sigmas_px=bank.sigmas_px if bank else (),
         plane_px=_plane_px(settings, samples, ndim),
         clusters=settings.clusters,
+        landmarks=settings.landmarks,
     )
 
 

@@ -60,6 +60,11 @@ class DeepSettings(SeeingSettings, TrainSettings):
         """`NetworkSpec.clusters`: none, where nothing is clustered."""
         return 0
 
+    @property
+    def landmarks(self) -> int:
+        """`NetworkSpec.landmarks`."""
+        return 0
+
 
 class NetworkSettings(DeepSettings):
     """Settings of methods that make a segmentation."""

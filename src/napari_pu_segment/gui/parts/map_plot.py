@@ -94,7 +94,7 @@ class MapPlot(QWidget):
         painter.drawRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5))
         painter.setPen(Qt.PenStyle.NoPen)
         for number in np.unique(self._numbers):
-            painter.setBrush(QColor(CLASS_COLOURS[int(number) - 1]))
+            painter.setBrush(QColor(CLASS_COLOURS[min(int(number), len(CLASS_COLOURS)) - 1]))
             for x, y in places[self._numbers == number]:
                 painter.drawEllipse(QPointF(x, y), _POINT, _POINT)
         if self._marked is not None:

@@ -149,9 +149,9 @@ class ClassifyPanel(QWidget):
         except InputError as error:
             self._session.said.emit(str(error), True)
             return
-        self._done, numbers = (images, done), done.classes.numbers
-        counts, total = np.bincount(numbers)[1:], len(numbers)
-        shares = [f"class {k}: {n} ({round(100 * n / total)}{PERCENT})" for k, n in enumerate(counts, 1)]
+        self._done, numbers, titles = (images, done), done.classes.numbers, done.classes.titles
+        counts, total = np.bincount(numbers, minlength=len(titles) + 1)[1:], len(numbers)
+        shares = [f"{title}: {n} ({round(100 * n / total)}{PERCENT})" for title, n in zip(titles, counts, strict=True)]
         told = [f"{', '.join(shares).capitalize()}.", _of_learnt(done), done.hindrance]
         self.count_label.setText(" ".join(filter(None, told)))
         among = f" of {len(images)} images" if len(images) > 1 else ""
