@@ -21,6 +21,8 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.methods.pu import PuSettings
 from napari_pu_segment.core.objects.classify import ClassifySettings
 from napari_pu_segment.core.settings import OneOf, Settings, advanced
+from napari_pu_segment.gui.parts.column import Column
+from napari_pu_segment.gui.parts.combo import Combo
 from napari_pu_segment.gui.parts.settings_form import NumberBox, SettingsForm, fold
 
 TABLE = {"first": "The first", "second": "The second"}
@@ -280,3 +282,36 @@ def test_a_setting_that_heeds_several_choices_is_grey_for_the_others(qtbot):
     assert words in number.toolTip()
     clusterer.setCurrentIndex(clusterer.findData("spectral"))
     assert words not in number.toolTip()
+
+
+def test_a_list_that_pops_up_shows_whole_entries(qtbot):
+    combo = Combo()
+    qtbot.addWidget(combo)
+    combo.resize(100, 30)
+    combo.show()
+    combo.addItem("a")
+    combo.addItem("an entry that came late, and is much wider than what is closed")
+    combo.setStyleSheet("font-size: 20px")
+    text = combo.fontMetrics().horizontalAdvance(combo.itemText(1))
+    assert text > combo.width()
+    combo.showPopup()
+    assert combo.view().width() >= text
+    combo.hidePopup()
+
+
+def test_nothing_is_squeezed_in_a_narrow_fold(qtbot):
+    form = SettingsForm(CrfSettings)
+    outer = fold("Settings", form)
+    column = Column([outer])
+    qtbot.addWidget(column)
+    column.resize(240, 900)
+    column.show()
+    qtbot.waitExposed(column)
+    for folded in (outer, form.findChild(QCollapsible)):
+        folded.toggleButton().click()
+    rows = [row for row in form._rows.values() if row.isVisible()]
+    assert len(rows) == len(form._rows)
+    labels = [label for label in form.findChildren(QLabel) if label.isVisible()]
+    assert len(labels) >= len(rows)
+    qtbot.waitUntil(lambda: all(one.height() >= one.sizeHint().height() for one in [*rows, *labels]))
+    assert all(label.width() >= label.sizeHint().width() for label in labels)

@@ -12,7 +12,6 @@ from napari.layers import Image
 from napari.utils import Colormap
 from qtpy.QtWidgets import (
     QApplication,
-    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -30,8 +29,8 @@ from napari_pu_segment.core.samples import Sample
 
 from .jobs import Job, JobRunner
 from .looks import FAILED
+from .parts.combo import Combo
 from .parts.image_combo import ImageCombo
-from .parts.settings_form import narrow
 from .viewer.layers import LayerBook
 
 _LOOKED_AT_PX = 2**20  # of a stain's layer, for where its colours end
@@ -51,8 +50,7 @@ class StainsWidget(QWidget):
         super().__init__()
         self.runner, self.book = JobRunner(), LayerBook(napari_viewer)
         self.image_combo, self.target_combo = ImageCombo(self.book), ImageCombo(self.book)
-        self.method_combo = QComboBox()
-        narrow(self.method_combo)
+        self.method_combo = Combo()
         for name, row in NORMALISERS.items():
             self.method_combo.addItem(row.title, name)
         self.separate_button, self.normalise_button = QPushButton("Separate stains"), QPushButton("Normalise")

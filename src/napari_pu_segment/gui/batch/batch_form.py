@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFormLayout,
     QGridLayout,
     QLabel,
@@ -22,8 +21,9 @@ from napari_pu_segment.core.errors import InputError
 from napari_pu_segment.core.model import Model
 from napari_pu_segment.core.objects import ObjectSettings
 
+from ..parts.combo import Combo
 from ..parts.path_row import MODELS, PathRow
-from ..parts.settings_form import SettingsForm, fold, narrow
+from ..parts.settings_form import SettingsForm, fold
 from ..preferences import preferences
 from .batch_work import MODEL_NAME, Order, can_have_workers
 
@@ -46,7 +46,7 @@ class BatchForm(QWidget):
         super().__init__(parent)
         wanted = preferences()
         self.folder_row, self.out_row = (PathRow(_title(name), _about(name)) for name in ("folder", "out"))
-        self.model_combo = narrow(QComboBox())
+        self.model_combo = Combo()
         self.model_combo.addItems(["The present model", "A file"])
         self.model_combo.setToolTip(
             "The present model is used with its threshold and refinement as on the tab Result, and is written into the "
@@ -57,7 +57,7 @@ class BatchForm(QWidget):
         for kind, box in self.output_boxes.items():
             box.setToolTip(_about("outputs"))
             box.setChecked(kind in wanted.batch_outputs.split(","))
-        self.format_combo = narrow(QComboBox())
+        self.format_combo = Combo()
         self.format_combo.setToolTip(_about("format"))
         for name in FORMATS:
             self.format_combo.addItem(FORMAT_TITLES.get(name, name), name)

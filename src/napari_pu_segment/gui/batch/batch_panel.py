@@ -11,7 +11,6 @@ from qtpy.QtCore import QSize, Qt, QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QGroupBox,
     QHBoxLayout,
     QLabel,
@@ -29,7 +28,7 @@ from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.progress import Progress, Work
 
 from ..jobs import Job
-from ..parts.settings_form import narrow
+from ..parts.combo import Combo
 from ..session import Session
 from ..viewer.opening import Showcase
 from .batch_form import BatchForm
@@ -61,7 +60,7 @@ class BatchPanel(QWidget):
         self.pause_button, self.cancel_button = QPushButton("Pause"), QPushButton("Cancel")
         self.plan_label, self.file_label, self.reason_label = (_wrapped() for _ in range(3))
         self.progress_bar = QProgressBar()
-        self.only_combo = narrow(QComboBox())
+        self.only_combo = Combo()
         self.table_view, self.model = QTableView(), BatchTable()
         self.report_button = QPushButton("Open report")
         self._counting = QTimer(self)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QComboBox, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.curation import ORDERS
 from napari_pu_segment.core.frames.timeaxis import TimeAxis
 
+from ..parts.combo import Combo
 from ..parts.plot import Curve, Plot
-from ..parts.settings_form import narrow
 from .campaign import Campaign
 
 
@@ -40,7 +40,7 @@ class AnnotateBox(QGroupBox):
             "Open the image that tells most, with brush layers, and go to a place worth an answer."
         )
         self.learn_button.setToolTip("Train on all painted images that were opened here, then rank the others anew.")
-        self.order_combo = narrow(QComboBox())
+        self.order_combo = Combo()
         self.order_combo.setToolTip("What makes an image worth annotating next; times how unsure the model is.")
         for name, row in ORDERS.items():
             self.order_combo.addItem(row.title, name)

@@ -10,7 +10,6 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QGroupBox,
     QHBoxLayout,
@@ -41,7 +40,8 @@ from napari_pu_segment.image_set import (
 )
 
 from ..jobs import Job, JobRunner
-from ..parts.settings_form import fold, narrow
+from ..parts.combo import Combo
+from ..parts.settings_form import fold
 from ..viewer.layers import LayerBook
 from ..viewer.opening import Showcase, finding_of
 from .balance import BalanceBar
@@ -84,7 +84,7 @@ class CuratePanel(QWidget):
         self.progress_bar, self.balance_bar = QProgressBar(), BalanceBar()
         self.summary_label, self.words_label, self.facts_label = _wrapped(), _wrapped(), _wrapped()
         self.facts = fold("Balance and drifts", self.facts_label)
-        self.show_combo, self.sort_combo = narrow(QComboBox()), narrow(QComboBox())
+        self.show_combo, self.sort_combo = Combo(), Combo()
         self.gallery = Gallery(runner, self._words)
         self.view = GalleryView(self.gallery)
         self.open_button, self.similar_button = QPushButton("Open"), QPushButton("Similar")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.errors import InputError
 
-from ..parts.settings_form import narrow
+from ..parts.combo import Combo
 from ..session import Session
 from ..viewer.axes import THIRD
 from ..viewer.grid import own
@@ -27,7 +27,7 @@ class AxesBox(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.third_combo, self.level_combo = narrow(QComboBox()), narrow(QComboBox())
+        self.third_combo, self.level_combo = Combo(), Combo()
         self.third_combo.setToolTip(
             "What the axis before rows and columns counts. Planes of a volume lie beside each other; time points are "
             "worked on each on its own."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.errors import PuSegmentError
@@ -13,7 +13,7 @@ from napari_pu_segment.core.methods import METHODS
 from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.core.training.trust import label_trust
 
-from ..parts.settings_form import narrow
+from ..parts.combo import Combo
 from ..parts.ticks import short
 from ..results.one_class import of_any
 from ..session import Result, Session
@@ -43,7 +43,7 @@ class RoughBox(QWidget):
         self._soon.setSingleShot(True)
         self._soon.setInterval(DEBOUNCE_MS)
         self._soon.timeout.connect(self._again)
-        self.combo = narrow(QComboBox())
+        self.combo = Combo()
         self.combo.setToolTip(
             "A labels layer that marks the objects roughly: a threshold, polygons, another program's result. Its "
             "labels are believed as far as they agree with your strokes."

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
-from qtpy.QtWidgets import QComboBox, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pu_segment.core.suggest import ACQUISITIONS
 
 from ..keys import KeySet
-from ..parts.settings_form import narrow
+from ..parts.combo import Combo
 from ..session import Session
 from .guide import Guide
 
@@ -56,7 +56,7 @@ class SuggestPanel(QWidget):
         self.skip_button = self._button("Skip", "skip", "Paint nothing, and do not ask there again.")
         self.back_button = QPushButton("Back")
         self.back_button.setToolTip("Take the last answer back, and go there again.")
-        self.kind_combo = narrow(QComboBox())
+        self.kind_combo = Combo()
         self.kind_combo.setToolTip(
             "What kind of place to look for. Mixed: objects of every kind, and what is most like them."
         )

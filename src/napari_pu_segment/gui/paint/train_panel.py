@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGroupBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pu_segment.core.errors import PuSegmentError
 from napari_pu_segment.core.methods import METHODS, Method
@@ -14,8 +14,9 @@ from napari_pu_segment.core.settings import Settings
 from ..jobs import Job
 from ..keys import ClassKeys
 from ..looks import COLOURS
+from ..parts.combo import Combo
 from ..parts.image_combo import ImageCombo
-from ..parts.settings_form import SettingsForm, narrow
+from ..parts.settings_form import SettingsForm
 from ..preferences import preferences
 from ..session import Session
 from ..viewer.classes import FIRST
@@ -67,7 +68,7 @@ class TrainPanel(QWidget):
         self.brush_buttons = {
             role: _brush_button(role, keys.get(role, "")) for role in ("positive", "negative", "ignore")
         }
-        self.method_combo = narrow(QComboBox())
+        self.method_combo = Combo()
         self.method_combo.setToolTip("How the model learns from the strokes")
         for name, method in METHODS.items():
             if not method.encodes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from napari.layers import Image
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QWidget
 from superqt.utils import signals_blocked
 
 from ..viewer.layers import LayerBook
-from .settings_form import narrow
+from .combo import Combo
 
 
-class ImageCombo(QComboBox):
+class ImageCombo(Combo):
     """Lets the user choose one of the viewer's image layers; our own results are not offered.
 
     Parameters
@@ -32,7 +32,6 @@ class ImageCombo(QComboBox):
         self._book = book
         self._image: Image | None = None
         self._images: list[Image] = []
-        narrow(self)
         self.currentIndexChanged.connect(self._on_index)
         book.changed.connect(self.refresh)
         self.refresh()

@@ -23,9 +23,11 @@ from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.settings import OneOf, SettingsT
 
+from .combo import Combo
 from .number_box import NumberBox, SliderBox, decimal_point
 
 LARGEST_INT = 2**31 - 1  # what a Qt spin box can hold
+_LONG_NAME, _LONG_ENTRY = 22, 11  # letters
 _ANY_PX = 2**24 - 1  # no limit; superqt keeps the height of when it was unfolded, too little if a fold inside follows
 
 
@@ -83,7 +85,7 @@ class SettingsForm(QWidget, Generic[SettingsT]):
                 self._rules[name] = extra["only_if"]
             name_label = QLabel(label)
             name_label.setToolTip(row.toolTip())
-            layout.addRow(name_label, row)
+            _add(layout, name_label, row)
             row.installEventFilter(self)
             self._rows[name] = row
             _edited(row).connect(self.changed)
@@ -137,7 +139,6 @@ class SettingsForm(QWidget, Generic[SettingsT]):
         layout.addLayout(basic)
         for form in (basic, folded):
             form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-            form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)  # a dock is narrow
             form.setContentsMargins(0, 0, 0, 0)
         if folded.rowCount():
             inner = QWidget()
@@ -168,29 +169,29 @@ def fold(title: str, inner: QWidget) -> QCollapsible:
     return folded
 
 
-def narrow(combo: QComboBox) -> QComboBox:
-    """Keep long entries from widening the dock, and the wheel from changing the choice in passing.
+def _add(layout: QFormLayout, name_label: QLabel, row: Any) -> None:
+    """A row, its name above where there is no room for both in a narrow dock.
 
-    The list that pops up shows the entries that are there by now in full.
+    Not left to `QFormLayout.WrapLongRows`: a fold is given the height that rows have side by side.
     """
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(6)
-    view = combo.view()
-    if view is not None:
-        view.setMinimumWidth(view.sizeHintForColumn(0) + 30)
-    _still(combo)
-    return combo
+    entries = [row.itemText(i) for i in range(row.count())] if isinstance(row, QComboBox) else []
+    long_name = len(name_label.text()) > _LONG_NAME and not isinstance(row, QCheckBox)
+    if long_name or any(len(entry) > _LONG_ENTRY for entry in entries):
+        layout.addRow(name_label)
+        layout.addRow(row)
+    else:
+        layout.addRow(name_label, row)
 
 
 def _row(field: FieldInfo) -> Any:
     """An empty editor for one field, with its choices or bounds."""
     kind, table = field.annotation, next((one.table for one in field.metadata if isinstance(one, OneOf)), None)
     if table is not None or get_origin(kind) is Literal:
-        row = QComboBox()
+        row = Combo()
         for key in table if table is not None else get_args(kind):
             about = key if table is None else table[key]  # a title, or a row that has one
             row.addItem(str(about if isinstance(about, str) else getattr(about, "title", key)), key)
-        return narrow(row)
+        return row
     if kind is bool:
         return QCheckBox()
     if isinstance(field.json_schema_extra, dict) and "slider" in field.json_schema_extra:

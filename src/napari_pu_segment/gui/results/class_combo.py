@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_pu_segment.core.classes import Thresholds, thresholds_of
 from napari_pu_segment.core.samples import ONE_CLASS
 
-from ..parts.settings_form import narrow
+from ..parts.combo import Combo
 from ..session import Session
 
 
-class ClassCombo(QComboBox):
+class ClassCombo(Combo):
     """The classes of the present result.
 
     Parameters
@@ -24,7 +24,6 @@ class ClassCombo(QComboBox):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        narrow(self)
         self.setToolTip("The class whose probability is shown, and which the sliders below act on")
         self.hide()
         self.currentIndexChanged.connect(session.results.show_class)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QLocale
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.classes import of_class
@@ -22,8 +22,9 @@ from napari_pu_segment.core.progress import Progress, Work
 
 from ..jobs import Job
 from ..numbers import PERCENT, percent
+from ..parts.combo import Combo
 from ..parts.curve_plot import PURITY, CurvePlot
-from ..parts.settings_form import fold, narrow
+from ..parts.settings_form import fold
 from ..session import Result, Session
 from ..viewer.still import Still
 from .measuring import labels_layers
@@ -65,7 +66,7 @@ class CurveBox(QWidget):
         self._layers: list[Labels] = []  # of the combo, below its first entry
         self._job: Job | None = None
         self.object_settings: Callable[[], ObjectSettings] = ObjectSettings
-        self.truth_combo, self.unit_combo = narrow(QComboBox()), narrow(QComboBox())
+        self.truth_combo, self.unit_combo = Combo(), Combo()
         self.unit_combo.addItem("by pixels", "pixels")
         self.unit_combo.addItem("by objects", "objects")
         self.plot, self.label = CurvePlot(), QLabel()

@@ -7,7 +7,6 @@ from qtpy.QtCore import QItemSelectionModel, Qt, Signal  # type: ignore[attr-def
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QGroupBox,
     QHBoxLayout,
@@ -25,7 +24,8 @@ from napari_pu_segment.core.progress import Progress
 
 from ..jobs import Job
 from ..numbers import PERCENT
-from ..parts.settings_form import SettingsForm, fold, narrow
+from ..parts.combo import Combo
+from ..parts.settings_form import SettingsForm, fold
 from ..session import Session
 from .edit_box import EditBox
 from .measuring import Found, exported, labels_layers, mask_of, of_layer, of_result
@@ -57,7 +57,7 @@ class ObjectsPanel(QWidget):
         self._layers: list[Labels] = []  # of the combo, below its first entry
         self._shown: Labels | None = None  # the layer that the objects of the table are in
         self._picking = False  # a row is being chosen because its object was
-        self.source_combo = narrow(QComboBox())
+        self.source_combo = Combo()
         self.source_combo.setToolTip(
             "The result: its refined mask where there is one. Or a layer whose labels are the objects: yours, or "
             "the objects found before, which you may have corrected by hand."

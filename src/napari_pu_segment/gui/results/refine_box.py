@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGroupBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGroupBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_pu_segment.core.crf import CRF_PRESETS, CrfSettings
 from napari_pu_segment.core.errors import PuSegmentError
 
-from ..parts.settings_form import SettingsForm, fold, narrow
+from ..parts.combo import Combo
+from ..parts.settings_form import SettingsForm, fold
 from ..session import Result, Session
 
 CUSTOM = "custom"
@@ -35,7 +36,7 @@ class RefineBox(QGroupBox):
         self._session = session
         self.crf_box = QCheckBox("Refine (CRF)")
         self.crf_box.setToolTip("A dense conditional random field moves the outline to the edges in the image.")
-        self.preset_combo = narrow(QComboBox())
+        self.preset_combo = Combo()
         self.preset_combo.addItems([*CRF_PRESETS, CUSTOM])
         self.preset_combo.setToolTip("Settings for a kind of image; change one below, and it is your own")
         self.crf_form = SettingsForm(CrfSettings)

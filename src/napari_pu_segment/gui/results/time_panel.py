@@ -7,7 +7,6 @@ from pathlib import Path
 from napari.layers import Labels
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QFormLayout,
     QGroupBox,
@@ -26,9 +25,10 @@ from napari_pu_segment.core.progress import Progress, Work
 from napari_pu_segment.series_files import FileSeries
 
 from ..jobs import Job
+from ..parts.combo import Combo
 from ..parts.number_box import NumberBox
 from ..parts.path_row import PathRow
-from ..parts.settings_form import SettingsForm, fold, narrow
+from ..parts.settings_form import SettingsForm, fold
 from ..session import Session
 from .measuring import labels_layers, mask_of
 from .time_view import TimeView
@@ -70,7 +70,7 @@ class TimePanel(QWidget):
         self._timed: Timed | None = None
         self._job: Job | None = None
         self._layers: list[Labels] = []  # of the combo, below its first entry
-        self.source_combo = narrow(QComboBox())
+        self.source_combo = Combo()
         self.images_row = PathRow("Choose the frames", "Folder of frames in the order of their names, or a stack")
         self.masks_row = PathRow("Choose the masks", "Folder of their masks, such as results of a batch, or a stack")
         self.files_form = QWidget()

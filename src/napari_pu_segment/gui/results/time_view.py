@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_pu_segment.core.frames.timeaxis import axis_of
@@ -12,8 +12,8 @@ from napari_pu_segment.core.frames.timeseries import Series
 from napari_pu_segment.core.objects.measure import Table
 from napari_pu_segment.figures import colour, keogram_rgb
 
+from ..parts.combo import Combo
 from ..parts.plot import Curve, KeogramStrip, Plot
-from ..parts.settings_form import narrow
 from .objects_table import nice_unit, number_text
 
 
@@ -31,7 +31,7 @@ class TimeView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._series: Series | None = None
-        self.what_combo, self.frame_label = narrow(QComboBox()), QLabel()
+        self.what_combo, self.frame_label = Combo(), QLabel()
         self.plot = Plot()
         self.image_strip = KeogramStrip("Keogram of the image", ticks=False)
         self.mask_strip = KeogramStrip("Keogram of the segmentation", ticks=True)
