@@ -13,6 +13,10 @@ from napari.layers import Labels
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog
 
+from napari_pu_segment.core.model import save_model
+from napari_pu_segment.core.pipeline import train
+from napari_pu_segment.core.pretraining.settings import PretrainSettings
+from napari_pu_segment.core.samples import Sample
 from napari_pu_segment.gui.main_widget import MainWidget
 from napari_pu_segment.gui.numbers import PERCENT
 
@@ -101,9 +105,6 @@ def test_classes_come_into_table_layer_and_file(make_viewer, qtbot, tmp_path, mo
     assert said[-1][0].startswith("There are 19 objects; 4 classes want 20 or more.")
     assert said[-1][1]
     assert widget.session.book.member(image, "classes") is None
-    panel.form.set_value(panel.form.value().changed({"n_classes": 2, "describe": ("encoder",)}))
-    press(qtbot, panel, panel.button)
-    assert "by an encoder, but none is chosen" in said[-1][0]
     assert panel.button.text() == "Find classes"
 
 
@@ -213,3 +214,28 @@ def test_classes_of_images_are_learnt_from_a_few(make_viewer, qtbot, tmp_path):
     known.write_text("image,class\nz,many\n", "utf-8")
     press(qtbot, panel, panel.button)
     assert "'z', which is none of the images" in said[-1][0]
+
+
+def test_an_encoder_tells_objects_apart(make_viewer, qtbot, tmp_path):
+    viewer = make_viewer()
+    pixels, objects = squares()
+    settings = PretrainSettings(n_steps=3, threads=1, network="small")
+    save_model(train([Sample(image=pixels[None])], settings), tmp_path / "e.safetensors")
+    image, labels = viewer.add_image(pixels, name="it"), viewer.add_labels(objects, name="mine")
+    widget = MainWidget(viewer)
+    qtbot.addWidget(widget)
+    panel, table, said = widget.classify_panel, widget.objects_panel, []
+    widget.session.said.connect(lambda text, failed: said.append((text, failed)))
+    table.measure_layer(labels)
+    qtbot.waitUntil(lambda: not table.running and table.model.rowCount() == 20)
+    panel.form.set_value(panel.form.value().changed({"describe": ("encoder",)}))
+    press(qtbot, panel, panel.button)
+    assert "by an encoder, but none is chosen" in said[-1][0]
+
+    widget.encoder_panel.take(tmp_path / "e.safetensors")
+    qtbot.waitUntil(lambda: widget.session.encoder.model is not None)
+    press(qtbot, panel, panel.button)
+    assert said[-1] == ("20 objects in 2 classes.", False)
+    found = widget.session.book.member(image, "classes").data
+    assert (found == np.where(objects > 6, 1, np.where(objects > 0, 2, 0))).all(), "six are bright in the middle alone"
+    assert panel.map_plot.n_points() == 20
