@@ -109,7 +109,7 @@ def test_the_same_seed_gives_the_same_bytes_soon(name):
     assert first == again
     assert len(found[0].means) == (CLUSTERERS[name].landmarks or 3)
     if name in JOINED:
-        assert max(waits) < 3  # cancelled within 1 s where nothing else runs
+        assert max(waits) < 1  # s, so that cancelling takes no longer
 
 
 def test_densities_of_a_cluster_are_those_of_its_components():
