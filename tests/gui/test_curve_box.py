@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,6 +161,25 @@ def test_another_result_is_measured_anew_and_a_truth_that_does_not_fit_is_told(b
     assert "differ in shape" in said[0][0]
     assert said[0][1]
     assert box.label.text() == "Not measured."
+
+
+def test_each_image_has_a_truth_of_its_own(box, session, scene, qtbot):
+    layer, result = add_truth(session, box, qtbot, scene[1]), session.result
+    other = session.book.viewer.add_image(scene[0].image[0][::-1], name="another, of the same shape")
+    flipped = replace(result.segmentation, probability=result.segmentation.probability[::-1])
+    session.adopt(replace(result, layer=other, segmentation=flipped))
+    qtbot.waitUntil(lambda: box.plot.value() is not None and box.plot.value().source == "estimated")
+    assert box.truth_combo.currentText() == NO_TRUTH
+    session.adopt(result)
+    qtbot.waitUntil(lambda: box.plot.value() is not None and box.plot.value().source == "pixels")
+    assert box.truth_combo.currentText() == layer.name
+    session.adopt(replace(result, layer=other, segmentation=flipped))
+    qtbot.waitUntil(lambda: box.plot.value() is not None and box.plot.value().source == "estimated")
+    session.book.viewer.layers.remove(layer)
+    del layer
+    session.adopt(result)
+    qtbot.waitUntil(lambda: box.plot.value() is not None and not session.showing)
+    assert box.truth_combo.currentText() == NO_TRUTH
 
 
 def test_it_is_the_curve_of_the_command_line(box, session, scene, qtbot, tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from qtpy.QtCore import QLocale
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
@@ -64,6 +65,7 @@ class CurveBox(QWidget):
         self._estimate: Curve | None = None
         self._number = 0  # of the class in the truth; 0: whatever is not background
         self._layers: list[Labels] = []  # of the combo, below its first entry
+        self._truths: weakref.WeakKeyDictionary[Image, weakref.ref[Labels] | None] = weakref.WeakKeyDictionary()
         self._job: Job | None = None
         self.object_settings: Callable[[], ObjectSettings] = ObjectSettings
         self.truth_combo, self.unit_combo = Combo(), Combo()
@@ -84,7 +86,15 @@ class CurveBox(QWidget):
         self._refresh()
 
     def set_value(self, result: Result, coverage: Coverage, estimate: Curve, number: int) -> None:
-        """Show the curve of another result, see `measured`; against a truth it is measured as soon as it is seen."""
+        """Show the curve of another result, see `measured`; against a truth it is measured as soon as it is seen.
+
+        Every image has a truth of its own.
+        """
+        old = self._result
+        if old is not None and old.layer is not result.layer:
+            truth, known = self._truth(), self._truths.get(result.layer)
+            self._truths[old.layer] = None if truth is None else weakref.ref(truth)
+            self._set_truth(None if known is None else known())
         self._result, self._coverage, self._estimate, self._number = result, coverage, estimate, number
         self.plot.set_range(coverage.score_range)
         self._on_choice()
@@ -148,13 +158,17 @@ class CurveBox(QWidget):
         index = self.truth_combo.currentIndex()
         return self._layers[index - 1] if index > 0 else None
 
+    def _set_truth(self, truth: Labels | None) -> None:
+        with signals_blocked(self.truth_combo):
+            self.truth_combo.setCurrentIndex(next((i for i, own in enumerate(self._layers, 1) if own is truth), 0))
+
     def _refresh_layers(self) -> None:
         chosen = self._truth()
         self._layers = labels_layers(self._session.book)
         with signals_blocked(self.truth_combo):
             self.truth_combo.clear()
             self.truth_combo.addItems([NO_TRUTH, *(layer.name for layer in self._layers)])
-            self.truth_combo.setCurrentIndex(next((i for i, own in enumerate(self._layers, 1) if own is chosen), 0))
+        self._set_truth(chosen)
         if chosen is not None and self._truth() is None:
             self._on_choice()
 
