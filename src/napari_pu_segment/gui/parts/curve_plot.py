@@ -40,10 +40,8 @@ class CurvePlot(ScoreAxis):
             y = room.bottom() - level * room.height()
             painter.setPen(QPen(faint, 1))
             painter.drawLine(QPointF(room.left(), y), QPointF(room.right(), y))
-        text, metrics = f"50{PERCENT}", self.fontMetrics()
-        middle = QPointF(room.right() - metrics.horizontalAdvance(text), room.center().y() + metrics.ascent() + 1)
-        painter.setPen(ink)
-        painter.drawText(middle, text)
+        painter.setPen(ink)  # above the level on the left: at low thresholds all is found, and little of it is true
+        painter.drawText(QPointF(room.left(), room.center().y() - self.fontMetrics().descent() - 1), f"50{PERCENT}")
         if self._curve is None:
             return
         here, xs = self._curve.at(self.threshold()), [self.x_of(threshold) for threshold in self._curve.thresholds]
