@@ -16,6 +16,7 @@ from .score_axis import ScoreAxis
 HEIGHT_PX = 78
 PURITY = COLOURS["uncertainty"]  # vermilion and dashed, beside a solid line of the text's colour: told apart by any eye
 LEVELS = (0.5, 1.0)
+HALF = f"50{PERCENT}"
 
 
 class CurvePlot(ScoreAxis):
@@ -40,8 +41,10 @@ class CurvePlot(ScoreAxis):
             y = room.bottom() - level * room.height()
             painter.setPen(QPen(faint, 1))
             painter.drawLine(QPointF(room.left(), y), QPointF(room.right(), y))
-        painter.setPen(ink)  # above the level on the left: at low thresholds all is found, and little of it is true
-        painter.drawText(QPointF(room.left(), room.center().y() - self.fontMetrics().descent() - 1), f"50{PERCENT}")
+        painter.setPen(ink)  # on the left, where all is found, on the side of the level that purity leaves free
+        metrics, middle = self.fontMetrics(), room.center().y()
+        above = self._curve is None or not np.nanmin(self._curve.purity, initial=1) > 0.5
+        painter.drawText(QPointF(room.left(), middle + (-metrics.descent() - 1 if above else metrics.ascent())), HALF)
         if self._curve is None:
             return
         here, xs = self._curve.at(self.threshold()), [self.x_of(threshold) for threshold in self._curve.thresholds]

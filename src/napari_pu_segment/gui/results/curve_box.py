@@ -217,7 +217,7 @@ def told(curve: Curve, threshold: float, locale: QLocale) -> str:
     digits = 2 if curve.source == "estimated" else 3
     values = [percent(round(value, digits), locale) for value in (sensitivity, purity)]
     found, true = (part.format(*values) for part in SENTENCES[curve.source])
-    return f'<b>━</b>&nbsp;{found}; <span style="color:{PURITY}"><b>╍</b></span>&nbsp;{true}'
+    return f'<b>━</b>&nbsp;{found};<br><span style="color:{PURITY}"><b>╍</b></span>&nbsp;{true}'
 
 
 def measured(result: Result, index: int) -> Work[tuple[Result, Coverage, Curve, int]]:

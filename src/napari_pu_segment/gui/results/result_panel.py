@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import (
+    QGridLayout,
     QGroupBox,
     QHBoxLayout,
     QLabel,
@@ -126,13 +127,15 @@ class ResultPanel(QWidget):
         rows.setContentsMargins(5, 9, 5, 5)
         rows.addWidget(self.class_combo)
         rows.addWidget(self.histogram)
-        threshold, area = QLabel("Threshold"), QLabel("Covers")
-        for label in (threshold, area):
-            label.setMinimumWidth(threshold.sizeHint().width())
-        rows.addLayout(_row(threshold, self.threshold_slider, self.threshold_box, self.threshold_reset))
-        percent_sign = QLabel("%")
-        percent_sign.setFixedWidth(self.threshold_reset.sizeHint().width())
-        rows.addLayout(_row(area, self.area_slider, self.area_box, percent_sign))
+        grid = QGridLayout()  # names and boxes stand below each other, whatever the font
+        sliders = (
+            (QLabel("Threshold"), self.threshold_slider, self.threshold_box, self.threshold_reset),
+            (QLabel("Covers"), self.area_slider, self.area_box, QLabel("%")),
+        )
+        for row, widgets in enumerate(sliders):
+            for column, widget in enumerate(widgets):
+                grid.addWidget(widget, row, column)
+        rows.addLayout(grid)
         objects = _row(QLabel("About"), self.objects_box, self.objects_label)
         objects.setStretch(2, 1)
         rows.addLayout(objects)
