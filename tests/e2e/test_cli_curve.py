@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_pu_segment.io import read_mask, read_probability, write_image
+from napari_pu_segment.io.lazy import LazyImage
 
 
 def table(path):
@@ -21,7 +22,7 @@ def at(rows, threshold, source):
     return next(row for row in rows if row["source"] == source and float(row["threshold"]) >= threshold)
 
 
-def test_predict_estimates_a_curve(scene, model, cli, files_in, tmp_path):
+def test_predict_estimates_a_curve(scene, model, cli, files_in, tmp_path, monkeypatch):
     done = cli("predict", model, scene / "image.png", "--out", tmp_path / "a", "--curve", "--json")
     assert (done.code, done.err) == (0, "")
     assert files_in(tmp_path / "a") == {"image_probability.tif", "image_mask.tif", "image_curve.csv"}
@@ -33,6 +34,12 @@ def test_predict_estimates_a_curve(scene, model, cli, files_in, tmp_path):
     assert float(own["sensitivity"]) == pytest.approx(float(own["purity"]), abs=0.05)  # as much missed as false
     assert cli("predict", model, scene / "image.png", "--out", tmp_path / "b").code == 0
     assert files_in(tmp_path / "b") == {"image_probability.tif", "image_mask.tif"}
+
+    for module in ("read", "source"):
+        monkeypatch.setattr(f"napari_pu_segment.io.{module}.LAZY_BYTES", 0)
+    assert cli("predict", model, scene / "image.png", "--out", tmp_path / "c", "--curve").code == 0
+    assert isinstance(read_probability(tmp_path / "c" / "image_probability.tif"), LazyImage)
+    assert table(tmp_path / "c" / "image_curve.csv") == rows, "large files are lazy"
 
 
 def test_evaluate_measures_one(scene, model, cli, tmp_path):
@@ -54,7 +61,7 @@ def test_evaluate_measures_one(scene, model, cli, tmp_path):
     assert (row["sensitivity"], row["purity"]) == ("1", "1"), "two discs, and nothing else so large"
 
 
-def test_a_curve_of_each_class(cli, tmp_path):
+def test_a_curve_of_each_class(cli, tmp_path, monkeypatch):
     truth = np.zeros((20, 20), np.uint8)
     truth[:, :5], truth[:, 15:] = 1, 2
     chances = np.stack([np.where(truth == 1, 0.9, 0.05), np.where(truth == 2, 0.4, 0.05)]).astype(np.float32)
@@ -70,6 +77,12 @@ def test_a_curve_of_each_class(cli, tmp_path):
     second = [row for row in rows if row["class"] == "2"]
     assert at(second, 0.39, "pixels")["sensitivity"] == "1"  # 0.4 against 0.55 of the background is 0.42
     assert at(second, 0.44, "pixels")["sensitivity"] == "0"
+    with monkeypatch.context() as changed:
+        changed.setattr("napari_pu_segment.io.read.LAZY_BYTES", 0)
+        changed.setattr("napari_pu_segment.io.source.LAZY_BYTES", 0)
+        assert isinstance(read_probability(tmp_path / "chances.npy"), LazyImage)
+        assert cli(*given, "--objects", "--probability", tmp_path / "chances.npy").code == 0
+    assert [row for row in table(tmp_path / "c.csv") if row["source"] == "pixels"] == rows, "large files are lazy"
     write_image(tmp_path / "second.tif", np.where(truth == 2, truth, 0).astype(np.uint8))
     given = (*given[:2], tmp_path / "second.tif", *given[3:], "--probability", tmp_path / "chances.npy")
     assert cli(*given).code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +17,6 @@ if TYPE_CHECKING:
     from ..core.curve import Curve
     from ..core.objects import ObjectSettings
     from ..io import ImageFile
-
-
-class Against:
-    """The probability ([T,] [Z,] Y, X) of a class against the likeliest of all else, computed where it is looked at."""
-
-    def __init__(self, stacked: Any, limits: tuple[float, ...], index: int) -> None:
-        self._stacked, self._limits, self._index = stacked, limits, index
-        self.shape = tuple(stacked.shape[1:])
-        self.ndim = len(self.shape)
-
-    def __getitem__(self, where: tuple[slice, ...]) -> np.ndarray:
-        import numpy as np
-
-        from ..core.classes import against_rest
-
-        return against_rest(np.asarray(self._stacked[(slice(None), *where)]), self._limits, self._index)
 
 
 def write_estimated(
@@ -121,7 +106,7 @@ def _measured(
     coverage = drive(measure_coverage(probability, truth, labels, axes=file.axes), title)
     curves = [drive(pixel_curve(probability, truth, coverage, labels), title)]
     if settings is not None:
-        whole = np.asarray(probability[(slice(None),) * len(probability.shape)])
+        whole = np.asarray(probability)
         size = file.pixel_size
         work = object_curve(whole, truth, coverage, settings, labels=labels, pixel_size=size, axes=file.axes)
         curves.append(drive(work, title))
@@ -129,12 +114,21 @@ def _measured(
 
 
 def _each(probability: Any, limits: Thresholds) -> Iterator[Any]:
-    """The probability of each class."""
+    """The probability ([T,] [Z,] Y, X) of each class, against the likeliest of all else; of a lazy one lazily."""
+    import numpy as np
+
+    from ..core.classes import against_rest
+    from ..io.lazy import LazyImage, Mapped
+
     if not isinstance(limits, tuple):
         yield probability
         return
     for index in range(len(limits)):
-        yield Against(probability, limits, index)
+        against = partial(against_rest, thresholds=limits, index=index)
+        if isinstance(probability, LazyImage):
+            yield LazyImage.of(Mapped(probability, against, np.float32, "The probability"))
+        else:
+            yield against(probability)
 
 
 def _truth(path: Path) -> tuple[np.ndarray, ImageFile]:

@@ -133,13 +133,13 @@ def measure_coverage(
     for i, block in enumerate(blocks):
         if ticker.due():
             yield Progress(i, len(blocks), "Measuring the area")
-        codes = None if labels is None else labels[block]
-        bins = bins_of(probability[block])
+        codes = None if labels is None else np.asarray(labels[block])
+        bins = bins_of(np.asarray(probability[block]))
         counts[None] += np.bincount(bins.ravel() if codes is None else bins[codes != IGNORE], minlength=N_BINS)
         for code in (POSITIVE, NEGATIVE):
             if codes is not None:
                 counts[code] += np.bincount(bins[codes == code], minlength=N_BINS)
-        sizes, painted = _parts(mask[block], codes, joined)
+        sizes, painted = _parts(np.asarray(mask[block]), codes, joined)
         touched.append(sizes[painted])
         untouched.append(sizes[~painted])
     size = typical_size(np.concatenate(touched), np.concatenate(untouched))
