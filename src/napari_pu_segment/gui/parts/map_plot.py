@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
+from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from ..looks import CLASS_COLOURS
+from .ink import inks
 
 REACH_PX = 12.0  # a click further from all points chooses none
 _MARGIN, _POINT, _MARKED = 10.0, 2.6, 6.0
@@ -87,9 +88,7 @@ class MapPlot(QWidget):
         """A frame, the points, and a ring around the marked one."""
         painter, places = QPainter(self), self.places()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
-        faint = QColor(ink)
-        faint.setAlphaF(0.3)
+        ink, faint = inks(self)
         painter.setPen(QPen(faint, 1))
         painter.drawRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5))
         painter.setPen(Qt.PenStyle.NoPen)

@@ -14,7 +14,8 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from napari_pu_segment.core.frames.timeaxis import TimeAxis
 
 from ..looks import COLOURS
-from ..results.objects_table import number_text
+from ..numbers import number_text
+from .ink import inks
 
 POINTS_PX = 6  # frames that far apart are drawn as points
 _TOP, _RIGHT = 5.0, 6.0
@@ -114,9 +115,7 @@ class TimeStrip(QWidget):
         """Frame and ticks, data, the present frame."""
         painter, room = QPainter(self), self.room()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
-        faint = QColor(ink)
-        faint.setAlphaF(0.3)
+        ink, faint = inks(self)
         if self._axis is None:
             painter.setPen(ink)
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap

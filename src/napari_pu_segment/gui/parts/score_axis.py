@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
+from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_pu_segment.core.coverage import probability_of, score_of
+
+from .ink import inks
 
 NOTHING = (-8.0, 8.0)  # scores along the axis where there is nothing to draw
 TICKS = (0.5, 0.01, 0.99, 0.0001, 0.9999, 0.1, 0.9, 0.001, 0.999, 0.000001, 0.999999)  # the first ones go first
@@ -100,9 +102,7 @@ class ScoreAxis(QWidget):
         """Ticks, what is drawn, the threshold."""
         painter, room = QPainter(self), self.room()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
-        faint = QColor(ink)
-        faint.setAlphaF(0.3)
+        ink, faint = inks(self)
         painter.setPen(QPen(faint, 1))
         painter.drawLine(room.bottomLeft(), room.bottomRight())
         self._paint_ticks(painter, room, ink, faint)

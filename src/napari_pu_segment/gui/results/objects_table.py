@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QLocale, QModelIndex, Qt
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
 from napari_pu_segment.core.objects.measure import Table
+
+from ..numbers import number_text
 
 NOWHERE = QModelIndex()
 
@@ -113,12 +115,6 @@ def nice_unit(unit: str) -> str:
     """A unit as it is read: "um^2" is "µm²"."""
     unit = unit.replace("^2", "²").replace("^3", "³")
     return "µ" + unit[1:] if unit.startswith("um") else unit
-
-
-def number_text(value: float, digits: int = 4) -> str:
-    """Some digits of a number, more of a large one; with a decimal comma where the locale has one."""
-    text = f"{value:.0f}" if 10**digits <= abs(value) < 1e12 else f"{value:.{digits}g}"
-    return text.replace(".", QLocale().decimalPoint())
 
 
 def _title(name: str, unit: str) -> str:

@@ -12,9 +12,10 @@ from napari_pu_segment.core.frames.timeseries import Series
 from napari_pu_segment.core.objects.measure import Table
 from napari_pu_segment.figures import colour, keogram_rgb
 
+from ..numbers import number_text
 from ..parts.combo import Combo
 from ..parts.plot import Curve, KeogramStrip, Plot
-from .objects_table import nice_unit, number_text
+from .objects_table import nice_unit
 
 
 class TimeView(QWidget):
